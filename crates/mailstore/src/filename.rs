@@ -1,0 +1,1 @@
+//! Maildir file names: base, size fields, and the flags after `:2,`.

@@ -1,0 +1,37 @@
+//! Maildir++ accounts and mailboxes, for many readers and writers at once.
+//!
+//! The Maildir is the truth for message contents and for the flags its file names can hold; one
+//! index file per mailbox holds what a Maildir cannot (UIDs, keywords past the 26th,
+//! mod-sequences, sizes). Other programs may deliver, rename and delete files behind our back.
+//!
+//! Entry points: a [`Store`] (one per process) opens an [`Account`], which lists, creates, renames
+//! and opens mailboxes; a [`Mailbox`] is shared by all sessions of the process and gives out
+//! immutable [`Snapshot`]s. Everything here is synchronous and may block on the disk; nothing here
+//! knows a protocol, MIME or an async runtime.
+
+pub mod account;
+pub mod content;
+pub mod deliver;
+pub mod error;
+pub mod filename;
+pub mod flag;
+pub mod id;
+pub mod mailbox;
+pub mod name;
+pub mod snapshot;
+pub mod source;
+pub mod store;
+pub mod watch;
+
+pub use account::{Account, Entry, MaildropLock};
+pub use content::{CrlfReader, MessageFile};
+pub use deliver::Staged;
+pub use error::{Error, Result};
+pub use flag::{FlagChange, FlagOp, FlagSet, Keyword, Keywords, SystemFlag};
+pub use id::{ModSeq, Uid, UidValidity};
+pub use mailbox::{Appended, Appending, Copied, Mailbox};
+pub use name::{MailboxName, NameError, Namespace};
+pub use snapshot::{Difference, Message, Snapshot};
+pub use source::Source;
+pub use store::{Fsync, Options, Store};
+pub use watch::Watch;

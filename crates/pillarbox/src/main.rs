@@ -1,0 +1,3 @@
+//! The `pillarbox` command: arguments in, exit code out.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Test support: the server harness and the transcript runner.
