@@ -23,8 +23,12 @@
 //!
 //! There is one writer per connection, the driver, so faults and transcripts hook in at one place.
 
+pub mod link;
+
 use std::fmt;
 use std::time::{Instant, SystemTime};
+
+pub use link::{Link, PlaintextAuth, Security};
 
 /// The present, as told by the one source of time.
 ///

@@ -1,0 +1,357 @@
+//! What a client can ask for, typed and grouped by the state it needs (RFC 3501 §6.1 to §6.4).
+//!
+//! Arguments are parsed and checked when a command is built; a handler never sees raw bytes.
+//! Mailbox names are kept as the client wrote them: the session's namespace decides what they mean.
+
+use std::time::SystemTime;
+
+use auth::Secret;
+use auth::sasl::Mechanism;
+use mailstore::FlagChange;
+
+use crate::types::{Messages, SequenceSet, Tag};
+
+/// A command with its tag.
+#[derive(Debug)]
+pub struct Tagged {
+    /// The client's tag.
+    pub tag: Tag,
+    /// The command.
+    pub command: Command,
+}
+
+/// A command, by the state it needs.
+#[derive(Debug)]
+pub enum Command {
+    /// In any state (RFC 3501 §6.1).
+    Any(Any),
+    /// Not authenticated (RFC 3501 §6.2).
+    NotAuthenticated(NotAuthenticated),
+    /// Authenticated or selected (RFC 3501 §6.3).
+    Authenticated(Authenticated),
+    /// Selected (RFC 3501 §6.4).
+    Selected(Selected),
+}
+
+/// Commands of any state.
+#[derive(Debug)]
+pub enum Any {
+    /// CAPABILITY (RFC 3501 §6.1.1).
+    Capability,
+    /// NOOP (RFC 3501 §6.1.2).
+    Noop,
+    /// LOGOUT (RFC 3501 §6.1.3).
+    Logout,
+    /// ID (RFC 2971 §3.1): field names with their values; empty for NIL.
+    Id(Vec<(Vec<u8>, Option<Vec<u8>>)>),
+}
+
+/// Commands of the not authenticated state.
+#[derive(Debug)]
+pub enum NotAuthenticated {
+    /// STARTTLS (RFC 3501 §6.2.1).
+    StartTls,
+    /// AUTHENTICATE (RFC 3501 §6.2.2), with the initial response of SASL-IR (RFC 4959).
+    Authenticate {
+        /// The mechanism; `None` if we do not know it.
+        mechanism: Option<Mechanism>,
+        /// The initial response, still in base64 (`=` if empty).
+        initial: Option<Secret>,
+    },
+    /// LOGIN (RFC 3501 §6.2.3).
+    Login {
+        /// The user name.
+        user: Vec<u8>,
+        /// The password.
+        password: Secret,
+    },
+}
+
+/// A mailbox name as the client wrote it (`astring`, INBOX in any case).
+pub type MailboxArg = Vec<u8>;
+
+/// Commands of the authenticated state.
+#[derive(Debug)]
+pub enum Authenticated {
+    /// SELECT (RFC 3501 §6.3.1).
+    Select(MailboxArg),
+    /// EXAMINE (RFC 3501 §6.3.2).
+    Examine(MailboxArg),
+    /// CREATE (RFC 3501 §6.3.3).
+    Create(MailboxArg),
+    /// DELETE (RFC 3501 §6.3.4).
+    Delete(MailboxArg),
+    /// RENAME (RFC 3501 §6.3.5).
+    Rename {
+        /// The existing name.
+        from: MailboxArg,
+        /// The new name.
+        to: MailboxArg,
+    },
+    /// SUBSCRIBE (RFC 3501 §6.3.6).
+    Subscribe(MailboxArg),
+    /// UNSUBSCRIBE (RFC 3501 §6.3.7).
+    Unsubscribe(MailboxArg),
+    /// LIST (RFC 3501 §6.3.8).
+    List {
+        /// The reference name.
+        reference: MailboxArg,
+        /// The mailbox name with possible wildcards.
+        pattern: MailboxArg,
+    },
+    /// LSUB (RFC 3501 §6.3.9).
+    Lsub {
+        /// The reference name.
+        reference: MailboxArg,
+        /// The mailbox name with possible wildcards.
+        pattern: MailboxArg,
+    },
+    /// STATUS (RFC 3501 §6.3.10).
+    Status {
+        /// The mailbox.
+        mailbox: MailboxArg,
+        /// What to tell, in the order asked.
+        items: Vec<StatusItem>,
+    },
+    /// APPEND (RFC 3501 §6.3.11). The message itself is streamed to the store by the framer.
+    Append(Append),
+    /// NAMESPACE (RFC 2342 §5).
+    Namespace,
+    /// IDLE (RFC 2177 §3).
+    Idle,
+}
+
+/// The arguments of APPEND that precede the message.
+#[derive(Debug)]
+pub struct Append {
+    /// The target mailbox.
+    pub mailbox: MailboxArg,
+    /// The flags of the new message ([`FlagOp::Replace`](mailstore::FlagOp::Replace)).
+    pub flags: FlagChange,
+    /// Its internal date, if given.
+    pub internal_date: Option<SystemTime>,
+    /// The octets announced by the literal.
+    pub octets: u64,
+}
+
+/// What STATUS can tell (RFC 3501 §6.3.10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatusItem {
+    /// The number of messages.
+    Messages,
+    /// The number of messages with `\Recent`.
+    Recent,
+    /// The next unique identifier value.
+    UidNext,
+    /// The unique identifier validity value.
+    UidValidity,
+    /// The number of messages without `\Seen`.
+    Unseen,
+}
+
+/// Commands of the selected state.
+#[derive(Debug)]
+pub enum Selected {
+    /// CHECK (RFC 3501 §6.4.1).
+    Check,
+    /// CLOSE (RFC 3501 §6.4.2).
+    Close,
+    /// UNSELECT (RFC 3691 §2).
+    Unselect,
+    /// EXPUNGE (RFC 3501 §6.4.3), or UID EXPUNGE of a set (RFC 4315 §2.1).
+    Expunge(Option<SequenceSet>),
+    /// SEARCH and UID SEARCH (RFC 3501 §6.4.4).
+    Search(Search),
+    /// FETCH and UID FETCH (RFC 3501 §6.4.5).
+    Fetch {
+        /// Which messages.
+        messages: Messages,
+        /// What to tell of each; macros are expanded.
+        items: Vec<FetchItem>,
+    },
+    /// STORE and UID STORE (RFC 3501 §6.4.6).
+    Store {
+        /// Which messages.
+        messages: Messages,
+        /// The change.
+        change: FlagChange,
+        /// Whether to answer with the new flags.
+        echo: Echo,
+    },
+    /// COPY and UID COPY (RFC 3501 §6.4.7).
+    Copy {
+        /// Which messages.
+        messages: Messages,
+        /// The target mailbox.
+        mailbox: MailboxArg,
+    },
+}
+
+/// Whether STORE answers with the flags (RFC 3501 §6.4.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Echo {
+    /// `FLAGS`: an untagged FETCH for each message.
+    Flags,
+    /// `FLAGS.SILENT`.
+    Silent,
+}
+
+/// A data item of FETCH (RFC 3501 §6.4.5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FetchItem {
+    /// `BODY` without a section: BODYSTRUCTURE without extension data.
+    Body,
+    /// `BODYSTRUCTURE`.
+    BodyStructure,
+    /// `ENVELOPE`.
+    Envelope,
+    /// `FLAGS`.
+    Flags,
+    /// `INTERNALDATE`.
+    InternalDate,
+    /// `RFC822.SIZE`.
+    Rfc822Size,
+    /// `UID`.
+    Uid,
+    /// `BODY[...]<...>`, `BODY.PEEK[...]<...>`, and the RFC822 forms.
+    Section(FetchSection),
+}
+
+/// A body section to fetch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchSection {
+    /// Which part of the message.
+    pub section: Section,
+    /// Which octets of that part.
+    pub partial: Option<Partial>,
+    /// Whether `\Seen` is set by it.
+    pub seen: Seen,
+    /// How the item is named in the response.
+    pub name: SectionName,
+}
+
+/// `section` (RFC 3501 §9): part numbers, then what of that part.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Section {
+    /// The path into the MIME tree; empty for the message itself.
+    pub part: Vec<u32>,
+    /// What of it; `None` for all of it.
+    pub text: Option<SectionText>,
+}
+
+/// `section-text` (RFC 3501 §9).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SectionText {
+    /// `HEADER`.
+    Header,
+    /// `HEADER.FIELDS (…)`: names as the client wrote them.
+    HeaderFields(Vec<Vec<u8>>),
+    /// `HEADER.FIELDS.NOT (…)`.
+    HeaderFieldsNot(Vec<Vec<u8>>),
+    /// `TEXT`.
+    Text,
+    /// `MIME`; only after part numbers.
+    Mime,
+}
+
+/// `<origin.octets>` (RFC 3501 §6.4.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Partial {
+    /// The first octet, counted from 0.
+    pub origin: u32,
+    /// How many octets at the most, never 0.
+    pub octets: u32,
+}
+
+/// Whether fetching a section sets `\Seen` (RFC 3501 §6.4.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// `BODY[…]`, RFC822 and RFC822.TEXT.
+    Set,
+    /// `BODY.PEEK[…]` and RFC822.HEADER.
+    Peek,
+}
+
+/// The name under which a section is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SectionName {
+    /// `BODY[…]`.
+    Body,
+    /// `RFC822`.
+    Rfc822,
+    /// `RFC822.HEADER`.
+    Rfc822Header,
+    /// `RFC822.TEXT`.
+    Rfc822Text,
+}
+
+/// A search (RFC 3501 §6.4.4).
+#[derive(Debug)]
+pub struct Search {
+    /// Whether to answer with UIDs.
+    pub by_uid: crate::types::ByUid,
+    /// What must all hold. Strings are already decoded from the command's charset.
+    pub keys: Vec<SearchKey>,
+}
+
+/// `search-key` (RFC 3501 §9). Keys that are another one's negation, or a pair, are parsed into
+/// those: `UNSEEN` is `Not(Flag(\Seen))`, `NEW` is `And([Recent, Not(Flag(\Seen))])`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SearchKey {
+    /// `ALL`.
+    All,
+    /// All of these.
+    And(Vec<SearchKey>),
+    /// `OR`.
+    Or(Box<(SearchKey, SearchKey)>),
+    /// `NOT`.
+    Not(Box<SearchKey>),
+    /// A system flag is set.
+    Flag(mailstore::SystemFlag),
+    /// `KEYWORD`; `None` for a name that cannot be a keyword, and so is never set.
+    Keyword(Option<mailstore::Keyword>),
+    /// `RECENT`.
+    Recent,
+    /// A set of sequence numbers or UIDs.
+    Messages(Messages),
+    /// `LARGER`.
+    Larger(u32),
+    /// `SMALLER`.
+    Smaller(u32),
+    /// `BEFORE`, `ON`, `SINCE`: the internal date, disregarding time and timezone.
+    InternalDate(DateOp, Date),
+    /// `SENTBEFORE`, `SENTON`, `SENTSINCE`: the Date header, disregarding time and timezone.
+    SentDate(DateOp, Date),
+    /// `BCC`, `CC`, `FROM`, `SUBJECT`, `TO`, and `HEADER`: field name and substring; an empty
+    /// substring matches every message that has the field.
+    Header(Vec<u8>, String),
+    /// `BODY`.
+    Body(String),
+    /// `TEXT`.
+    Text(String),
+}
+
+/// How a date is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DateOp {
+    /// Earlier than the date.
+    Before,
+    /// On the date.
+    On,
+    /// On the date or later.
+    Since,
+}
+
+/// A calendar date (RFC 3501 §9 `date`), as days since 1 January 1970 in the proleptic Gregorian
+/// calendar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Date(pub i32);
+
+/// Whether EXPUNGE may be sent while a command runs (RFC 3501 §7.4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExpungeRule {
+    /// It must be held: the command uses sequence numbers.
+    Held,
+    /// It may be sent.
+    Allowed,
+}

@@ -1,0 +1,217 @@
+//! What the server says (RFC 3501 §7), typed. `encode` is the only place that writes it.
+
+use mailstore::{FlagSet, Uid, UidValidity};
+
+use crate::command::{FetchSection, StatusItem};
+use crate::types::{Ranges, SeqNum, Tag};
+
+/// An untagged response (RFC 3501 §7.1 to §7.4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Untagged {
+    /// `* OK|NO|BAD [CODE] text`.
+    Status(Status, Option<Code>, String),
+    /// `* BYE [CODE] text` (RFC 3501 §7.1.5).
+    Bye(Option<Code>, String),
+    /// `* CAPABILITY …` (RFC 3501 §7.2.1): names in order, `IMAP4rev1` among them.
+    Capability(Vec<String>),
+    /// `* LIST …` (RFC 3501 §7.2.2).
+    List(ListEntry),
+    /// `* LSUB …` (RFC 3501 §7.2.3).
+    Lsub(ListEntry),
+    /// `* STATUS …` (RFC 3501 §7.2.4): the mailbox as clients see it, items in the order asked.
+    StatusData(String, Vec<(StatusItem, u64)>),
+    /// `* SEARCH …` (RFC 3501 §7.2.5).
+    Search(Vec<u32>),
+    /// `* FLAGS (…)` (RFC 3501 §7.2.6): names.
+    Flags(Vec<String>),
+    /// `* n EXISTS` (RFC 3501 §7.3.1).
+    Exists(u32),
+    /// `* n RECENT` (RFC 3501 §7.3.2).
+    Recent(u32),
+    /// `* n EXPUNGE` (RFC 3501 §7.4.1).
+    Expunge(SeqNum),
+    /// `* n FETCH (…)` (RFC 3501 §7.4.2).
+    Fetch(SeqNum, Vec<FetchData>),
+    /// `* NAMESPACE …` (RFC 2342 §5): prefix and separator of the personal namespace.
+    Namespace(String, char),
+    /// `* ID (…)` (RFC 2971 §3.2).
+    Id(Vec<(String, String)>),
+}
+
+/// The condition of a status response (RFC 3501 §7.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Success.
+    Ok,
+    /// Failure.
+    No,
+    /// Protocol error.
+    Bad,
+}
+
+/// A tagged response: how a command ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Completion {
+    /// The condition.
+    pub status: Status,
+    /// The response code.
+    pub code: Option<Code>,
+    /// Text for people. Never contains anything the client sent.
+    pub text: String,
+}
+
+impl Completion {
+    /// `OK text`.
+    pub fn ok(text: impl Into<String>) -> Self {
+        Self {
+            status: Status::Ok,
+            code: None,
+            text: text.into(),
+        }
+    }
+
+    /// `NO text`.
+    pub fn no(text: impl Into<String>) -> Self {
+        Self {
+            status: Status::No,
+            code: None,
+            text: text.into(),
+        }
+    }
+
+    /// `BAD text`.
+    pub fn bad(text: impl Into<String>) -> Self {
+        Self {
+            status: Status::Bad,
+            code: None,
+            text: text.into(),
+        }
+    }
+
+    /// With a response code.
+    #[must_use]
+    pub fn with(mut self, code: Code) -> Self {
+        self.code = Some(code);
+        self
+    }
+}
+
+/// A whole response, as it is given to the encoder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Response {
+    /// Untagged.
+    Untagged(Untagged),
+    /// `+ text` (RFC 3501 §7.5).
+    Continue(String),
+    /// Tagged; `*` as the tag if the command's could not be read (RFC 3501 §7.1.3).
+    Completion(Option<Tag>, Completion),
+}
+
+/// A response code (RFC 3501 §7.1, RFC 4315 §3, RFC 5530 §3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// `ALERT`.
+    Alert,
+    /// `BADCHARSET (…)`: charsets that are supported.
+    BadCharset(Vec<String>),
+    /// `CAPABILITY …`.
+    Capability(Vec<String>),
+    /// `PARSE`.
+    Parse,
+    /// `PERMANENTFLAGS (…)`: names, and `\*`.
+    PermanentFlags(Vec<String>),
+    /// `READ-ONLY`.
+    ReadOnly,
+    /// `READ-WRITE`.
+    ReadWrite,
+    /// `TRYCREATE`.
+    TryCreate,
+    /// `UIDNEXT n`.
+    UidNext(Uid),
+    /// `UIDVALIDITY n`.
+    UidValidity(UidValidity),
+    /// `UNSEEN n`.
+    Unseen(SeqNum),
+    /// `APPENDUID validity uids` (RFC 4315 §3).
+    AppendUid(UidValidity, Ranges),
+    /// `COPYUID validity from to` (RFC 4315 §3).
+    CopyUid(UidValidity, Ranges, Ranges),
+    /// `UIDNOTSTICKY` (RFC 4315 §3).
+    UidNotSticky,
+    /// `TOOBIG` (RFC 4469 §4.2, RFC 7889 §4).
+    TooBig,
+    /// A code without arguments of RFC 5530 §3, such as `NONEXISTENT`.
+    Plain(PlainCode),
+}
+
+/// The response codes of RFC 5530 §3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlainCode {
+    /// Temporary failure because a subsystem is down.
+    Unavailable,
+    /// Authentication failed for an unspecified reason.
+    AuthenticationFailed,
+    /// Authentication succeeded, authorization did not.
+    AuthorizationFailed,
+    /// Plaintext passwords need TLS.
+    PrivacyRequired,
+    /// Access is denied.
+    NoPerm,
+    /// Another session holds the resource.
+    InUse,
+    /// Messages expunged elsewhere were asked for.
+    ExpungeIssued,
+    /// A bug or a corrupt file of ours.
+    ServerBug,
+    /// The client violated the protocol.
+    ClientBug,
+    /// The operation is not possible here.
+    Cannot,
+    /// A limit of the server.
+    Limit,
+    /// No space, or a quota.
+    OverQuota,
+    /// The mailbox exists already.
+    AlreadyExists,
+    /// The mailbox does not exist.
+    NonExistent,
+}
+
+/// An entry of LIST or LSUB.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListEntry {
+    /// `\Noselect`, `\HasChildren` and so on.
+    pub attributes: Vec<&'static str>,
+    /// The hierarchy separator; `None` is NIL.
+    pub separator: Option<char>,
+    /// The mailbox as clients see it (modified UTF-7).
+    pub name: String,
+}
+
+/// One item of a FETCH response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FetchData {
+    /// `UID n`.
+    Uid(Uid),
+    /// `FLAGS (…)`, with `\Recent` if the session has it: names.
+    Flags(Vec<String>),
+    /// `INTERNALDATE`: seconds since 1970, written in UTC.
+    InternalDate(i64),
+    /// `RFC822.SIZE n`.
+    Rfc822Size(u64),
+    /// `ENVELOPE`, `BODY` or `BODYSTRUCTURE` in wire form, without the item's name.
+    Wire(&'static str, Vec<u8>),
+    /// A section: the octets, or `None` for NIL.
+    Section(FetchSection, Option<Vec<u8>>),
+}
+
+/// The flags of a message by name, as FETCH and FLAGS tell them.
+pub fn flag_names(flags: FlagSet, keywords: &mailstore::Keywords) -> Vec<String> {
+    let system = flags.system().map(|flag| flag.name().to_owned());
+    let named = flags
+        .keywords()
+        .filter_map(|position| keywords.get(position));
+    system
+        .chain(named.map(|keyword| keyword.as_str().to_owned()))
+        .collect()
+}

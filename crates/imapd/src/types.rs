@@ -1,0 +1,143 @@
+//! Small types that commands and responses share.
+
+use std::fmt;
+use std::num::NonZeroU32;
+
+use mailstore::Uid;
+
+/// A message sequence number (RFC 3501 §2.3.1.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SeqNum(NonZeroU32);
+
+impl SeqNum {
+    /// Accepts `1..=2^32-1` (RFC 3501 §9, `nz-number`).
+    pub const fn new(value: u32) -> Option<Self> {
+        match NonZeroU32::new(value) {
+            Some(value) => Some(Self(value)),
+            None => None,
+        }
+    }
+
+    /// The sequence number of the message at a position counted from 0.
+    pub fn from_position(position: usize) -> Option<Self> {
+        Self::new(u32::try_from(position).ok()?.checked_add(1)?)
+    }
+
+    /// The position of the message, counted from 0.
+    pub fn position(self) -> usize {
+        self.0.get() as usize - 1
+    }
+
+    /// The number.
+    pub const fn get(self) -> u32 {
+        self.0.get()
+    }
+}
+
+impl fmt::Display for SeqNum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A command's tag (RFC 3501 §2.2.1): ASTRING-CHARs without `+`, so it is always ASCII.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tag(pub(crate) String);
+
+impl Tag {
+    /// The tag's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// One end of a range: a number, or `*` for the largest in use (RFC 3501 §9 `seq-number`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// A number, never 0.
+    Number(NonZeroU32),
+    /// `*`.
+    Largest,
+}
+
+/// A `sequence-set` as it was written (RFC 3501 §9): ranges in any order, ends in any order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SequenceSet(pub Vec<(Bound, Bound)>);
+
+/// The messages that a command is about: by sequence number, or by UID in the UID forms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Messages {
+    /// Message sequence numbers.
+    Seq(SequenceSet),
+    /// Unique identifiers.
+    Uid(SequenceSet),
+}
+
+impl Messages {
+    /// Whether the command came in its UID form.
+    pub const fn by_uid(&self) -> ByUid {
+        match self {
+            Self::Seq(_) => ByUid::No,
+            Self::Uid(_) => ByUid::Yes,
+        }
+    }
+}
+
+/// Whether a command was given in its UID form: decides what it answers with, and whether EXPUNGE
+/// may be sent during it (RFC 3501 §7.4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ByUid {
+    /// The plain form.
+    No,
+    /// The UID form.
+    Yes,
+}
+
+/// A set of UIDs or sequence numbers for a response, written as ascending ranges.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ranges(pub Vec<(u32, u32)>);
+
+impl Ranges {
+    /// Collects numbers in the order given; neighbors that follow each other become a range, so
+    /// that expanding the ranges gives the numbers in the same order (RFC 4315 §3).
+    pub fn collect(numbers: impl IntoIterator<Item = u32>) -> Self {
+        let mut ranges: Vec<(u32, u32)> = Vec::new();
+        for number in numbers {
+            match ranges.last_mut() {
+                Some((_, end)) if end.checked_add(1) == Some(number) => *end = number,
+                _ => ranges.push((number, number)),
+            }
+        }
+        Self(ranges)
+    }
+
+    /// Collects UIDs.
+    pub fn of_uids(uids: impl IntoIterator<Item = Uid>) -> Self {
+        Self::collect(uids.into_iter().map(Uid::get))
+    }
+}
+
+impl fmt::Display for Ranges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (start, end)) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str(",")?;
+            }
+            if start == end {
+                write!(f, "{start}")?
+            } else {
+                write!(f, "{start}:{end}")?
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a mailbox may be changed by the session that selected it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// SELECT.
+    ReadWrite,
+    /// EXAMINE.
+    ReadOnly,
+}
