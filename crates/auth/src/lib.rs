@@ -23,6 +23,17 @@ pub struct Credential {
     pub password: Secret,
 }
 
+impl Credential {
+    /// A user name and a password, as USER/PASS and LOGIN give them.
+    pub fn new(user: impl Into<String>, password: Secret) -> Self {
+        Self {
+            user: user.into(),
+            acting_as: None,
+            password,
+        }
+    }
+}
+
 /// A user that has proved who they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {

@@ -1,9 +1,16 @@
 //! SASL mechanisms (RFC 4422) as small state machines: PLAIN (RFC 4616) and LOGIN.
 //!
-//! Both protocols drive an [`Exchange`] with decoded-or-not base64 lines; it says whether to
-//! challenge again, to verify a credential, or that the exchange failed.
+//! Both protocols drive an [`Exchange`] with the lines as they stood on the wire, still in base64;
+//! it says whether to challenge again, to verify a credential, or that the exchange failed. Whether
+//! an authorization identity is allowed is decided by the authenticator.
 
-use crate::Credential;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
+
+use crate::{Credential, Secret};
 
 /// A mechanism that we offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,28 +59,366 @@ pub enum Failure {
     Cancelled,
     /// Not base64 (RFC 4648 §4, with its padding).
     NotBase64,
-    /// Base64 of something the mechanism does not allow.
+    /// Base64 of something the mechanism does not allow, or longer than [`MAX_LINE`].
     Malformed,
 }
 
 /// One run of a mechanism.
 #[derive(Debug)]
-pub struct Exchange {
-    mechanism: Mechanism,
-    user: Option<Vec<u8>>,
-}
+pub struct Exchange(State);
 
 impl Exchange {
     /// Starts `mechanism`, with the initial response as it stood on the command line: base64, or
     /// `=` for an empty one (RFC 4959 §3, RFC 5034 §4).
     pub fn start(mechanism: Mechanism, initial: Option<&[u8]>) -> (Self, Step) {
-        let _ = (mechanism, initial);
-        todo!("start")
+        let (state, challenge) = match mechanism {
+            Mechanism::Plain => (State::Message, ""),
+            Mechanism::Login => (State::User, USER_CHALLENGE),
+        };
+        let mut exchange = Self(state);
+        let step = match (mechanism, initial) {
+            (_, None) => Step::Challenge(challenge.to_owned()),
+            // Interop: the server speaks first in LOGIN, so an empty response says nothing yet.
+            (Mechanism::Login, Some(b"=")) => Step::Challenge(challenge.to_owned()),
+            (Mechanism::Plain, Some(b"=")) => exchange.respond(b""),
+            // Interop: Outlook and Microsoft 365 send the user name of LOGIN at once.
+            (_, Some(line)) => exchange.respond(line),
+        };
+        (exchange, step)
     }
 
     /// Takes the client's next line, without its line end.
+    ///
+    /// An exchange that has ended stays ended: a further line is [`Failure::Malformed`].
     pub fn respond(&mut self, line: &[u8]) -> Step {
-        let _ = (line, self.mechanism, &mut self.user);
-        todo!("respond")
+        let state = std::mem::replace(&mut self.0, State::Ended);
+        match decode(line).and_then(|message| self.take(state, &message)) {
+            Ok(step) => step,
+            Err(failure) => Step::Failed(failure),
+        }
+    }
+
+    /// Takes one decoded message in `state`.
+    fn take(&mut self, state: State, message: &[u8]) -> Result<Step, Failure> {
+        match state {
+            State::Message => plain(message).map(Step::Verify),
+            State::User => {
+                let user = safe(message)?.to_owned();
+                self.0 = State::Password { user };
+                Ok(Step::Challenge(PASSWORD_CHALLENGE.to_owned()))
+            }
+            State::Password { user } => Ok(Step::Verify(Credential {
+                user,
+                acting_as: None,
+                password: Secret::new(safe(message)?),
+            })),
+            State::Ended => Err(Failure::Malformed),
+        }
+    }
+}
+
+/// What the next line of an exchange is.
+enum State {
+    /// The one message of PLAIN.
+    Message,
+    /// The user name of LOGIN.
+    User,
+    /// The password of LOGIN.
+    Password {
+        /// The user name that came before.
+        user: String,
+    },
+    /// Nothing: all is said.
+    Ended,
+}
+
+impl fmt::Debug for State {
+    /// Shows no user name: people type passwords at the wrong prompt.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Message => "Message",
+            Self::User => "User",
+            Self::Password { .. } => "Password",
+            Self::Ended => "Ended",
+        })
+    }
+}
+
+/// Decodes one line: `*` cancels, all else is strict base64 without white space.
+fn decode(line: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    if line == b"*" {
+        return Err(Failure::Cancelled);
+    }
+    if line.len() > MAX_LINE {
+        return Err(Failure::Malformed);
+    }
+    // Sized beforehand, so that no copy of the secret is left behind by growth.
+    let mut message = Zeroizing::new(Vec::with_capacity(line.len()));
+    STANDARD
+        .decode_vec(line, &mut message)
+        .map_err(|_| Failure::NotBase64)?;
+    Ok(message)
+}
+
+/// `message = [authzid] UTF8NUL authcid UTF8NUL passwd` (RFC 4616 §2)
+fn plain(message: &[u8]) -> Result<Credential, Failure> {
+    let mut fields = message.splitn(3, |&octet| octet == 0);
+    let (Some(authzid), Some(authcid), Some(passwd)) =
+        (fields.next(), fields.next(), fields.next())
+    else {
+        return Err(Failure::Malformed);
+    };
+    let acting_as = if authzid.is_empty() {
+        None
+    } else {
+        Some(safe(authzid)?.to_owned())
+    };
+    Ok(Credential {
+        user: safe(authcid)?.to_owned(),
+        acting_as,
+        password: Secret::new(safe(passwd)?),
+    })
+}
+
+/// `1*SAFE`: UTF-8 without NUL, and not empty (RFC 4616 §2).
+fn safe(field: &[u8]) -> Result<&str, Failure> {
+    match std::str::from_utf8(field) {
+        Ok(text) if !text.is_empty() && !text.contains('\0') => Ok(text),
+        Ok(_) | Err(_) => Err(Failure::Malformed),
+    }
+}
+
+/// The longest line that is looked at, in octets (RFC 5034 §4, RFC 4954 §4.3).
+pub const MAX_LINE: usize = 12_288;
+
+/// `Username:` in base64, in the letters that old clients look for.
+const USER_CHALLENGE: &str = "VXNlcm5hbWU6";
+
+/// `Password:` in base64, in the letters that old clients look for.
+const PASSWORD_CHALLENGE: &str = "UGFzc3dvcmQ6";
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Runs `mechanism` with an initial response and lines, and tells the last step in short.
+    fn run(mechanism: Mechanism, initial: Option<&str>, lines: &[&str]) -> String {
+        let (mut exchange, mut step) = Exchange::start(mechanism, initial.map(str::as_bytes));
+        for line in lines {
+            assert!(
+                matches!(step, Step::Challenge(_)),
+                "{line:?} was not asked for"
+            );
+            step = exchange.respond(line.as_bytes());
+        }
+        tell(&step)
+    }
+
+    /// A step in short.
+    fn tell(step: &Step) -> String {
+        match step {
+            Step::Challenge(challenge) => format!("challenge {challenge}"),
+            Step::Failed(failure) => format!("{failure:?}"),
+            Step::Verify(credential) => format!(
+                "{}/{}/{}",
+                credential.acting_as.as_deref().unwrap_or("-"),
+                credential.user,
+                String::from_utf8_lossy(credential.password.expose())
+            ),
+        }
+    }
+
+    fn b64(message: &[u8]) -> String {
+        STANDARD.encode(message)
+    }
+
+    #[test]
+    fn plain_follows_rfc_4616() {
+        // The examples of RFC 4616 §4.
+        let tim = b64(b"\0tim\0tanstaaftanstaaf");
+        assert_eq!(run(Mechanism::Plain, None, &[]), "challenge ");
+        assert_eq!(
+            run(Mechanism::Plain, None, &[&tim]),
+            "-/tim/tanstaaftanstaaf"
+        );
+        assert_eq!(
+            run(Mechanism::Plain, Some(&tim), &[]),
+            "-/tim/tanstaaftanstaaf"
+        );
+        let kurt = b64(b"Ursel\0Kurt\0xipj3plmq");
+        assert_eq!(
+            run(Mechanism::Plain, Some(&kurt), &[]),
+            "Ursel/Kurt/xipj3plmq"
+        );
+        // The example of RFC 5034 §4 and RFC 4959 §5.
+        assert_eq!(
+            run(Mechanism::Plain, Some("dGVzdAB0ZXN0AHRlc3Q="), &[]),
+            "test/test/test"
+        );
+    }
+
+    #[test]
+    fn plain_refuses_what_its_grammar_does_not_allow() {
+        let long = "a".repeat(300);
+        let accepted = b64(format!("{long}\0{long}\0{long}").as_bytes());
+        assert_eq!(
+            run(Mechanism::Plain, Some(&accepted), &[]),
+            format!("{long}/{long}/{long}"),
+            "fields of 255 octets must be accepted"
+        );
+        for message in [
+            &b""[..],
+            b"tim",
+            b"\0tim",
+            b"\0\0",
+            b"\0\0password",
+            b"\0tim\0",
+            b"\0tim\0pass\0word",
+            b"\0tim\0password\0",
+            b"\0t\xffm\0password",
+            b"\xff\0tim\0password",
+            b"\0tim\0pass\xe4word",
+            b"\0tim\0\xed\xa0\x80",
+        ] {
+            assert_eq!(
+                run(Mechanism::Plain, None, &[&b64(message)]),
+                "Malformed",
+                "{message:?}"
+            );
+        }
+        assert_eq!(run(Mechanism::Plain, Some("="), &[]), "Malformed");
+    }
+
+    #[test]
+    fn login_asks_for_user_and_password() {
+        assert_eq!(run(Mechanism::Login, None, &[]), "challenge VXNlcm5hbWU6");
+        assert_eq!(
+            run(Mechanism::Login, None, &["dGlt"]),
+            "challenge UGFzc3dvcmQ6"
+        );
+        assert_eq!(
+            run(Mechanism::Login, None, &["dGlt", "c2VjcmV0"]),
+            "-/tim/secret"
+        );
+        assert_eq!(
+            run(Mechanism::Login, Some("dGlt"), &[]),
+            "challenge UGFzc3dvcmQ6"
+        );
+        assert_eq!(
+            run(Mechanism::Login, Some("dGlt"), &["c2VjcmV0"]),
+            "-/tim/secret"
+        );
+        assert_eq!(
+            run(Mechanism::Login, Some("="), &["dGlt", "c2VjcmV0"]),
+            "-/tim/secret"
+        );
+        assert_eq!(run(Mechanism::Login, None, &[""]), "Malformed");
+        assert_eq!(run(Mechanism::Login, None, &["dGlt", ""]), "Malformed");
+        assert_eq!(run(Mechanism::Login, None, &[&b64(b"t\0m")]), "Malformed");
+    }
+
+    #[test]
+    fn a_star_cancels_anywhere() {
+        assert_eq!(run(Mechanism::Plain, None, &["*"]), "Cancelled");
+        assert_eq!(run(Mechanism::Plain, Some("*"), &[]), "Cancelled");
+        assert_eq!(run(Mechanism::Login, None, &["*"]), "Cancelled");
+        assert_eq!(run(Mechanism::Login, None, &["dGlt", "*"]), "Cancelled");
+    }
+
+    #[test]
+    fn base64_is_strict() {
+        for line in [
+            "=",
+            "dGl",        // padding missing or wrong
+            "dGltMQ",     //
+            "dGltMQ=",    //
+            "dGltMQ===",  //
+            "dGltMR==",   // bits left over
+            " dGlt",      // white space
+            "dGlt ",      //
+            "dGlt\r",     //
+            "dG\tlt",     //
+            "dGl-",       // the URL alphabet
+            "dGlt!",      //
+            "**",         // not a cancellation
+            "dGlt\u{e9}", //
+        ] {
+            assert_eq!(
+                run(Mechanism::Login, None, &[line]),
+                "NotBase64",
+                "{line:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn oversized_lines_are_refused() {
+        let fits = b64(&vec![b'a'; MAX_LINE / 4 * 3]);
+        assert_eq!(fits.len(), MAX_LINE);
+        assert_eq!(
+            run(Mechanism::Login, None, &[&fits]),
+            "challenge UGFzc3dvcmQ6"
+        );
+        assert_eq!(
+            run(Mechanism::Login, None, &[&format!("{fits}YWFh")]),
+            "Malformed"
+        );
+    }
+
+    #[test]
+    fn an_ended_exchange_stays_ended() {
+        let (mut exchange, step) = Exchange::start(Mechanism::Login, Some(b"!"));
+        assert_eq!(tell(&step), "NotBase64");
+        assert_eq!(tell(&exchange.respond(b"dGlt")), "Malformed");
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let (exchange, _) = Exchange::start(Mechanism::Login, Some(b"aHVudGVyMg=="));
+        assert!(!format!("{exchange:?}").contains("hunter2"));
+        let (_, step) = Exchange::start(Mechanism::Plain, Some(b64(b"\0tim\0hunter2").as_bytes()));
+        let shown = format!("{step:?}");
+        assert!(
+            shown.contains("tim") && !shown.contains("hunter2"),
+            "{shown}"
+        );
+        assert!(!shown.contains("104, 117"), "{shown}");
+    }
+
+    #[test]
+    fn names_are_found_in_any_case() {
+        assert_eq!(Mechanism::from_name("plain"), Some(Mechanism::Plain));
+        assert_eq!(Mechanism::from_name("LoGiN"), Some(Mechanism::Login));
+        assert_eq!(Mechanism::from_name("CRAM-MD5"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_never_panic(
+            login in any::<bool>(),
+            initial in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..80)),
+            lines in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..80), 0..4),
+        ) {
+            let mechanism = if login { Mechanism::Login } else { Mechanism::Plain };
+            let (mut exchange, _) = Exchange::start(mechanism, initial.as_deref());
+            for line in lines {
+                let _step = exchange.respond(&line);
+            }
+        }
+
+        #[test]
+        fn any_decoded_message_is_split_or_refused(message in proptest::collection::vec(any::<u8>(), 0..60)) {
+            let (_, step) = Exchange::start(Mechanism::Plain, Some(b64(&message).as_bytes()));
+            if let Step::Verify(credential) = step {
+                let mut again = credential.acting_as.unwrap_or_default().into_bytes();
+                again.push(0);
+                again.extend(credential.user.into_bytes());
+                again.push(0);
+                again.extend(credential.password.expose());
+                prop_assert_eq!(again, message);
+            }
+        }
     }
 }
