@@ -10,6 +10,7 @@
 //! place that writes wire syntax. [`message`] is one message as FETCH and SEARCH see it.
 
 pub mod command;
+pub mod encode;
 pub mod response;
 pub mod settings;
 pub mod types;

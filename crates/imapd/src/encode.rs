@@ -1,0 +1,3 @@
+//! The only place that writes wire syntax.
+
+pub(crate) mod string;
