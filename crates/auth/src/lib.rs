@@ -4,12 +4,14 @@
 //! client claims) and [`Verdict`] (what we think of it); the driver runs [`Authenticator::verify`]
 //! off the async threads.
 
+pub mod name;
 pub mod sasl;
 pub mod secret;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+pub use name::{MailTemplate, Name};
 pub use secret::Secret;
 
 /// A claim of identity as a protocol received it (USER/PASS, LOGIN, or a SASL mechanism).

@@ -1,1 +1,4 @@
 //! pillarbox
+
+pub mod cli;
+pub mod config;
