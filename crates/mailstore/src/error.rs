@@ -1,7 +1,7 @@
 //! What can go wrong in the store, by what the caller can do about it.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::name::NameError;
 
@@ -57,4 +57,46 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+}
+
+impl Error {
+    /// Sorts a failed call on `path` by what the caller can do about it.
+    pub(crate) fn io(path: &Path, source: io::Error) -> Self {
+        let full = matches!(
+            source.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        );
+        let refused = matches!(
+            source.kind(),
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+        );
+        let path = path.to_path_buf();
+        match (full, refused) {
+            (true, _) => Self::NoSpace,
+            (_, true) => Self::NoPermission { path },
+            (false, false) => Self::Io { path, source },
+        }
+    }
+
+    /// Whether the system said that the file is not there.
+    pub(crate) fn is_missing_file(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_disks_and_refusals_are_told_apart() {
+        let path = Path::new("/mail/cur");
+        let sorted = |errno| Error::io(path, io::Error::from_raw_os_error(errno));
+        assert!(matches!(sorted(28), Error::NoSpace));
+        assert!(matches!(sorted(122), Error::NoSpace));
+        assert!(matches!(sorted(30), Error::NoPermission { .. }));
+        assert!(matches!(sorted(13), Error::NoPermission { .. }));
+        assert!(sorted(2).is_missing_file());
+        assert!(!sorted(5).is_missing_file());
+    }
 }
