@@ -33,6 +33,27 @@ pub enum Command {
     Selected(Selected),
 }
 
+impl Command {
+    /// Whether EXPUNGE may be sent before the command completes (RFC 3501 §7.4.1). COPY by sequence
+    /// numbers holds it as well, for the sake of clients that pipeline a STORE of the same numbers.
+    pub const fn expunge_rule(&self) -> ExpungeRule {
+        match self {
+            Self::Selected(
+                Selected::Fetch { messages, .. }
+                | Selected::Store { messages, .. }
+                | Selected::Copy { messages, .. },
+            ) => messages.by_uid().expunge_rule(),
+            Self::Selected(Selected::Search(search)) => search.by_uid.expunge_rule(),
+            Self::Selected(
+                Selected::Check | Selected::Close | Selected::Unselect | Selected::Expunge(_),
+            )
+            | Self::Any(_)
+            | Self::NotAuthenticated(_)
+            | Self::Authenticated(_) => ExpungeRule::Allowed,
+        }
+    }
+}
+
 /// Commands of any state.
 #[derive(Debug)]
 pub enum Any {
@@ -290,8 +311,18 @@ pub enum SectionName {
 pub struct Search {
     /// Whether to answer with UIDs.
     pub by_uid: crate::types::ByUid,
-    /// What must all hold. Strings are already decoded from the command's charset.
-    pub keys: Vec<SearchKey>,
+    /// What must all hold. Strings are already decoded from the command's charset; with a charset
+    /// that we do not know, the keys cannot be searched for (`NO [BADCHARSET (…)]`).
+    pub keys: Result<Vec<SearchKey>, UnknownCharset>,
+}
+
+/// The charset of a SEARCH is not supported (RFC 3501 §6.4.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownCharset;
+
+impl UnknownCharset {
+    /// The charsets to name in `BADCHARSET`.
+    pub const SUPPORTED: [&'static str; 2] = ["US-ASCII", "UTF-8"];
 }
 
 /// `search-key` (RFC 3501 §9). Keys that are another one's negation, or a pair, are parsed into

@@ -1,3 +1,62 @@
 //! The only place that writes wire syntax.
+//!
+//! [`encode`] writes a whole response. A FETCH response with large sections is written in pieces,
+//! so that it need not be in memory at once: [`fetch_open`], then the items, then
+//! [`Fetch::close`].
+//!
+//! Invariant: what is written is well-formed whatever the values are (S33): text has no CR, LF,
+//! NUL or 8-bit octets, and a literal's length is that of what follows.
 
+mod code;
+mod fetch;
+mod status;
 pub(crate) mod string;
+mod untagged;
+
+pub use fetch::{Fetch, fetch_open};
+
+use crate::response::Response;
+
+/// Writes one response, line end included.
+pub fn encode(response: &Response, out: &mut Vec<u8>) {
+    match response {
+        Response::Untagged(response) => untagged::untagged(out, response),
+        Response::Continue(text) => status::continue_req(out, text),
+        Response::Completion(tag, completion) => {
+            status::response_tagged(out, tag.as_ref(), completion);
+        }
+    }
+}
+
+/// Writes a number in decimal digits.
+fn number(out: &mut Vec<u8>, value: impl Into<u64>) {
+    out.extend_from_slice(value.into().to_string().as_bytes());
+}
+
+/// Writes items with single spaces between them.
+fn spaced<T>(
+    out: &mut Vec<u8>,
+    items: impl IntoIterator<Item = T>,
+    mut write: impl FnMut(&mut Vec<u8>, T),
+) {
+    for (index, item) in items.into_iter().enumerate() {
+        if index > 0 {
+            out.push(b' ');
+        }
+        write(out, item);
+    }
+}
+
+/// Writes a name that is an atom by its origin (a flag, a capability, an attribute), without any
+/// octet that an atom or a flag cannot have.
+fn name(out: &mut Vec<u8>, name: &str) {
+    let safe = |octet: &u8| octet.is_ascii_graphic() && !b"(){%\"]".contains(octet);
+    out.extend(name.bytes().filter(safe));
+}
+
+/// Writes names as a parenthesized list.
+fn name_list(out: &mut Vec<u8>, names: &[impl AsRef<str>]) {
+    out.push(b'(');
+    spaced(out, names, |out, item| name(out, item.as_ref()));
+    out.push(b')');
+}

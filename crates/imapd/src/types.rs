@@ -5,6 +5,8 @@ use std::num::NonZeroU32;
 
 use mailstore::Uid;
 
+use crate::command::ExpungeRule;
+
 /// A message sequence number (RFC 3501 §2.3.1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SeqNum(NonZeroU32);
@@ -51,6 +53,12 @@ impl Tag {
     }
 }
 
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// One end of a range: a number, or `*` for the largest in use (RFC 3501 §9 `seq-number`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bound {
@@ -63,6 +71,55 @@ pub enum Bound {
 /// A `sequence-set` as it was written (RFC 3501 §9): ranges in any order, ends in any order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SequenceSet(pub Vec<(Bound, Bound)>);
+
+impl SequenceSet {
+    /// The set as ascending ranges that neither overlap nor touch, with `*` as `largest`, the
+    /// largest number in use (RFC 3501 §9). Nothing is expanded: `1:4294967295` is one range.
+    ///
+    /// With 0 as `largest` (an empty mailbox) ranges with `*` name nothing.
+    pub fn resolve(&self, largest: u32) -> Ranges {
+        let number = |bound: Bound| match bound {
+            Bound::Number(number) => number.get(),
+            Bound::Largest => largest,
+        };
+        let mut ranges: Vec<(u32, u32)> = self
+            .0
+            .iter()
+            .map(|&(first, second)| (number(first), number(second)))
+            .filter(|&(first, second)| first != 0 && second != 0)
+            .map(|(first, second)| (first.min(second), first.max(second)))
+            .collect();
+        ranges.sort_unstable();
+        ranges.dedup_by(|next, range| {
+            let touches = next.0 <= range.1.saturating_add(1);
+            if touches {
+                range.1 = range.1.max(next.1);
+            }
+            touches
+        });
+        Ranges(ranges)
+    }
+
+    /// The largest number written out, `*` not counted: a command that uses a sequence number
+    /// beyond the number of messages is answered `BAD` (RFC 3501 §9, `seq-number`).
+    pub fn largest_number(&self) -> Option<u32> {
+        let bounds = self.0.iter().flat_map(|&(first, second)| [first, second]);
+        bounds
+            .filter_map(|bound| match bound {
+                Bound::Number(number) => Some(number.get()),
+                Bound::Largest => None,
+            })
+            .max()
+    }
+
+    /// Whether `*` is in the set, which a mailbox without messages cannot give a number.
+    pub fn names_largest(&self) -> bool {
+        let is_largest = |bound: &Bound| *bound == Bound::Largest;
+        self.0
+            .iter()
+            .any(|(first, second)| is_largest(first) || is_largest(second))
+    }
+}
 
 /// The messages that a command is about: by sequence number, or by UID in the UID forms.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,7 +150,18 @@ pub enum ByUid {
     Yes,
 }
 
-/// A set of UIDs or sequence numbers for a response, written as ascending ranges.
+impl ByUid {
+    /// Whether a command about messages may let EXPUNGE through (RFC 3501 §7.4.1).
+    pub const fn expunge_rule(self) -> ExpungeRule {
+        match self {
+            Self::No => ExpungeRule::Held,
+            Self::Yes => ExpungeRule::Allowed,
+        }
+    }
+}
+
+/// A set of UIDs or sequence numbers as ranges, first and last number of each included: as
+/// responses write it, and as [`SequenceSet::resolve`] gives it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ranges(pub Vec<(u32, u32)>);
 
@@ -114,6 +182,23 @@ impl Ranges {
     /// Collects UIDs.
     pub fn of_uids(uids: impl IntoIterator<Item = Uid>) -> Self {
         Self::collect(uids.into_iter().map(Uid::get))
+    }
+
+    /// Whether a number is in one of the ranges, which must ascend.
+    pub fn contains(&self, number: u32) -> bool {
+        let after = self.0.partition_point(|&(start, _)| start <= number);
+        let range = after.checked_sub(1).and_then(|index| self.0.get(index));
+        range.is_some_and(|&(_, end)| number <= end)
+    }
+
+    /// The numbers one by one.
+    pub fn numbers(&self) -> impl Iterator<Item = u32> {
+        self.0.iter().flat_map(|&(start, end)| start..=end)
+    }
+
+    /// Whether there is no number.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 

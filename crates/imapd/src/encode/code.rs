@@ -1,0 +1,80 @@
+//! Response codes (RFC 3501 §7.1, RFC 4315 §3, RFC 5530 §3).
+
+use crate::response::{Code, PlainCode};
+
+use super::{name, name_list, number, spaced, string};
+
+/// Writes `resp-text-code` (RFC 3501 §9).
+pub(super) fn resp_text_code(out: &mut Vec<u8>, code: &Code) {
+    match code {
+        Code::Alert => out.extend_from_slice(b"ALERT"),
+        Code::BadCharset(charsets) => bad_charset(out, charsets),
+        Code::Capability(names) => capability_data(out, names),
+        Code::Parse => out.extend_from_slice(b"PARSE"),
+        Code::PermanentFlags(flags) => {
+            out.extend_from_slice(b"PERMANENTFLAGS ");
+            name_list(out, flags);
+        }
+        Code::ReadOnly => out.extend_from_slice(b"READ-ONLY"),
+        Code::ReadWrite => out.extend_from_slice(b"READ-WRITE"),
+        Code::TryCreate => out.extend_from_slice(b"TRYCREATE"),
+        Code::UidNext(uid) => numbered(out, "UIDNEXT", uid.get()),
+        Code::UidValidity(validity) => numbered(out, "UIDVALIDITY", validity.get()),
+        Code::Unseen(seq) => numbered(out, "UNSEEN", seq.get()),
+        Code::AppendUid(validity, uids) => {
+            out.extend_from_slice(format!("APPENDUID {validity} {uids}").as_bytes());
+        }
+        Code::CopyUid(validity, from, to) => {
+            out.extend_from_slice(format!("COPYUID {validity} {from} {to}").as_bytes());
+        }
+        Code::UidNotSticky => out.extend_from_slice(b"UIDNOTSTICKY"),
+        Code::TooBig => out.extend_from_slice(b"TOOBIG"),
+        Code::Plain(code) => out.extend_from_slice(plain_code(*code).as_bytes()),
+    }
+}
+
+/// Writes `capability-data = "CAPABILITY" *(SP capability) SP "IMAP4rev1" *(SP capability)`
+/// (RFC 3501 §9).
+pub(super) fn capability_data(out: &mut Vec<u8>, names: &[String]) {
+    out.extend_from_slice(b"CAPABILITY ");
+    spaced(out, names, |out, item| name(out, item));
+}
+
+/// Writes `"BADCHARSET" [SP "(" astring *(SP astring) ")" ]` (RFC 3501 §9).
+fn bad_charset(out: &mut Vec<u8>, charsets: &[String]) {
+    out.extend_from_slice(b"BADCHARSET");
+    if !charsets.is_empty() {
+        out.extend_from_slice(b" (");
+        spaced(out, charsets, |out, charset| {
+            string::astring(out, charset.as_bytes());
+        });
+        out.push(b')');
+    }
+}
+
+/// Writes a code with a number, such as `"UIDNEXT" SP nz-number` (RFC 3501 §9).
+fn numbered(out: &mut Vec<u8>, code: &str, value: u32) {
+    out.extend_from_slice(code.as_bytes());
+    out.push(b' ');
+    number(out, value);
+}
+
+/// The name of a code without arguments (RFC 5530 §3).
+const fn plain_code(code: PlainCode) -> &'static str {
+    match code {
+        PlainCode::Unavailable => "UNAVAILABLE",
+        PlainCode::AuthenticationFailed => "AUTHENTICATIONFAILED",
+        PlainCode::AuthorizationFailed => "AUTHORIZATIONFAILED",
+        PlainCode::PrivacyRequired => "PRIVACYREQUIRED",
+        PlainCode::NoPerm => "NOPERM",
+        PlainCode::InUse => "INUSE",
+        PlainCode::ExpungeIssued => "EXPUNGEISSUED",
+        PlainCode::ServerBug => "SERVERBUG",
+        PlainCode::ClientBug => "CLIENTBUG",
+        PlainCode::Cannot => "CANNOT",
+        PlainCode::Limit => "LIMIT",
+        PlainCode::OverQuota => "OVERQUOTA",
+        PlainCode::AlreadyExists => "ALREADYEXISTS",
+        PlainCode::NonExistent => "NONEXISTENT",
+    }
+}

@@ -1,0 +1,208 @@
+//! FETCH responses, whole or in pieces (RFC 3501 §7.4.2).
+
+use crate::command::{FetchSection, Section, SectionName, SectionText};
+use crate::response::FetchData;
+use crate::types::SeqNum;
+
+use super::{name_list, number, spaced, string};
+
+/// A FETCH response of which the items are being written. It holds no output, so that what is
+/// written can be sent in between.
+#[derive(Debug)]
+#[must_use = "an open response must be closed"]
+pub struct Fetch {
+    place: Place,
+}
+
+/// Where in a FETCH response the next item goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Directly after the parenthesis.
+    First,
+    /// After another item.
+    Later,
+}
+
+/// Writes the beginning of `* n FETCH (…)`.
+pub fn fetch_open(out: &mut Vec<u8>, seq: SeqNum) -> Fetch {
+    out.extend_from_slice(format!("* {seq} FETCH (").as_bytes());
+    Fetch {
+        place: Place::First,
+    }
+}
+
+impl Fetch {
+    /// Writes one item.
+    pub fn item(&mut self, out: &mut Vec<u8>, data: &FetchData) {
+        self.separate(out);
+        msg_att(out, data);
+    }
+
+    /// Writes the name of a section and the announcement of its octets, which the caller writes
+    /// next, exactly `octets` of them.
+    pub fn section_open(&mut self, out: &mut Vec<u8>, section: &FetchSection, octets: u64) {
+        self.separate(out);
+        section_name(out, section);
+        out.extend_from_slice(format!(" {{{octets}}}\r\n").as_bytes());
+    }
+
+    /// Writes the end of the response.
+    pub fn close(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b")\r\n");
+    }
+
+    /// Writes the space between items.
+    fn separate(&mut self, out: &mut Vec<u8>) {
+        if self.place == Place::Later {
+            out.push(b' ');
+        }
+        self.place = Place::Later;
+    }
+}
+
+/// Writes `msg-att-dynamic / msg-att-static` (RFC 3501 §9).
+fn msg_att(out: &mut Vec<u8>, data: &FetchData) {
+    match data {
+        FetchData::Uid(uid) => {
+            out.extend_from_slice(b"UID ");
+            number(out, uid.get());
+        }
+        FetchData::Flags(flags) => {
+            out.extend_from_slice(b"FLAGS ");
+            name_list(out, flags);
+        }
+        FetchData::InternalDate(seconds) => {
+            out.extend_from_slice(b"INTERNALDATE ");
+            date_time(out, *seconds);
+        }
+        FetchData::Rfc822Size(octets) => {
+            out.extend_from_slice(b"RFC822.SIZE ");
+            number(out, *octets);
+        }
+        FetchData::Wire(name, wire) => {
+            out.extend_from_slice(name.as_bytes());
+            out.push(b' ');
+            out.extend_from_slice(wire);
+        }
+        FetchData::Section(section, octets) => {
+            section_name(out, section);
+            out.push(b' ');
+            match octets {
+                Some(octets) => {
+                    out.extend_from_slice(format!("{{{}}}\r\n", octets.len()).as_bytes());
+                    out.extend_from_slice(octets);
+                }
+                None => out.extend_from_slice(b"NIL"),
+            }
+        }
+    }
+}
+
+/// Writes `"RFC822" [".HEADER" / ".TEXT"] / "BODY" section ["<" number ">"]` (RFC 3501 §9).
+fn section_name(out: &mut Vec<u8>, fetched: &FetchSection) {
+    match fetched.name {
+        SectionName::Rfc822 => out.extend_from_slice(b"RFC822"),
+        SectionName::Rfc822Header => out.extend_from_slice(b"RFC822.HEADER"),
+        SectionName::Rfc822Text => out.extend_from_slice(b"RFC822.TEXT"),
+        SectionName::Body => {
+            out.extend_from_slice(b"BODY[");
+            section_spec(out, &fetched.section);
+            out.push(b']');
+            if let Some(partial) = fetched.partial {
+                out.extend_from_slice(format!("<{}>", partial.origin).as_bytes());
+            }
+        }
+    }
+}
+
+/// Writes `[section-spec]` (RFC 3501 §9).
+fn section_spec(out: &mut Vec<u8>, section: &Section) {
+    let mut dot = "";
+    for part in &section.part {
+        out.extend_from_slice(dot.as_bytes());
+        number(out, *part);
+        dot = ".";
+    }
+    if let Some(text) = &section.text {
+        out.extend_from_slice(dot.as_bytes());
+        section_text(out, text);
+    }
+}
+
+/// Writes `section-text = section-msgtext / "MIME"` (RFC 3501 §9).
+fn section_text(out: &mut Vec<u8>, text: &SectionText) {
+    match text {
+        SectionText::Header => out.extend_from_slice(b"HEADER"),
+        SectionText::HeaderFields(names) => {
+            out.extend_from_slice(b"HEADER.FIELDS ");
+            header_list(out, names);
+        }
+        SectionText::HeaderFieldsNot(names) => {
+            out.extend_from_slice(b"HEADER.FIELDS.NOT ");
+            header_list(out, names);
+        }
+        SectionText::Text => out.extend_from_slice(b"TEXT"),
+        SectionText::Mime => out.extend_from_slice(b"MIME"),
+    }
+}
+
+/// Writes `header-list = "(" header-fld-name *(SP header-fld-name) ")"` (RFC 3501 §9).
+fn header_list(out: &mut Vec<u8>, names: &[Vec<u8>]) {
+    out.push(b'(');
+    spaced(out, names, |out, name| string::astring(out, name));
+    out.push(b')');
+}
+
+/// Writes `date-time` in Universal Time (RFC 3501 §9), for seconds since 1970. Times outside of
+/// the years 0 to 9999 become the nearest one inside.
+fn date_time(out: &mut Vec<u8>, seconds: i64) {
+    let seconds = seconds.clamp(FIRST_SECOND, LAST_SECOND);
+    let (days, time) = (
+        seconds.div_euclid(DAY_SECONDS),
+        seconds.rem_euclid(DAY_SECONDS),
+    );
+    let (year, month, day) = civil(days);
+    let month = usize::try_from(month - 1)
+        .ok()
+        .and_then(|index| MONTHS.get(index))
+        .unwrap_or(&"Jan");
+    let (hour, minute, second) = (time / 3600, time / 60 % 60, time % 60);
+    out.extend_from_slice(
+        format!("\"{day:2}-{month}-{year:04} {hour:02}:{minute:02}:{second:02} +0000\"").as_bytes(),
+    );
+}
+
+/// Year, month and day of a day counted from 1 January 1970, in the proleptic Gregorian calendar.
+///
+/// Years are counted from March, so that the leap day is the last of its year; a month's first day
+/// is then a linear function of its number.
+fn civil(days: i64) -> (i64, i64, i64) {
+    // 1 March of the year 0 is 719,468 days before 1 January 1970.
+    let days = days + 719_468;
+    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
+    let (month, next_year) = if march_month < 10 {
+        (march_month + 3, 0)
+    } else {
+        (march_month - 9, 1)
+    };
+    (era * 400 + year_of_era + next_year, month, day)
+}
+
+/// Seconds of a day.
+const DAY_SECONDS: i64 = 86_400;
+
+/// 1 January of the year 0, 00:00:00.
+const FIRST_SECOND: i64 = -62_167_219_200;
+
+/// 31 December 9999, 23:59:59.
+const LAST_SECOND: i64 = 253_402_300_799;
+
+/// `date-month` (RFC 3501 §9)
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];

@@ -1,0 +1,128 @@
+//! Untagged responses (RFC 3501 §7.2 to §7.4).
+
+use crate::command::StatusItem;
+use crate::response::{ListEntry, Untagged};
+
+use super::code::capability_data;
+use super::fetch::fetch_open;
+use super::status::{resp_cond_state, resp_text};
+use super::{name_list, number, spaced, string};
+
+/// Writes `response-data = "*" SP (…) CRLF` (RFC 3501 §9).
+pub(super) fn untagged(out: &mut Vec<u8>, response: &Untagged) {
+    if let Untagged::Fetch(seq, items) = response {
+        let mut fetch = fetch_open(out, *seq);
+        for item in items {
+            fetch.item(out, item);
+        }
+        fetch.close(out);
+        return;
+    }
+    out.extend_from_slice(b"* ");
+    response_data(out, response);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes what stands between `* ` and the line end.
+fn response_data(out: &mut Vec<u8>, response: &Untagged) {
+    match response {
+        Untagged::Status(status, code, text) => resp_cond_state(out, *status, code.as_ref(), text),
+        Untagged::Bye(code, text) => {
+            out.extend_from_slice(b"BYE ");
+            resp_text(out, code.as_ref(), text);
+        }
+        Untagged::Capability(names) => capability_data(out, names),
+        Untagged::List(entry) => mailbox_list(out, "LIST", entry),
+        Untagged::Lsub(entry) => mailbox_list(out, "LSUB", entry),
+        Untagged::StatusData(mailbox, items) => status_data(out, mailbox, items),
+        Untagged::Search(numbers) => {
+            out.extend_from_slice(b"SEARCH");
+            for &found in numbers {
+                out.push(b' ');
+                number(out, found);
+            }
+        }
+        Untagged::Flags(flags) => {
+            out.extend_from_slice(b"FLAGS ");
+            name_list(out, flags);
+        }
+        Untagged::Exists(count) => counted(out, *count, "EXISTS"),
+        Untagged::Recent(count) => counted(out, *count, "RECENT"),
+        Untagged::Expunge(seq) => counted(out, seq.get(), "EXPUNGE"),
+        // Written in pieces by `untagged`.
+        Untagged::Fetch(..) => {}
+        Untagged::Namespace(prefix, separator) => namespace(out, prefix, *separator),
+        Untagged::Id(fields) => id(out, fields),
+    }
+}
+
+/// Writes `number SP "EXISTS"` and its like (RFC 3501 §9).
+fn counted(out: &mut Vec<u8>, count: u32, what: &str) {
+    number(out, count);
+    out.push(b' ');
+    out.extend_from_slice(what.as_bytes());
+}
+
+/// Writes `"(" [mbx-list-flags] ")" SP (DQUOTE QUOTED-CHAR DQUOTE / nil) SP mailbox`
+/// (RFC 3501 §9, `mailbox-list`).
+fn mailbox_list(out: &mut Vec<u8>, command: &str, entry: &ListEntry) {
+    out.extend_from_slice(command.as_bytes());
+    out.push(b' ');
+    name_list(out, &entry.attributes);
+    out.push(b' ');
+    match entry.separator {
+        Some(separator) => separator_string(out, separator),
+        None => out.extend_from_slice(b"NIL"),
+    }
+    out.push(b' ');
+    string::astring(out, entry.name.as_bytes());
+}
+
+/// Writes a hierarchy separator, always quoted (RFC 3501 §9, `mailbox-list`).
+fn separator_string(out: &mut Vec<u8>, separator: char) {
+    string::string(out, separator.encode_utf8(&mut [0; 4]).as_bytes());
+}
+
+/// Writes `"STATUS" SP mailbox SP "(" [status-att-list] ")"` (RFC 3501 §9).
+fn status_data(out: &mut Vec<u8>, mailbox: &str, items: &[(StatusItem, u64)]) {
+    out.extend_from_slice(b"STATUS ");
+    string::astring(out, mailbox.as_bytes());
+    out.extend_from_slice(b" (");
+    spaced(out, items, |out, &(item, value)| {
+        out.extend_from_slice(match item {
+            StatusItem::Messages => b"MESSAGES ",
+            StatusItem::Recent => b"RECENT ",
+            StatusItem::UidNext => b"UIDNEXT ",
+            StatusItem::UidValidity => b"UIDVALIDITY ",
+            StatusItem::Unseen => b"UNSEEN ",
+        });
+        number(out, value);
+    });
+    out.push(b')');
+}
+
+/// Writes `"NAMESPACE" SP Namespace SP Namespace SP Namespace` with a personal namespace only
+/// (RFC 2342 §6).
+fn namespace(out: &mut Vec<u8>, prefix: &str, separator: char) {
+    out.extend_from_slice(b"NAMESPACE ((");
+    string::string(out, prefix.as_bytes());
+    out.push(b' ');
+    separator_string(out, separator);
+    out.extend_from_slice(b")) NIL NIL");
+}
+
+/// Writes `"ID" SPACE id_params_list` (RFC 2971 §4).
+fn id(out: &mut Vec<u8>, fields: &[(String, String)]) {
+    out.extend_from_slice(b"ID ");
+    if fields.is_empty() {
+        out.extend_from_slice(b"NIL");
+        return;
+    }
+    out.push(b'(');
+    spaced(out, fields, |out, (field, value)| {
+        string::string(out, field.as_bytes());
+        out.push(b' ');
+        string::string(out, value.as_bytes());
+    });
+    out.push(b')');
+}
