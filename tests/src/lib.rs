@@ -1,1 +1,4 @@
 //! Test support: the server harness and the transcript runner.
+
+pub mod bare;
+pub mod binary;

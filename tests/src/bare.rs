@@ -1,0 +1,126 @@
+//! A machine without a network: bytes in, bytes out, in virtual time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Wake, Waker};
+use std::time::{Duration, Instant};
+
+use machine::{Effect, Event, Machine, Now};
+
+/// A waker that remembers that it was called.
+#[derive(Debug, Default)]
+pub struct Bell(AtomicBool);
+
+impl Bell {
+    /// Whether it rang since it was last asked.
+    pub fn rang(&self) -> bool {
+        self.0.swap(false, Ordering::SeqCst)
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// A connection to a machine that is driven by hand. Every login is granted by `verdict`.
+#[derive(Debug)]
+pub struct Bare<M: Machine> {
+    machine: M,
+    now: Now,
+    bell: Arc<Bell>,
+    verdict: fn(M::Credential) -> M::Verdict,
+    open: bool,
+    deadline: Option<Instant>,
+}
+
+impl<M: Machine> Bare<M> {
+    /// Starts a machine, giving it a waker.
+    pub fn new(
+        now: Now,
+        verdict: fn(M::Credential) -> M::Verdict,
+        start: impl FnOnce(Waker) -> M,
+    ) -> Self {
+        let bell = Arc::new(Bell::default());
+        let machine = start(Waker::from(Arc::clone(&bell)));
+        Self {
+            machine,
+            now,
+            bell,
+            verdict,
+            open: true,
+            deadline: None,
+        }
+    }
+
+    /// Sends bytes and gives everything the machine answers until it wants to read again.
+    pub fn send(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut answer = self.settle();
+        if self.open {
+            self.machine.on(self.now, Event::Bytes(bytes));
+            answer.extend(self.settle());
+        }
+        answer
+    }
+
+    /// Gives what the machine says on its own: its greeting, or what a wake-up brings.
+    pub fn listen(&mut self) -> Vec<u8> {
+        let mut answer = self.settle();
+        while self.open && self.bell.rang() {
+            self.machine.on(self.now, Event::Woken);
+            answer.extend(self.settle());
+        }
+        answer
+    }
+
+    /// Lets time pass; deadlines on the way are told to the machine.
+    pub fn wait(&mut self, time: Duration) -> Vec<u8> {
+        let mut answer = self.settle();
+        let end = self.now.instant + time;
+        while let Some(deadline) = self
+            .deadline
+            .filter(|deadline| self.open && *deadline <= end)
+        {
+            self.advance(deadline);
+            self.machine.on(self.now, Event::Deadline);
+            answer.extend(self.settle());
+        }
+        self.advance(end);
+        answer
+    }
+
+    /// Whether the machine has not closed the connection.
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
+    fn advance(&mut self, instant: Instant) {
+        let passed = instant.saturating_duration_since(self.now.instant);
+        self.now = Now {
+            instant: self.now.instant + passed,
+            wall: self.now.wall + passed,
+        };
+    }
+
+    fn settle(&mut self) -> Vec<u8> {
+        let mut answer = Vec::new();
+        while self.open {
+            match self.machine.next() {
+                Effect::Write(bytes) => answer.extend(bytes),
+                Effect::Work => self.machine.work(self.now),
+                Effect::Verify(credential) => {
+                    let verdict = (self.verdict)(credential);
+                    self.machine.on(self.now, Event::Verified(verdict));
+                }
+                Effect::StartTls => self.machine.on(self.now, Event::TlsReady),
+                Effect::Read { deadline } => {
+                    self.deadline = deadline;
+                    break;
+                }
+                Effect::Close => self.open = false,
+            }
+        }
+        answer
+    }
+}
