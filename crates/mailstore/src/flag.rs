@@ -43,6 +43,11 @@ impl SystemFlag {
         }
     }
 
+    /// The flag of a letter in a Maildir file name.
+    pub fn from_letter(letter: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|flag| flag.letter() == letter)
+    }
+
     /// The IMAP name, with its backslash.
     pub const fn name(self) -> &'static str {
         match self {
@@ -247,4 +252,88 @@ pub struct FlagChange {
     pub system: FlagSet,
     /// The keywords named. New ones are added to the mailbox by `Add` and `Replace`.
     pub keywords: Vec<Keyword>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FlagSet, Keyword, Keywords, SystemFlag};
+
+    fn keyword(name: &str) -> Keyword {
+        Keyword::new(name).expect(name)
+    }
+
+    #[test]
+    fn system_flags_have_their_own_bits_and_letters() {
+        let mut all = FlagSet::EMPTY;
+        for flag in SystemFlag::ALL {
+            assert!(!all.has(flag), "{flag:?}");
+            all = all.with(flag);
+            assert_eq!(SystemFlag::from_letter(flag.letter()), Some(flag));
+        }
+        assert_eq!(all.bits(), 0b1_1111);
+        assert_eq!(all.system().collect::<Vec<_>>(), SystemFlag::ALL);
+        for letter in *b"PaAd\0" {
+            assert_eq!(SystemFlag::from_letter(letter), None);
+        }
+    }
+
+    #[test]
+    fn keywords_do_not_touch_system_flags() {
+        let mut flags = FlagSet::EMPTY;
+        for position in 0..=u8::MAX {
+            flags = flags.with_keyword(position);
+        }
+        assert_eq!(flags.bits(), !0b1_1111);
+        assert!(flags.keywords().eq(0..59));
+        assert_eq!(flags.system().count(), 0);
+        assert!(!flags.has_keyword(59) && !flags.has_keyword(u8::MAX));
+    }
+
+    #[test]
+    fn sets_combine() {
+        let seen = FlagSet::EMPTY.with(SystemFlag::Seen);
+        let draft = FlagSet::EMPTY.with(SystemFlag::Draft);
+        assert_eq!(seen.union(draft).without(seen), draft);
+        assert_eq!(seen.without(draft), seen);
+    }
+
+    #[test]
+    fn keywords_are_atoms() {
+        for name in ["$Forwarded", "NonJunk", "a", "a/b", "[x", "unknown-3?"] {
+            assert!(Keyword::new(name).is_some(), "{name}");
+        }
+        for name in [
+            "", "a b", "(", ")", "{", "%", "*", "\"", "\\Seen", "]", "ä", "a\0", "a\r\n",
+        ] {
+            assert!(Keyword::new(name).is_none(), "{name:?}");
+        }
+        assert!(Keyword::new(&"x".repeat(Keyword::MAX_LEN)).is_some());
+        assert!(Keyword::new(&"x".repeat(Keyword::MAX_LEN + 1)).is_none());
+    }
+
+    #[test]
+    fn keywords_compare_without_case_and_keep_their_first_form() {
+        let mut keywords = Keywords::default();
+        assert_eq!(keywords.add(&keyword("Junk")), Some(0));
+        assert_eq!(keywords.add(&keyword("other")), Some(1));
+        assert_eq!(keywords.add(&keyword("JUNK")), Some(0));
+        assert_eq!(keywords.get(0).map(Keyword::as_str), Some("Junk"));
+    }
+
+    #[test]
+    fn keywords_fill_gaps_up_to_the_limit() {
+        let mut keywords = Keywords::default();
+        keywords.set(3, keyword("d"));
+        keywords.set(59, keyword("beyond"));
+        assert_eq!(keywords.iter().count(), 1);
+        for position in (0..3).chain(4..59) {
+            assert_eq!(
+                keywords.add(&keyword(&format!("k{position}"))),
+                Some(position)
+            );
+        }
+        assert_eq!(keywords.add(&keyword("one-more")), None);
+        assert_eq!(keywords.position(&keyword("D")), Some(3));
+        assert_eq!(keywords.iter().count(), Keywords::MAX);
+    }
 }

@@ -98,3 +98,39 @@ impl fmt::Display for ModSeq {
         self.0.fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{ModSeq, Uid, UidValidity};
+
+    #[test]
+    fn zero_is_no_identifier() {
+        assert_eq!(Uid::new(0), None);
+        assert_eq!(UidValidity::new(0), None);
+        assert_eq!(ModSeq::new(0), None);
+    }
+
+    #[test]
+    fn uids_end_at_32_bits() {
+        assert_eq!(Uid::new(1), Some(Uid::MIN));
+        assert_eq!(Uid::MIN.next(), Uid::new(2));
+        assert_eq!(Uid::new(u32::MAX), Some(Uid::MAX));
+        assert_eq!(Uid::MAX.next(), None);
+        assert_eq!(Uid::MAX.to_string(), "4294967295");
+    }
+
+    #[test]
+    fn uid_validities_have_32_bits() {
+        let largest = UidValidity::new(u32::MAX);
+        assert_eq!(largest.map(UidValidity::get), Some(u32::MAX));
+    }
+
+    #[test]
+    fn mod_sequences_have_63_bits() {
+        assert_eq!(ModSeq::new(1), Some(ModSeq::MIN));
+        let largest = (1 << 63) - 1;
+        assert_eq!(ModSeq::new(largest).map(ModSeq::get), Some(largest));
+        assert_eq!(ModSeq::new(1 << 63), None);
+        assert_eq!(ModSeq::new(u64::MAX), None);
+    }
+}
