@@ -16,11 +16,15 @@ pub mod error;
 pub mod filename;
 pub mod flag;
 pub mod id;
+pub(crate) mod keyword_file;
+pub(crate) mod lock;
 pub mod mailbox;
 pub mod name;
+pub(crate) mod replace;
 pub mod snapshot;
 pub mod source;
 pub mod store;
+pub(crate) mod uid_validity;
 pub mod watch;
 
 pub use account::{Account, Entry, MaildropLock};

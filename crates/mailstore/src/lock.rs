@@ -1,0 +1,274 @@
+//! Locks between processes and, since each holder opens the file itself, between threads.
+//!
+//! [`FileLock`] is the kernel's lock on a file that is never replaced or removed, so it is gone
+//! with its holder however that ends (S8). [`Dotlock`] is the older kind that other mail programs
+//! understand: the lock is that a file exists. It is only taken by somebody who holds a
+//! [`FileLock`] already, so that two of us never dispute over a stale one.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::OFlags;
+use rustix::process::{Pid, test_kill_process};
+
+use crate::error::{Error, Result};
+use crate::replace::{failed, open_regular};
+
+/// A kernel lock on a file; released when dropped.
+#[derive(Debug)]
+pub(crate) struct FileLock {
+    file: File,
+}
+
+impl FileLock {
+    /// Waits for the exclusive lock on a file, which is made if it is not there.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] when `timeout` is over.
+    pub(crate) fn acquire(path: &Path, timeout: Duration) -> Result<Self> {
+        Self::acquire_by(path, timeout, File::try_lock)
+    }
+
+    /// Waits for the lock that many can have at once while nobody has the exclusive one.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] when `timeout` is over.
+    pub(crate) fn acquire_shared(path: &Path, timeout: Duration) -> Result<Self> {
+        Self::acquire_by(path, timeout, File::try_lock_shared)
+    }
+
+    /// The locked file.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    fn acquire_by(
+        path: &Path,
+        timeout: Duration,
+        attempt: impl Fn(&File) -> Result<(), TryLockError>,
+    ) -> Result<Self> {
+        let file = open_regular(path, OFlags::RDWR | OFlags::CREATE)?;
+        for pause in pauses(timeout) {
+            match attempt(&file) {
+                Ok(()) => return Ok(Self { file }),
+                Err(TryLockError::WouldBlock) => thread::sleep(pause),
+                Err(TryLockError::Error(error)) => return Err(failed(path)(error)),
+            }
+        }
+        Err(Error::Locked)
+    }
+}
+
+/// A lock that is held as long as a file exists; removed when dropped.
+#[derive(Debug)]
+pub(crate) struct Dotlock {
+    path: PathBuf,
+}
+
+impl Dotlock {
+    /// Waits for the lock file to be ours. One whose process is dead, or that has not changed for
+    /// [`STALE`] by the file system's clock `now`, is removed.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] when `timeout` is over.
+    pub(crate) fn acquire(
+        path: &Path,
+        timeout: Duration,
+        now: impl Fn() -> Result<SystemTime>,
+    ) -> Result<Self> {
+        for pause in pauses(timeout) {
+            let created = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(path);
+            match created {
+                Ok(mut file) => {
+                    let lock = Self {
+                        path: path.to_owned(),
+                    };
+                    write!(file, "{}:{}", std::process::id(), host()).map_err(failed(path))?;
+                    return Ok(lock);
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    if !remove_stale(path, now()?) {
+                        thread::sleep(pause);
+                    }
+                }
+                Err(error) => return Err(failed(path)(error)),
+            }
+        }
+        Err(Error::Locked)
+    }
+}
+
+impl Drop for Dotlock {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(&self.path) {
+            tracing::warn!(path = %self.path.display(), %error, "lock file not removed");
+        }
+    }
+}
+
+/// Removes a lock file whose holder is gone; says whether trying again at once makes sense.
+fn remove_stale(path: &Path, now: SystemTime) -> bool {
+    let Ok(before) = fs::symlink_metadata(path) else {
+        return true;
+    };
+    let age = before.modified().ok();
+    let age = age.and_then(|modified| now.duration_since(modified).ok());
+    let is_stale = age.is_some_and(|age| age > STALE);
+    if !(is_stale || is_orphaned(path)) {
+        return false;
+    }
+    let same = fs::symlink_metadata(path)
+        .is_ok_and(|after| (after.dev(), after.ino()) == (before.dev(), before.ino()));
+    same && fs::remove_file(path).is_ok()
+}
+
+/// Whether a lock file names a process of this machine that does not exist any more.
+fn is_orphaned(path: &Path) -> bool {
+    let Ok(Some(contents)) = crate::replace::read(path) else {
+        return false;
+    };
+    let holder = String::from_utf8_lossy(&contents.bytes);
+    let Some((process, holder_host)) = holder.trim_end().split_once(':') else {
+        return false;
+    };
+    let host = host();
+    if host.is_empty() || holder_host != host {
+        return false;
+    }
+    let process = process.parse().ok().and_then(Pid::from_raw);
+    process.is_some_and(|process| test_kill_process(process) == Err(rustix::io::Errno::SRCH))
+}
+
+/// The name of this machine, as it is in lock files; empty if the system does not say.
+fn host() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim_end().to_owned()
+}
+
+/// The pauses between attempts: short at first, together about `timeout`; at least one attempt.
+fn pauses(timeout: Duration) -> impl Iterator<Item = Duration> {
+    let mut left = timeout;
+    let mut pause = Duration::from_millis(1);
+    let waits = std::iter::from_fn(move || {
+        let now = pause.min(left);
+        left -= now;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+        (now > Duration::ZERO).then_some(now)
+    });
+    waits.chain([Duration::ZERO])
+}
+
+/// The longest pause between two attempts.
+const LONGEST_PAUSE: Duration = Duration::from_millis(32);
+
+/// How long a lock file may be unchanged before its holder is taken for dead.
+pub(crate) const STALE: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::{Dotlock, FileLock, STALE, host, pauses};
+    use crate::error::Error;
+    use std::fs;
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::{Duration, SystemTime};
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn pauses_add_up_to_the_timeout() {
+        for timeout in [0, 1, 5, 1000].map(Duration::from_millis) {
+            assert_eq!(pauses(timeout).sum::<Duration>(), timeout);
+        }
+        assert_eq!(pauses(Duration::ZERO).count(), 1);
+    }
+
+    #[test]
+    fn an_exclusive_lock_excludes_and_ends_with_its_holder() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        let held = FileLock::acquire(&path, Duration::ZERO).unwrap();
+        let exclusive = FileLock::acquire(&path, Duration::from_millis(3));
+        assert!(matches!(exclusive, Err(Error::Locked)));
+        let shared = FileLock::acquire_shared(&path, Duration::ZERO);
+        assert!(matches!(shared, Err(Error::Locked)));
+
+        let (started, start) = mpsc::channel();
+        let other = path.clone();
+        let waiting = thread::spawn(move || {
+            started.send(()).unwrap();
+            FileLock::acquire(&other, LONG).map(drop)
+        });
+        start.recv().unwrap();
+        drop(held);
+        waiting.join().unwrap().unwrap();
+        assert!(path.exists(), "the file stays");
+    }
+
+    #[test]
+    fn shared_locks_exclude_only_exclusive_ones() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        let one = FileLock::acquire_shared(&path, Duration::ZERO).unwrap();
+        let two = FileLock::acquire_shared(&path, Duration::ZERO).unwrap();
+        let exclusive = FileLock::acquire(&path, Duration::ZERO);
+        assert!(matches!(exclusive, Err(Error::Locked)));
+        drop((one, two));
+        FileLock::acquire(&path, Duration::ZERO).unwrap();
+    }
+
+    #[test]
+    fn a_lock_is_only_on_a_regular_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        std::os::unix::fs::symlink("elsewhere", &path).unwrap();
+        let result = FileLock::acquire(&path, Duration::ZERO);
+        assert!(matches!(result, Err(Error::Corrupt { .. })));
+        assert!(!directory.path().join("elsewhere").exists());
+    }
+
+    #[test]
+    fn a_dotlock_is_a_file_while_it_is_held() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("subscriptions.lock");
+        let now = || Ok(fs::metadata(&path).unwrap().modified().unwrap());
+        let held = Dotlock::acquire(&path, LONG, now).unwrap();
+        let contents = fs::read_to_string(&path).unwrap();
+        assert_eq!(contents, format!("{}:{}", std::process::id(), host()));
+        let second = Dotlock::acquire(&path, Duration::from_millis(3), now);
+        assert!(matches!(second, Err(Error::Locked)));
+        drop(held);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_dotlock_of_somebody_else_is_respected_until_it_is_stale() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("subscriptions.lock");
+        fs::write(&path, "1:elsewhere.example").unwrap();
+        let modified = fs::metadata(&path).unwrap().modified().unwrap();
+        let at = |age: Duration| move || Ok::<SystemTime, Error>(modified + age);
+        let result = Dotlock::acquire(&path, Duration::ZERO, at(STALE));
+        assert!(matches!(result, Err(Error::Locked)));
+        Dotlock::acquire(&path, LONG, at(STALE * 2)).unwrap();
+    }
+
+    #[test]
+    fn a_dotlock_of_a_dead_process_is_removed_at_once() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("subscriptions.lock");
+        fs::write(&path, format!("{}:{}", child.id(), host())).unwrap();
+        let now = || Ok(fs::metadata(&path).unwrap().modified().unwrap());
+        Dotlock::acquire(&path, LONG, now).unwrap();
+    }
+}

@@ -1,0 +1,262 @@
+//! Small files that are read and replaced as a whole.
+//!
+//! Order of a replacement: write `<name>.tmp`, fsync it, rename it over `<name>`, fsync the
+//! directory. A reader sees the old file or the new one; a crash leaves at most the `.tmp`, which
+//! the next writer removes. Writers of one file must hold a lock.
+//!
+//! The directory may hold anything: what is not a regular file is never followed, waited for or
+//! read (S36).
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustix::fs::{Mode, OFlags};
+
+use crate::error::{Error, Result};
+
+/// The new contents of a file, not yet in its place. Removed when dropped before that.
+#[derive(Debug)]
+pub(crate) struct Replacement {
+    target: PathBuf,
+    temporary: PathBuf,
+    file: File,
+    placed: bool,
+}
+
+impl Replacement {
+    /// Starts an empty replacement of `target`.
+    pub(crate) fn begin(target: &Path) -> Result<Self> {
+        let mut name = target.as_os_str().to_owned();
+        name.push(".tmp");
+        let temporary = PathBuf::from(name);
+        match fs::remove_file(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(failed(&temporary)(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&temporary)
+            .map_err(failed(&temporary))?;
+        Ok(Self {
+            target: target.to_owned(),
+            temporary,
+            file,
+            placed: false,
+        })
+    }
+
+    /// The file system's present time, which is the one that the times of files compare with.
+    pub(crate) fn file_system_time(&self) -> Result<SystemTime> {
+        touch(&self.file).map_err(failed(&self.temporary))
+    }
+
+    /// Puts `contents` into the place of the target, durably. Its modification time, in whole
+    /// seconds, is then later than `after`.
+    pub(crate) fn commit(mut self, contents: &[u8], after: Option<SystemTime>) -> Result<()> {
+        self.write(contents, after)
+            .map_err(failed(&self.temporary))?;
+        fs::rename(&self.temporary, &self.target).map_err(failed(&self.target))?;
+        self.placed = true;
+        let parent = self.target.parent().unwrap_or(Path::new("."));
+        sync_directory(parent)
+    }
+
+    fn write(&mut self, contents: &[u8], after: Option<SystemTime>) -> io::Result<()> {
+        // Whoever could read the old file (a group that shares it) can read the new one.
+        if let Ok(old) = fs::symlink_metadata(&self.target)
+            && old.is_file()
+        {
+            self.file.set_permissions(old.permissions())?;
+        }
+        self.file.write_all(contents)?;
+        if let Some(after) = after
+            && touch(&self.file)? < following_second(after)
+        {
+            self.file.set_modified(following_second(after))?;
+        }
+        self.file.sync_all()
+    }
+}
+
+impl Drop for Replacement {
+    fn drop(&mut self) {
+        if !self.placed {
+            // Best effort: the next writer removes it otherwise.
+            drop(fs::remove_file(&self.temporary));
+        }
+    }
+}
+
+/// A file that was read as a whole.
+#[derive(Debug)]
+pub(crate) struct Contents {
+    /// Its bytes.
+    pub(crate) bytes: Vec<u8>,
+    /// Its modification time.
+    pub(crate) modified: SystemTime,
+}
+
+/// Reads a whole file; `None` if there is none.
+pub(crate) fn read(path: &Path) -> Result<Option<Contents>> {
+    let file = match open_regular(path, OFlags::RDONLY) {
+        Ok(file) => file,
+        Err(Error::NotFound) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut bytes = Vec::new();
+    let modified = file.metadata().and_then(|metadata| metadata.modified());
+    let modified = modified.map_err(failed(path))?;
+    file.take(MAX_OCTETS + 1)
+        .read_to_end(&mut bytes)
+        .map_err(failed(path))?;
+    if bytes.len() as u64 > MAX_OCTETS {
+        return Err(Error::Corrupt {
+            path: path.to_owned(),
+            problem: "file is too large",
+        });
+    }
+    Ok(Some(Contents { bytes, modified }))
+}
+
+/// Opens a regular file and nothing else, and never waits for it (S36).
+/// [`Error::NotFound`] if there is none.
+pub(crate) fn open_regular(path: &Path, flags: OFlags) -> Result<File> {
+    let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR) {
+        Ok(file) => File::from(file),
+        Err(rustix::io::Errno::NOENT) => return Err(Error::NotFound),
+        Err(rustix::io::Errno::LOOP | rustix::io::Errno::NXIO) => return Err(irregular(path)),
+        Err(error) => return Err(failed(path)(error.into())),
+    };
+    if file.metadata().map_err(failed(path))?.is_file() {
+        Ok(file)
+    } else {
+        Err(irregular(path))
+    }
+}
+
+/// Makes the names in a directory durable.
+pub(crate) fn sync_directory(path: &Path) -> Result<()> {
+    File::open(path)
+        .and_then(|directory| directory.sync_all())
+        .map_err(failed(path))
+}
+
+/// What a failed system call on `path` means to the caller.
+pub(crate) fn failed(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    move |source| {
+        let path = path.to_owned();
+        let kind = source.kind();
+        if matches!(kind, StorageFull | QuotaExceeded) {
+            Error::NoSpace
+        } else if matches!(kind, PermissionDenied | ReadOnlyFilesystem) {
+            Error::NoPermission { path }
+        } else {
+            Error::Io { path, source }
+        }
+    }
+}
+
+/// Sets a file's times to the present of its file system, and says what that is.
+fn touch(file: &File) -> io::Result<SystemTime> {
+    let now = rustix::fs::Timespec {
+        tv_sec: 0,
+        tv_nsec: rustix::fs::UTIME_NOW,
+    };
+    let times = rustix::fs::Timestamps {
+        last_access: now,
+        last_modification: now,
+    };
+    rustix::fs::futimens(file, &times)?;
+    file.metadata()?.modified()
+}
+
+/// The first full second after a time: other programs compare whole seconds.
+fn following_second(time: SystemTime) -> SystemTime {
+    let seconds = time
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
+    UNIX_EPOCH + Duration::from_secs(seconds.saturating_add(1).min(MAX_SECONDS))
+}
+
+/// The error for a name that is not a regular file.
+fn irregular(path: &Path) -> Error {
+    Error::Corrupt {
+        path: path.to_owned(),
+        problem: "not a regular file",
+    }
+}
+
+/// The largest file that is read as a whole.
+const MAX_OCTETS: u64 = 16 << 20;
+
+/// The last second that every file system can note (beyond year 2400).
+const MAX_SECONDS: u64 = (1 << 34) - 1;
+
+#[cfg(test)]
+mod tests {
+    use super::{Replacement, read};
+    use crate::error::Error;
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    #[test]
+    fn a_file_is_replaced_with_its_permissions() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        assert!(read(&path).unwrap().is_none());
+        fs::write(directory.path().join("file.tmp"), "left by a crash").unwrap();
+        let begun = Replacement::begin(&path).unwrap();
+        begun.commit(b"one", None).unwrap();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        let begun = Replacement::begin(&path).unwrap();
+        begun.commit(b"two", None).unwrap();
+        assert_eq!(read(&path).unwrap().unwrap().bytes, b"two");
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o640);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_abandoned_replacement_leaves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        drop(Replacement::begin(&directory.path().join("file")).unwrap());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn the_modification_time_grows_by_whole_seconds() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let future = UNIX_EPOCH + Duration::from_millis(5_000_000_000_500);
+        let begun = Replacement::begin(&path).unwrap();
+        begun.commit(b"", Some(future)).unwrap();
+        let modified = read(&path).unwrap().unwrap().modified;
+        assert_eq!(modified, UNIX_EPOCH + Duration::from_secs(5_000_000_001));
+    }
+
+    #[test]
+    fn what_is_not_a_file_is_refused_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let fifo = directory.path().join("fifo");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink("/etc/passwd", &link).unwrap();
+        for path in [&fifo, &link, &directory.path().to_owned()] {
+            assert!(matches!(read(path), Err(Error::Corrupt { .. })), "{path:?}");
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! New UIDVALIDITY values: each is above every one that the account gave before (RFC 3501
+//! §2.3.1.1), so a mailbox that is deleted and made again is never taken for the old one.
+//!
+//! The last value given is in `pillarbox.account`, a text file of lines `<key> <value>` in the
+//! account's root; lines of other keys are kept. It is replaced as a whole under the lock
+//! `pillarbox.account.lock`, whose file holds a second copy: losing either loses nothing. The
+//! present time in seconds is a lower bound, so losing both is harmless too unless more mailboxes
+//! than seconds have passed. Values of another server's counter (`dovecot-uidvalidity`) are
+//! stepped over.
+//!
+//! Lock order: the lock of the tree, then that of a mailbox, then this one.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
+
+use crate::error::{Error, Result};
+use crate::id::UidValidity;
+use crate::lock::FileLock;
+use crate::replace::{Replacement, failed, read};
+use crate::source::Source;
+
+/// The next UIDVALIDITY for a mailbox of the account in `root`, durably taken.
+pub(crate) fn next(root: &Path, source: &Source) -> Result<UidValidity> {
+    let lock_path = root.join(LOCK);
+    let lock = FileLock::acquire(&lock_path, TIMEOUT)?;
+    let path = root.join(FILE);
+    // A file that cannot be read as one is replaced: the copy and the time are enough.
+    let old = match read(&path) {
+        Ok(contents) => contents.map(|contents| contents.bytes).unwrap_or_default(),
+        Err(Error::Corrupt { .. }) => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    let mut copy = [0; COPY_LEN];
+    let copied = lock.file().read_at(&mut copy, 0);
+    let copied = copied.map_err(failed(&lock_path))?;
+    let last = [
+        last_given(&old),
+        copy.get(..copied).and_then(number),
+        foreign_counter(root)?,
+    ];
+    let last = last.into_iter().flatten().max();
+    let value = following(last, seconds(source))?;
+    Replacement::begin(&path)?.commit(&with_value(&old, value), None)?;
+    let copy = format!("{value:0width$}\n", width = COPY_LEN - 1);
+    lock.file()
+        .write_all_at(copy.as_bytes(), 0)
+        .map_err(failed(&lock_path))?;
+    UidValidity::new(value).ok_or(Error::Limit("UIDVALIDITY"))
+}
+
+/// The value after `last`: the time if that is later and fits in 31 bits, because many clients
+/// hold it in a signed integer; else just one more.
+fn following(last: Option<u32>, now: u64) -> Result<u32> {
+    let time = match last {
+        None => now.clamp(1, u64::from(u32::MAX)),
+        Some(_) => now.min(MAX_SIGNED),
+    };
+    let time = u32::try_from(time).unwrap_or(u32::MAX);
+    match last {
+        None => Ok(time),
+        Some(last) => {
+            let next = last.checked_add(1).ok_or(Error::Limit("UIDVALIDITY"))?;
+            Ok(next.max(time))
+        }
+    }
+}
+
+fn seconds(source: &Source) -> u64 {
+    let time = source.wall().duration_since(UNIX_EPOCH);
+    time.unwrap_or_default().as_secs()
+}
+
+/// The value in the lines of `pillarbox.account`.
+fn last_given(file: &[u8]) -> Option<u32> {
+    file.split(|&byte| byte == b'\n')
+        .filter_map(|line| number(line.strip_prefix(KEY)?))
+        .max()
+}
+
+/// The lines of `pillarbox.account` with a new value.
+fn with_value(file: &[u8], value: u32) -> Vec<u8> {
+    let mut out = Vec::with_capacity(file.len() + 32);
+    let lines = file.split(|&byte| byte == b'\n');
+    for line in lines.filter(|line| !line.is_empty() && !line.starts_with(KEY)) {
+        out.extend_from_slice(line);
+        out.push(b'\n');
+    }
+    out.extend_from_slice(KEY);
+    out.extend_from_slice(format!("{value}\n").as_bytes());
+    out
+}
+
+/// The highest value of another server's counter: the file with eight hexadecimal digits, and the
+/// empty files that have such digits in their names.
+fn foreign_counter(root: &Path) -> Result<Option<u32>> {
+    let mut highest = match read(&root.join(FOREIGN)) {
+        Ok(contents) => contents.and_then(|contents| hexadecimal(contents.bytes.trim_ascii())),
+        Err(Error::Corrupt { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    for entry in fs::read_dir(root).map_err(failed(root))? {
+        let name = entry.map_err(failed(root))?.file_name();
+        let digits = name.as_bytes().strip_prefix(FOREIGN.as_bytes());
+        let digits = digits.and_then(|digits| digits.strip_prefix(b"."));
+        highest = highest.max(digits.and_then(hexadecimal));
+    }
+    Ok(highest)
+}
+
+fn hexadecimal(digits: &[u8]) -> Option<u32> {
+    if digits.len() != 8 || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    u32::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()
+}
+
+fn number(text: &[u8]) -> Option<u32> {
+    let text = text.trim_ascii();
+    if !text.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// The file of the account's own state.
+const FILE: &str = "pillarbox.account";
+/// Its lock, never replaced or removed, and the copy of the value.
+const LOCK: &str = "pillarbox.account.lock";
+/// How a line with the value begins.
+const KEY: &[u8] = b"uidvalidity ";
+/// Ten digits and the line end.
+const COPY_LEN: usize = 11;
+/// The other server's counter.
+const FOREIGN: &str = "dovecot-uidvalidity";
+/// The largest value of a signed integer of 32 bits.
+const MAX_SIGNED: u64 = (1 << 31) - 1;
+/// How long to wait for the lock, which is held for two writes.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::{FILE, LOCK, following, next};
+    use crate::error::Error;
+    use crate::id::UidValidity;
+    use crate::source::Source;
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+    use std::thread;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    const NOW: u32 = 1_700_000_000;
+
+    fn source() -> Source {
+        Source::new(|| UNIX_EPOCH + Duration::from_secs(u64::from(NOW)), || 0)
+    }
+
+    #[test]
+    fn values_follow_the_time_and_the_last_one() {
+        let table = [
+            (None, 0, 1),
+            (None, u64::from(NOW), NOW),
+            (Some(5), u64::from(NOW), NOW),
+            (Some(NOW), u64::from(NOW), NOW + 1),
+            (Some(NOW + 9), u64::from(NOW), NOW + 10),
+            (Some(7), 1 << 31, (1 << 31) - 1),
+            (Some(u32::MAX - 1), u64::from(NOW), u32::MAX),
+            (Some((1 << 31) - 1), 1 << 40, 1 << 31),
+            (None, 1 << 31, 1 << 31),
+            (None, 1 << 40, u32::MAX),
+        ];
+        for (last, now, expected) in table {
+            assert_eq!(following(last, now).unwrap(), expected, "{last:?} {now}");
+        }
+        let result = following(Some(u32::MAX), 0);
+        assert!(matches!(result, Err(Error::Limit(_))));
+    }
+
+    #[test]
+    fn values_grow_also_when_a_file_is_lost_or_damaged() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        let mut last = next(root, &source()).unwrap();
+        assert_eq!(last.get(), NOW);
+        let damages: [&dyn Fn(&str); 6] = [
+            &|_| {},
+            &|file| fs::remove_file(root.join(file)).unwrap(),
+            &|file| fs::write(root.join(file), "").unwrap(),
+            &|file| fs::write(root.join(file), "uidvalidity 17000").unwrap(),
+            &|file| fs::write(root.join(file), [0; 64]).unwrap(),
+            &|file| fs::write(root.join(file), b"\xFF\x80uidvalidity x\n\n").unwrap(),
+        ];
+        for (number, damage) in damages.iter().enumerate() {
+            for file in [FILE, LOCK] {
+                damage(file);
+                let value = next(root, &source()).unwrap();
+                assert!(value > last, "{number} {file}");
+                last = value;
+            }
+        }
+        assert!(last.get() < NOW + 100);
+    }
+
+    #[test]
+    fn other_lines_are_kept() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join(FILE);
+        fs::write(&file, "special-use Sent \\Sent\nuidvalidity 5\nlater x").unwrap();
+        next(root.path(), &source()).unwrap();
+        let lines = fs::read_to_string(&file).unwrap();
+        assert_eq!(
+            lines,
+            format!("special-use Sent \\Sent\nlater x\nuidvalidity {NOW}\n")
+        );
+    }
+
+    #[test]
+    fn another_servers_counter_is_stepped_over() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        let later = NOW + 1000;
+        fs::write(root.join("dovecot-uidvalidity"), format!("{later:08x}")).unwrap();
+        assert_eq!(next(root, &source()).unwrap().get(), later + 1);
+        let name = format!("dovecot-uidvalidity.{:08x}", later + 50);
+        fs::write(root.join(name), "").unwrap();
+        fs::write(root.join("dovecot-uidvalidity.zzzzzzzz"), "").unwrap();
+        fs::write(root.join("dovecot-uidvalidity.fffffffff"), "").unwrap();
+        assert_eq!(next(root, &source()).unwrap().get(), later + 51);
+    }
+
+    fn take_many(root: &Path) -> Vec<u32> {
+        let values = (0..20).map(|_| next(root, &source()).unwrap());
+        values.map(UidValidity::get).collect()
+    }
+
+    #[test]
+    fn threads_never_get_the_same_value() {
+        let root = tempfile::tempdir().unwrap();
+        let values: Vec<u32> = thread::scope(|scope| {
+            let threads = [0; 4].map(|_| scope.spawn(|| take_many(root.path())));
+            threads
+                .into_iter()
+                .flat_map(|thread| thread.join().unwrap())
+                .collect()
+        });
+        let distinct: BTreeSet<u32> = values.iter().copied().collect();
+        assert_eq!(distinct.len(), 80);
+        assert_eq!(distinct.last(), Some(&(NOW + 79)));
+    }
+}
