@@ -1,4 +1,23 @@
-//! pillarbox
+//! The Pillarbox mail server as a library: POP3 and IMAP4rev1 over Maildir.
+//!
+//! The `pillarbox` command is a thin shell over this crate, and authors of mail clients embed it in
+//! their tests: a [`Server`] runs on any tokio runtime, on free ports, and tells where it is.
+//!
+//! The way of a connection: a [`server`] accepts it, the driver runs the protocol's
+//! [`machine::Machine`] over it, and disk work and password checks go to blocking threads. Time and
+//! randomness come from one [`Source`].
 
 pub mod cli;
 pub mod config;
+mod connection;
+mod limiter;
+mod listen;
+pub mod server;
+pub mod source;
+pub mod telemetry;
+pub mod tls;
+
+pub use config::Settings;
+pub use connection::Outcome;
+pub use server::{Builder, Server};
+pub use source::Source;

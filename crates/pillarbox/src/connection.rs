@@ -1,0 +1,512 @@
+//! The driver: runs a [`Machine`] over a stream.
+//!
+//! It asks the machine what it wants, does that, and tells it what happened; it makes no protocol
+//! decisions. It is the only writer of its connection, and the only place where sessions meet
+//! sockets, timers and threads.
+//!
+//! A waiting session holds no read buffer: bytes are read into an array on the stack and handed to
+//! the machine at once. A panic in the machine ends this session and no other.
+
+use std::any::Any;
+use std::future::poll_fn;
+use std::io;
+use std::mem::MaybeUninit;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, ready};
+use std::time::{Duration, Instant};
+
+use auth::{Credential, Origin, Verdict};
+use machine::{Effect, Event, Machine};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::task::spawn_blocking;
+use tokio::time::{sleep, sleep_until, timeout};
+use tokio_rustls::server::TlsStream;
+use tracing::{Span, debug, error, info};
+
+use crate::limiter::{Limiter, SessionPermit};
+use crate::source::Source;
+use crate::tls::Certificates;
+
+/// What all connections of a server share.
+pub(crate) struct Services {
+    /// Time.
+    pub(crate) source: Source,
+    /// Checks a credential; may block and is slow.
+    pub(crate) check: Check,
+    /// How many checks may run at once.
+    pub(crate) checking: Arc<Semaphore>,
+    /// How many slices of work may run at once; first come, first served, so that many busy
+    /// sessions cannot keep another from its turn.
+    pub(crate) working: Arc<Semaphore>,
+    /// Sessions per user and address.
+    pub(crate) limiter: Arc<Limiter>,
+    /// For STARTTLS and STLS.
+    pub(crate) certificates: Option<Certificates>,
+    /// How long peers may take.
+    pub(crate) timeouts: Timeouts,
+}
+
+/// Checks a credential, synchronously.
+pub(crate) type Check = Arc<dyn Fn(&Credential, Origin, Instant) -> Outcome + Send + Sync>;
+
+/// What came of a check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// What is told to the machine.
+    pub verdict: Verdict,
+    /// When it is told: what a failed login costs.
+    pub delay: Duration,
+}
+
+/// How long peers may take for what machines do not time themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Timeouts {
+    /// For a TLS handshake.
+    pub(crate) handshake: Duration,
+    /// To take one piece of output, which is about 64 KiB.
+    pub(crate) write: Duration,
+}
+
+/// The waker that a machine gives to the store; calls before the driver waits are not lost.
+#[derive(Debug, Default)]
+pub(crate) struct Bell(Notify);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.notify_one();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.notify_one();
+    }
+}
+
+/// A stream before, during and after TLS.
+pub(crate) enum Stream<T> {
+    /// In the clear.
+    Clear(T),
+    /// Protected.
+    Tls(Box<TlsStream<T>>),
+    /// Given up: broken, or lost in a handshake.
+    Gone,
+}
+
+/// Why a session ended other than by [`Effect::Close`] or its peer going away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// The machine panicked.
+    Panicked,
+    /// The machine asked to read after it was told that the peer had gone.
+    Unfinished,
+}
+
+/// A session over a stream.
+pub(crate) struct Connection<M, T> {
+    services: Arc<Services>,
+    peer: SocketAddr,
+    stream: Stream<T>,
+    /// `None` while it works on a blocking thread, and after a panic there.
+    machine: Option<Box<M>>,
+    bell: Arc<Bell>,
+    stop: watch::Receiver<bool>,
+    told_to_stop: bool,
+    /// Read while a credential was checked, and not yet given to the machine.
+    ahead: Vec<u8>,
+    /// The peer has closed its side.
+    end_of_file: bool,
+    /// The machine knows that the peer has gone.
+    told_of_end: bool,
+    /// The deadline that has passed already when bytes were there to read.
+    overrun: Option<Instant>,
+    permit: Option<SessionPermit>,
+}
+
+impl<M, T> Connection<M, T>
+where
+    M: Machine<Credential = Credential, Verdict = Verdict>,
+    T: AsyncRead + AsyncWrite + Send + Unpin,
+{
+    /// A session of `machine`, which rings `bell`, over `stream`; told to end by `stop`.
+    pub(crate) fn new(
+        services: Arc<Services>,
+        peer: SocketAddr,
+        stream: Stream<T>,
+        machine: M,
+        bell: Arc<Bell>,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            services,
+            peer,
+            stream,
+            machine: Some(Box::new(machine)),
+            bell,
+            stop,
+            told_to_stop: false,
+            ahead: Vec::new(),
+            end_of_file: false,
+            told_of_end: false,
+            overrun: None,
+            permit: None,
+        }
+    }
+
+    /// Runs the session to its end and closes the stream.
+    pub(crate) async fn run(mut self) -> Result<(), Ended> {
+        let result = self.serve().await;
+        match result {
+            Ok(()) => debug!("session ended"),
+            Err(Ended::Panicked) => error!("session ended by a panic"),
+            Err(Ended::Unfinished) => debug!("session ended without its machine's consent"),
+        }
+        // The machine may hold files and locks: it goes before its place is given back.
+        if let Some(machine) = self.machine.take() {
+            let span = Span::current();
+            let dropped = spawn_blocking(move || span.in_scope(|| drop(machine))).await;
+            if dropped.is_err() {
+                error!("session panicked at its end");
+            }
+        }
+        self.permit = None;
+        Box::pin(self.close()).await;
+        result
+    }
+
+    /// The loop: ask the machine, do what it says.
+    async fn serve(&mut self) -> Result<(), Ended> {
+        loop {
+            if !self.told_to_stop && *self.stop.borrow() {
+                self.told_to_stop = true;
+                self.tell(Event::Shutdown)?;
+            }
+            match self.ask()? {
+                Effect::Write(bytes) => self.write(bytes).await?,
+                Effect::Read { deadline } => self.read(deadline).await?,
+                Effect::Verify(credential) => Box::pin(self.verify(credential)).await?,
+                Effect::StartTls => Box::pin(self.start_tls()).await?,
+                Effect::Work => self.work().await?,
+                Effect::Close => return Ok(()),
+            }
+        }
+    }
+
+    /// Asks the machine what it wants.
+    fn ask(&mut self) -> Result<Effect<Credential>, Ended> {
+        let machine = self.machine.as_mut().ok_or(Ended::Panicked)?;
+        catch_unwind(AssertUnwindSafe(|| machine.next())).map_err(panicked)
+    }
+
+    /// Tells the machine what happened.
+    fn tell(&mut self, event: Event<'_, Verdict>) -> Result<(), Ended> {
+        let machine = self.machine.as_mut().ok_or(Ended::Panicked)?;
+        let now = self.services.source.now();
+        catch_unwind(AssertUnwindSafe(|| machine.on(now, event))).map_err(panicked)
+    }
+
+    /// Tells the machine that its peer has gone.
+    fn tell_end(&mut self) -> Result<(), Ended> {
+        if self.told_of_end {
+            return Err(Ended::Unfinished);
+        }
+        self.told_of_end = true;
+        self.tell(Event::Eof)
+    }
+
+    /// Gives the stream up and tells the machine.
+    fn give_up(&mut self, why: &io::Error) -> Result<(), Ended> {
+        debug!(error = %why, "connection lost");
+        self.stream = Stream::Gone;
+        self.end_of_file = true;
+        self.ahead = Vec::new();
+        if self.told_of_end {
+            return Ok(());
+        }
+        self.tell_end()
+    }
+
+    /// Sends all of `bytes`. A peer that does not take them in time is given up.
+    async fn write(&mut self, bytes: Vec<u8>) -> Result<(), Ended> {
+        let limit = self.services.timeouts.write;
+        let sent = match &mut self.stream {
+            Stream::Clear(stream) => timeout(limit, send(stream, &bytes)).await,
+            Stream::Tls(stream) => timeout(limit, send(stream.as_mut(), &bytes)).await,
+            Stream::Gone => return Ok(()),
+        };
+        match sent.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            Ok(()) => Ok(()),
+            Err(error) => self.give_up(&error),
+        }
+    }
+
+    /// Waits for the first of shutdown, bytes, the end of file, the waker and the deadline.
+    async fn read(&mut self, deadline: Option<Instant>) -> Result<(), Ended> {
+        if !self.ahead.is_empty() {
+            let ahead = std::mem::take(&mut self.ahead);
+            return self.tell(Event::Bytes(&ahead));
+        }
+        if self.end_of_file {
+            return self.tell_end();
+        }
+        // Bytes that are there count as in time, once: a flood must not hold a deadline up.
+        if deadline.is_some() && deadline == self.overrun {
+            return self.tell(Event::Deadline);
+        }
+        let until = deadline.map(tokio::time::Instant::from_std);
+        let mut stop = self.stop.clone();
+        let bell = Arc::clone(&self.bell);
+        let told_to_stop = self.told_to_stop;
+        tokio::select! {
+            biased;
+            _ = stop.changed(), if !told_to_stop => {
+                self.told_to_stop = true;
+                self.tell(Event::Shutdown)
+            }
+            read = poll_fn(|cx| self.poll_read_to_machine(cx)) => {
+                let read = read?;
+                if until.is_some_and(|until| until <= tokio::time::Instant::now()) {
+                    self.overrun = deadline;
+                }
+                match read {
+                    Ok(0) => {
+                        self.end_of_file = true;
+                        self.tell_end()
+                    }
+                    Ok(_) => Ok(()),
+                    Err(error) => self.give_up(&error),
+                }
+            }
+            () = bell.0.notified() => self.tell(Event::Woken),
+            () = wait_until(until) => self.tell(Event::Deadline),
+        }
+    }
+
+    /// Reads onto the stack and gives the machine what came; says how much.
+    fn poll_read_to_machine(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<io::Result<usize>, Ended>> {
+        let mut array = [const { MaybeUninit::uninit() }; READ_SIZE];
+        let mut buffer = ReadBuf::uninit(&mut array);
+        if let Err(error) = ready!(self.stream.poll_read(cx, &mut buffer)) {
+            return Poll::Ready(Ok(Err(error)));
+        }
+        let bytes = buffer.filled();
+        if !bytes.is_empty() {
+            self.tell(Event::Bytes(bytes))?;
+        }
+        Poll::Ready(Ok(Ok(bytes.len())))
+    }
+
+    /// Does a slice of work on a blocking thread.
+    async fn work(&mut self) -> Result<(), Ended> {
+        let turn = Arc::clone(&self.services.working).acquire_owned().await;
+        let mut machine = self.machine.take().ok_or(Ended::Panicked)?;
+        let now = self.services.source.now();
+        let span = Span::current();
+        let worked = spawn_blocking(move || {
+            let _turn = turn;
+            span.in_scope(|| machine.work(now));
+            machine
+        });
+        self.machine = Some(worked.await.map_err(|_| Ended::Panicked)?);
+        Ok(())
+    }
+
+    /// Checks a credential, waits as long as its failure costs, and tells the verdict.
+    ///
+    /// A peer that has gone does not wait for its turn or its punishment.
+    async fn verify(&mut self, credential: Credential) -> Result<(), Ended> {
+        let checking = Arc::clone(&self.services.checking);
+        let turn = tokio::select! {
+            biased;
+            turn = checking.acquire_owned() => turn,
+            () = poll_fn(|cx| self.poll_gone(cx)) => return self.tell_end(),
+        };
+        let check = Arc::clone(&self.services.check);
+        let origin = Origin {
+            address: self.peer.ip().to_canonical(),
+        };
+        let now = self.services.source.now().instant;
+        let span = Span::current();
+        let checked = spawn_blocking(move || {
+            let _turn = turn;
+            span.in_scope(|| check(&credential, origin, now))
+        });
+        let outcome = checked.await.unwrap_or_else(|_| {
+            error!("password check panicked");
+            Outcome {
+                verdict: Verdict::Unavailable,
+                delay: Duration::ZERO,
+            }
+        });
+        if !outcome.delay.is_zero() {
+            let mut stop = self.stop.clone();
+            let told_to_stop = self.told_to_stop;
+            tokio::select! {
+                () = sleep(outcome.delay) => {}
+                _ = stop.changed(), if !told_to_stop => {}
+                () = poll_fn(|cx| self.poll_gone(cx)) => return self.tell_end(),
+            }
+        }
+        let verdict = self.admit(outcome.verdict);
+        self.tell(Event::Verified(verdict))
+    }
+
+    /// Takes a session's place for a user who proved who they are.
+    fn admit(&mut self, verdict: Verdict) -> Verdict {
+        let Verdict::Granted(identity) = verdict else {
+            info!(?verdict, "login failed");
+            return verdict;
+        };
+        let limiter = &self.services.limiter;
+        let Some(permit) = limiter.session(&identity.name, self.peer.ip()) else {
+            info!(user = identity.name, "login refused: too many sessions");
+            return Verdict::TooManySessions;
+        };
+        self.permit = Some(permit);
+        Span::current().record("user", identity.name.as_str());
+        info!("logged in");
+        Verdict::Granted(identity)
+    }
+
+    /// Ready when the peer has closed its side and left nothing to read. Reads a little ahead to
+    /// find out.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if self.end_of_file {
+                return if self.ahead.is_empty() {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                };
+            }
+            if self.ahead.len() >= AHEAD_LIMIT {
+                return Poll::Pending;
+            }
+            let mut array = [const { MaybeUninit::uninit() }; AHEAD_LIMIT];
+            let mut buffer = ReadBuf::uninit(&mut array);
+            let read = ready!(self.stream.poll_read(cx, &mut buffer));
+            self.end_of_file = read.is_err() || buffer.filled().is_empty();
+            self.ahead.extend_from_slice(buffer.filled());
+        }
+    }
+
+    /// Starts TLS as the server, dropping what the peer sent in the clear after STARTTLS.
+    async fn start_tls(&mut self) -> Result<(), Ended> {
+        self.ahead = Vec::new();
+        let stream = match std::mem::replace(&mut self.stream, Stream::Gone) {
+            Stream::Clear(stream) => stream,
+            Stream::Tls(_) | Stream::Gone => return self.give_up(&not_possible()),
+        };
+        let Some(certificates) = self.services.certificates.clone() else {
+            return self.give_up(&not_possible());
+        };
+        let limit = self.services.timeouts.handshake;
+        let mut stop = self.stop.clone();
+        let told_to_stop = self.told_to_stop;
+        let handshake = tokio::select! {
+            done = certificates.handshake(stream, limit) => done,
+            _ = stop.changed(), if !told_to_stop => Err(io::ErrorKind::Interrupted.into()),
+        };
+        match handshake {
+            Ok(stream) => {
+                self.stream = Stream::Tls(Box::new(stream));
+                self.tell(Event::TlsReady)
+            }
+            Err(error) => self.give_up(&error),
+        }
+    }
+
+    /// Closes the stream so that what was written still arrives: a close with unread bytes would
+    /// reset the connection and take the last answer with it.
+    async fn close(&mut self) {
+        let limit = LINGER.min(self.services.timeouts.write);
+        let closed = timeout(limit, self.stream.shutdown()).await;
+        if !matches!(closed, Ok(Ok(()))) || self.end_of_file {
+            return;
+        }
+        let mut stop = self.stop.clone();
+        if *stop.borrow() {
+            return;
+        }
+        tokio::select! {
+            _ = stop.changed() => {}
+            () = sleep(LINGER) => {}
+            () = poll_fn(|cx| self.stream.poll_drain(cx)) => {}
+        }
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Stream<T> {
+    /// Reads what is there.
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self {
+            Self::Clear(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buffer),
+            Self::Gone => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Says that nothing more will be written.
+    async fn shutdown(&mut self) -> io::Result<()> {
+        match self {
+            Self::Clear(stream) => stream.shutdown().await,
+            Self::Tls(stream) => stream.shutdown().await,
+            Self::Gone => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Throws away what the peer still sends; ready when it closes or breaks.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let mut array = [const { MaybeUninit::uninit() }; READ_SIZE];
+            let mut buffer = ReadBuf::uninit(&mut array);
+            let read = ready!(self.poll_read(cx, &mut buffer));
+            if read.is_err() || buffer.filled().is_empty() {
+                return Poll::Ready(());
+            }
+        }
+    }
+}
+
+async fn send<T: AsyncWrite + Unpin>(stream: &mut T, bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes).await?;
+    stream.flush().await
+}
+
+/// Waits until `deadline`, or for ever.
+async fn wait_until(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn not_possible() -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, "TLS cannot start here")
+}
+
+/// The panic was logged where it happened; what it carried may quote the peer.
+fn panicked(_: Box<dyn Any + Send>) -> Ended {
+    Ended::Panicked
+}
+
+/// Octets read at once: a full TLS record.
+const READ_SIZE: usize = 16 * 1024;
+
+/// Octets read ahead while a credential is checked.
+const AHEAD_LIMIT: usize = 4 * 1024;
+
+/// How long a peer may take to close its side after we closed ours.
+const LINGER: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests;
