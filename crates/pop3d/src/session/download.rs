@@ -1,0 +1,275 @@
+//! RETR and TOP: a message on its way out, a slice at a time (RFC 1939 §5, §7).
+
+use std::io::{self, Read};
+
+use mailstore::CrlfReader;
+
+use super::maildrop::Maildrop;
+use super::{Context, Utf8Mode};
+use crate::command::MsgNum;
+use crate::error::Refused;
+use crate::response::{SLICE, Stuffing};
+use crate::settings::Utf8Headers;
+
+/// How much of a message is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// All of it: RETR.
+    Whole,
+    /// The header, the blank line and this many lines of the body: TOP.
+    Top(u64),
+}
+
+/// A message that is being sent.
+#[derive(Debug)]
+pub(super) struct Download {
+    position: usize,
+    reader: CrlfReader,
+    octets: u64,
+    top: Option<Top>,
+    stuffing: Stuffing,
+}
+
+/// Whether a download goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// There is more to send.
+    More,
+    /// The response is complete.
+    Complete,
+}
+
+impl Download {
+    /// Opens a message and sends the first line of the response, and the message itself if it is
+    /// small. May touch the disk.
+    pub(super) fn start(
+        position: usize,
+        extent: Extent,
+        maildrop: &mut Maildrop,
+        context: &mut Context,
+    ) -> Result<Option<Self>, Refused> {
+        if context.settings.utf8_headers == Utf8Headers::Refuse && context.utf8 == Utf8Mode::Off {
+            refuse_utf8(position, maildrop)?;
+        }
+        let file = maildrop.read(position)?;
+        let room = usize::try_from(file.physical_size()).map_or(SLICE, |size| size.min(SLICE));
+        let mut download = Self {
+            position,
+            reader: file.into_reader(),
+            octets: 0,
+            top: match extent {
+                Extent::Whole => None,
+                Extent::Top(lines) => Some(Top::new(lines)),
+            },
+            stuffing: Stuffing::default(),
+        };
+        let mut piece = Vec::with_capacity(room + room / 16 + 64);
+        let unreadable = |_| Refused::Unreadable(MsgNum::at(position));
+        let more = download.fetch(&mut piece).map_err(unreadable)?;
+        match (extent, more) {
+            (Extent::Top(_), _) => context.responses.ok("top of message follows"),
+            // The end is in sight, so the size is exact whatever the file's name says.
+            (Extent::Whole, Progress::Complete) => {
+                context
+                    .responses
+                    .ok(format_args!("{} octets", download.octets));
+            }
+            (Extent::Whole, Progress::More) => {
+                let octets = maildrop.measure_one(position)?;
+                context.responses.ok(format_args!("{octets} octets"));
+            }
+        }
+        let progress = download.send(&piece, more, maildrop, context);
+        Ok((progress == Progress::More).then_some(download))
+    }
+
+    /// Sends the next slice. May touch the disk.
+    ///
+    /// # Errors
+    /// If the file cannot be read on. There is no way to say so inside a message.
+    pub(super) fn step(
+        &mut self,
+        maildrop: &mut Maildrop,
+        context: &mut Context,
+    ) -> io::Result<Progress> {
+        let mut piece = Vec::with_capacity(SLICE);
+        let more = self.fetch(&mut piece)?;
+        Ok(self.send(&piece, more, maildrop, context))
+    }
+
+    /// Reads the next piece, and says whether there may be more.
+    fn fetch(&mut self, piece: &mut Vec<u8>) -> io::Result<Progress> {
+        let limit = u64::try_from(SLICE).unwrap_or(u64::MAX);
+        let octets = self.reader.by_ref().take(limit).read_to_end(piece)?;
+        self.octets += u64::try_from(octets).unwrap_or(u64::MAX);
+        Ok(if octets < SLICE {
+            Progress::Complete
+        } else {
+            Progress::More
+        })
+    }
+
+    /// Sends a piece.
+    fn send(
+        &mut self,
+        piece: &[u8],
+        more: Progress,
+        maildrop: &mut Maildrop,
+        context: &mut Context,
+    ) -> Progress {
+        let wanted = self.top.as_mut().map_or(piece.len(), |top| top.take(piece));
+        let piece = piece.get(..wanted).unwrap_or(piece);
+        context.responses.message(piece, &mut self.stuffing);
+        let enough = self.top.as_ref().is_some_and(Top::is_complete);
+        if more == Progress::Complete {
+            maildrop.note_octets(self.position, self.octets);
+        }
+        if more == Progress::More && !enough {
+            return Progress::More;
+        }
+        context.responses.message_end(&self.stuffing);
+        Progress::Complete
+    }
+}
+
+/// Finds the end of what TOP asks for, across the pieces of a message.
+#[derive(Clone, Copy, Debug)]
+struct Top {
+    /// How many lines of the body are still wanted; nothing while the header lasts.
+    lines: u64,
+    part: Part,
+    /// What the current line of the header holds so far.
+    line: Line,
+}
+
+/// The part of a message that is passing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// The header, with the blank line that ends it.
+    Header,
+    /// The body.
+    Body,
+}
+
+/// A line of the header as far as it has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Line {
+    /// Nothing.
+    Empty,
+    /// A single CR.
+    Cr,
+    /// Anything else.
+    Text,
+}
+
+impl Top {
+    /// Wants the header and `lines` lines of the body.
+    const fn new(lines: u64) -> Self {
+        Self {
+            lines,
+            part: Part::Header,
+            line: Line::Empty,
+        }
+    }
+
+    /// How many octets of the next piece are wanted.
+    fn take(&mut self, piece: &[u8]) -> usize {
+        for (offset, &byte) in piece.iter().enumerate() {
+            if self.is_complete() {
+                return offset;
+            }
+            match (self.part, byte) {
+                (Part::Header, b'\n') => {
+                    if self.line != Line::Text {
+                        self.part = Part::Body;
+                    }
+                    self.line = Line::Empty;
+                }
+                (Part::Header, b'\r') if self.line == Line::Empty => self.line = Line::Cr,
+                (Part::Header, _) => self.line = Line::Text,
+                (Part::Body, b'\n') => self.lines -= 1,
+                (Part::Body, _) => {}
+            }
+        }
+        piece.len()
+    }
+
+    /// Whether no more is wanted.
+    fn is_complete(&self) -> bool {
+        self.part == Part::Body && self.lines == 0
+    }
+}
+
+/// Refuses a message with UTF-8 in its header (RFC 6856 §2.1, §5). May touch the disk.
+fn refuse_utf8(position: usize, maildrop: &mut Maildrop) -> Result<(), Refused> {
+    let number = MsgNum::at(position);
+    let mut reader = maildrop.read(position)?.into_reader();
+    let mut top = Top::new(0);
+    let mut piece = vec![0; 8 * 1024];
+    loop {
+        let octets = reader
+            .read(&mut piece)
+            .map_err(|_| Refused::Unreadable(number))?;
+        let piece = piece.get(..octets).unwrap_or_default();
+        let wanted = top.take(piece);
+        if !piece.get(..wanted).unwrap_or(piece).is_ascii() {
+            return Err(Refused::NeedsUtf8(number));
+        }
+        if octets == 0 || top.is_complete() {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What TOP keeps of a message that passes in pieces.
+    fn top(message: &str, lines: u64, piece: usize) -> String {
+        let mut top = Top::new(lines);
+        let mut kept = Vec::new();
+        for bytes in message.as_bytes().chunks(piece) {
+            let wanted = top.take(bytes);
+            kept.extend_from_slice(&bytes[..wanted]);
+        }
+        String::from_utf8(kept).unwrap()
+    }
+
+    #[test]
+    fn top_counts_lines_of_the_body() {
+        let message = "A: 1\r\nB: 2\r\n\r\none\r\n\r\nthree\r\nend";
+        for piece in 1..=message.len() {
+            for (lines, expected) in [
+                (0, "A: 1\r\nB: 2\r\n\r\n"),
+                (1, "A: 1\r\nB: 2\r\n\r\none\r\n"),
+                (2, "A: 1\r\nB: 2\r\n\r\none\r\n\r\n"),
+                (3, "A: 1\r\nB: 2\r\n\r\none\r\n\r\nthree\r\n"),
+                (4, message),
+                (u64::MAX, message),
+            ] {
+                assert_eq!(top(message, lines, piece), expected, "{lines} by {piece}");
+            }
+        }
+    }
+
+    #[test]
+    fn top_of_odd_messages() {
+        for (message, lines, expected) in [
+            ("", 0, ""),
+            ("A: no body\r\n", 5, "A: no body\r\n"),
+            ("A: no end", 0, "A: no end"),
+            ("\r\nbody\r\nmore\r\n", 1, "\r\nbody\r\n"),
+            ("A: 1\r\n \r\n\r\nbody\r\n", 0, "A: 1\r\n \r\n\r\n"),
+            (
+                "A: 1\r\n\r\r\nB: 2\r\n\r\n",
+                0,
+                "A: 1\r\n\r\r\nB: 2\r\n\r\n",
+            ),
+        ] {
+            for piece in 1..=message.len().max(1) {
+                assert_eq!(top(message, lines, piece), expected, "{message:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! The maildrop of a session: a snapshot of INBOX under the exclusive lock, with the marks of DELE
+//! (RFC 1939 §4, §5).
+//!
+//! Invariant: the message with message-number n is the one at position n - 1 of the snapshot, from
+//! the login to the end, whatever happens to the mailbox meanwhile.
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::Waker;
+
+use auth::Identity;
+use mailstore::{
+    Error, Mailbox, MailboxName, MaildropLock, MessageFile, Snapshot, Store, Uid, UidValidity,
+    Watch,
+};
+
+use crate::command::MsgNum;
+use crate::error::{Refused, severity};
+
+/// An open and locked maildrop.
+pub(super) struct Maildrop {
+    mailbox: Arc<Mailbox>,
+    snapshot: Arc<Snapshot>,
+    entries: Vec<Entry>,
+    /// Keeps the bytes of messages readable that somebody else expunges meanwhile.
+    _watch: Watch,
+    _lock: MaildropLock,
+}
+
+/// What a session knows about a message.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    /// Its size in CRLF form, once it is known.
+    octets: Option<u64>,
+    mark: Mark,
+}
+
+/// Whether a message may still be referred to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mark {
+    /// It may.
+    Kept,
+    /// DELE has marked it.
+    Deleted,
+    /// Somebody else has removed it, or it cannot be read.
+    Gone,
+}
+
+/// The unique-id of a message (RFC 1939 §7): UID and UIDVALIDITY in hexadecimal, which persist
+/// over restarts and flag changes, and are never given again. The format is Dovecot's default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct UniqueId {
+    uid: Uid,
+    uid_validity: UidValidity,
+}
+
+impl fmt::Display for UniqueId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}{:08x}", self.uid.get(), self.uid_validity.get())
+    }
+}
+
+impl Maildrop {
+    /// Locks and opens the maildrop of a user. May touch the disk.
+    pub(super) fn open(store: &Arc<Store>, identity: &Identity) -> Result<Self, Refused> {
+        let account = store.account(&identity.mail).map_err(not_opened)?;
+        let lock = account.lock_maildrop().map_err(|error| {
+            if matches!(error, Error::Locked) {
+                Refused::MaildropInUse
+            } else {
+                not_opened(error)
+            }
+        })?;
+        let mailbox = account.open(&MailboxName::inbox()).map_err(not_opened)?;
+        // The watch comes first: what is expunged after the snapshot stays readable.
+        let watch = mailbox.watch(Waker::noop().clone());
+        let snapshot = mailbox.refresh().map_err(not_opened)?;
+        let entries = snapshot
+            .iter()
+            .map(|message| Entry {
+                octets: message.rfc822_size(),
+                mark: Mark::Kept,
+            })
+            .collect();
+        Ok(Self {
+            mailbox,
+            snapshot,
+            entries,
+            _watch: watch,
+            _lock: lock,
+        })
+    }
+
+    /// Marks a message as deleted.
+    pub(super) fn delete(&mut self, number: MsgNum) -> Result<(), Refused> {
+        let position = self.position(number)?;
+        self.mark(position, Mark::Deleted);
+        Ok(())
+    }
+
+    /// Takes all marks of DELE away.
+    pub(super) fn reset(&mut self) {
+        for entry in &mut self.entries {
+            if entry.mark == Mark::Deleted {
+                entry.mark = Mark::Kept;
+            }
+        }
+    }
+
+    /// Learns the sizes of messages from `next` on, for one slice of work; gives the position to go
+    /// on from, or nothing if all are known. May touch the disk.
+    pub(super) fn measure(&mut self, next: usize) -> Option<usize> {
+        let mut measured = 0;
+        let mut octets = 0;
+        for position in next..self.entries.len() {
+            if self.is_measured(position) {
+                continue;
+            }
+            if measured >= SLICE_MESSAGES || octets >= SLICE_OCTETS {
+                return Some(position);
+            }
+            measured += 1;
+            octets += self.measure_one(position).unwrap_or_default();
+        }
+        None
+    }
+
+    /// The size of a message, reading it if need be. May touch the disk.
+    pub(super) fn measure_one(&mut self, position: usize) -> Result<u64, Refused> {
+        let entry = self.entries.get(position);
+        if let Some(octets) = entry.and_then(|entry| entry.octets) {
+            return Ok(octets);
+        }
+        let number = MsgNum::at(position);
+        let message = self.snapshot.get(position).ok_or(Refused::Gone(number))?;
+        match self.mailbox.rfc822_size(message) {
+            Ok(octets) => {
+                self.set_octets(position, octets);
+                Ok(octets)
+            }
+            Err(error) => Err(self.lost(position, &error)),
+        }
+    }
+
+    /// Opens a message for reading. May touch the disk.
+    pub(super) fn read(&mut self, position: usize) -> Result<MessageFile, Refused> {
+        let number = MsgNum::at(position);
+        let message = self.snapshot.get(position).ok_or(Refused::Gone(number))?;
+        match self.mailbox.read(message) {
+            Ok(file) => Ok(file),
+            Err(error) => Err(self.lost(position, &error)),
+        }
+    }
+
+    /// Notes the size of a message that was read to its end.
+    pub(super) fn note_octets(&mut self, position: usize, octets: u64) {
+        let Some(message) = self.snapshot.get(position) else {
+            return;
+        };
+        if message.rfc822_size() != Some(octets) {
+            self.mailbox.note_rfc822_size(message.uid(), octets);
+        }
+        self.set_octets(position, octets);
+    }
+
+    /// The position of a message that may be referred to.
+    pub(super) fn position(&self, number: MsgNum) -> Result<usize, Refused> {
+        let found = number
+            .position()
+            .and_then(|position| Some((position, self.entries.get(position)?)));
+        match found {
+            Some((position, entry)) => match entry.mark {
+                Mark::Kept => Ok(position),
+                Mark::Deleted => Err(Refused::AlreadyDeleted(number)),
+                Mark::Gone => Err(Refused::Gone(number)),
+            },
+            None => Err(Refused::NoSuchMessage(self.entries.len())),
+        }
+    }
+
+    /// How many messages there are, and their octets, without those marked (RFC 1939 §5). Octets
+    /// that are not known count as none.
+    pub(super) fn totals(&self) -> (usize, u64) {
+        let kept = self.entries.iter().filter(|entry| entry.mark == Mark::Kept);
+        kept.fold((0, 0), |(messages, octets), entry| {
+            (messages + 1, octets + entry.octets.unwrap_or_default())
+        })
+    }
+
+    /// Whether the size of the message at a position is known, or of no interest.
+    pub(super) fn is_measured(&self, position: usize) -> bool {
+        self.entries
+            .get(position)
+            .is_none_or(|entry| entry.octets.is_some() || entry.mark == Mark::Gone)
+    }
+
+    /// Whether every size is known.
+    pub(super) fn all_measured(&self) -> bool {
+        (0..self.entries.len()).all(|position| self.is_measured(position))
+    }
+
+    /// The first message from `position` on that may be referred to.
+    pub(super) fn first_kept(&self, position: usize) -> Option<usize> {
+        let rest = self.entries.get(position..)?;
+        let offset = rest.iter().position(|entry| entry.mark == Mark::Kept)?;
+        Some(position + offset)
+    }
+
+    /// The size of a message as far as it is known.
+    pub(super) fn octets(&self, position: usize) -> u64 {
+        let entry = self.entries.get(position);
+        entry.and_then(|entry| entry.octets).unwrap_or_default()
+    }
+
+    /// The unique-id of a message.
+    pub(super) fn unique_id(&self, position: usize) -> Option<UniqueId> {
+        Some(UniqueId {
+            uid: self.snapshot.get(position)?.uid(),
+            uid_validity: self.snapshot.uid_validity(),
+        })
+    }
+
+    /// The messages that DELE has marked.
+    pub(super) fn marked(&self) -> Vec<Uid> {
+        let marked = self.entries.iter().zip(self.snapshot.iter());
+        marked
+            .filter(|(entry, _)| entry.mark == Mark::Deleted)
+            .map(|(_, message)| message.uid())
+            .collect()
+    }
+
+    /// Removes messages for good. May touch the disk.
+    pub(super) fn expunge(&self, uids: &[Uid]) -> mailstore::Result<()> {
+        self.mailbox.expunge(uids).map(drop)
+    }
+
+    /// Marks a message.
+    fn mark(&mut self, position: usize, mark: Mark) {
+        if let Some(entry) = self.entries.get_mut(position) {
+            entry.mark = mark;
+        }
+    }
+
+    /// Remembers a size.
+    fn set_octets(&mut self, position: usize, octets: u64) {
+        if let Some(entry) = self.entries.get_mut(position) {
+            entry.octets = Some(octets);
+        }
+    }
+
+    /// A message turned out to be out of reach: it is not listed any more, so that one bad file
+    /// does not hide the others.
+    fn lost(&mut self, position: usize, error: &Error) -> Refused {
+        let number = MsgNum::at(position);
+        self.mark(position, Mark::Gone);
+        if matches!(error, Error::Expunged) {
+            return Refused::Gone(number);
+        }
+        tracing::error!(%error, "message could not be read");
+        Refused::Unreadable(number)
+    }
+}
+
+/// The maildrop could not be opened.
+fn not_opened(error: Error) -> Refused {
+    tracing::error!(%error, "maildrop could not be opened");
+    Refused::NotOpened(severity(&error))
+}
+
+/// How many sizes one slice of work learns.
+const SLICE_MESSAGES: usize = 100;
+
+/// How many octets one slice of work may have to read for that.
+const SLICE_OCTETS: u64 = 4 * 1024 * 1024;

@@ -1,0 +1,260 @@
+//! The TRANSACTION state (RFC 1939 §5): one user, one maildrop.
+
+use auth::Identity;
+
+use super::download::{Download, Extent, Progress};
+use super::maildrop::Maildrop;
+use super::update::Update;
+use super::{Context, Pace, State, Want};
+use crate::command::{self, MsgNum};
+use crate::error::Refused;
+
+/// A user has the maildrop open.
+pub(super) struct Transaction {
+    maildrop: Maildrop,
+    job: Option<Job>,
+}
+
+/// A command that is not answered at once.
+enum Job {
+    /// Sizes are being learned, from this position on, for the answer to this.
+    Measure(usize, Then),
+    /// A listing is being sent, from this position on.
+    List(Listing, usize),
+    /// A message is to be opened.
+    Open(usize, Extent),
+    /// A message is being sent.
+    Download(Box<Download>),
+}
+
+/// What needs sizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    /// STAT.
+    Stat,
+    /// LIST.
+    List,
+    /// LIST of one message.
+    ListOne(usize),
+}
+
+/// The listings of all messages (RFC 1939 §5, §7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Listing {
+    /// LIST.
+    Scan,
+    /// UIDL.
+    UniqueIds,
+}
+
+impl Transaction {
+    /// Opens the maildrop of a user and answers the login. May touch the disk.
+    pub(super) fn open(identity: &Identity, context: &mut Context) -> Result<Self, Refused> {
+        let maildrop = Maildrop::open(&context.settings.store, identity)?;
+        let (messages, _) = maildrop.totals();
+        tracing::info!(user = ?identity.name, messages, "logged in");
+        context
+            .responses
+            .ok(format_args!("maildrop has {}", Count(messages)));
+        Ok(Self {
+            maildrop,
+            job: None,
+        })
+    }
+
+    /// Runs a command, or begins to.
+    pub(super) fn run(
+        &mut self,
+        command: command::Transaction,
+        context: &mut Context,
+    ) -> Result<(), Refused> {
+        match command {
+            command::Transaction::Stat => self.measured(Then::Stat, context),
+            command::Transaction::List(None) => self.measured(Then::List, context),
+            command::Transaction::List(Some(number)) => {
+                let position = self.maildrop.position(number)?;
+                self.measured(Then::ListOne(position), context)
+            }
+            command::Transaction::Retr(number) => self.download(number, Extent::Whole),
+            command::Transaction::Top { message, lines } => {
+                self.download(message, Extent::Top(lines))
+            }
+            command::Transaction::Dele(number) => {
+                self.maildrop.delete(number)?;
+                context
+                    .responses
+                    .ok(format_args!("message {number} deleted"));
+                Ok(())
+            }
+            command::Transaction::Noop => {
+                context.responses.ok("");
+                Ok(())
+            }
+            command::Transaction::Rset => {
+                self.maildrop.reset();
+                let (messages, _) = self.maildrop.totals();
+                context
+                    .responses
+                    .ok(format_args!("maildrop has {}", Count(messages)));
+                Ok(())
+            }
+            command::Transaction::Uidl(None) => {
+                context.responses.ok("unique-id listing follows");
+                self.job = Some(Job::List(Listing::UniqueIds, 0));
+                Ok(())
+            }
+            command::Transaction::Uidl(Some(number)) => self.unique_id(number, context),
+        }
+    }
+
+    /// QUIT: on to UPDATE (RFC 1939 §6).
+    pub(super) fn quit(self) -> State {
+        State::Update(Box::new(Update::new(self.maildrop)))
+    }
+
+    /// Sends more of a listing.
+    pub(super) fn fill(&mut self, context: &mut Context) {
+        let Some(Job::List(listing, next)) = &mut self.job else {
+            return;
+        };
+        while !context.responses.is_full() {
+            let Some(position) = self.maildrop.first_kept(*next) else {
+                context.responses.end();
+                self.job = None;
+                return;
+            };
+            let number = MsgNum::at(position);
+            match listing {
+                Listing::Scan => {
+                    let octets = self.maildrop.octets(position);
+                    context.responses.item(format_args!("{number} {octets}"));
+                }
+                Listing::UniqueIds => {
+                    if let Some(unique_id) = self.maildrop.unique_id(position) {
+                        context.responses.item(format_args!("{number} {unique_id}"));
+                    }
+                }
+            }
+            *next = position + 1;
+        }
+    }
+
+    /// Does a slice of the job. May touch the disk.
+    pub(super) fn work(mut self: Box<Self>, context: &mut Context) -> State {
+        match self.job.take() {
+            Some(Job::Measure(next, then)) => self.measure(next, then, context),
+            Some(Job::Open(position, extent)) => {
+                match Download::start(position, extent, &mut self.maildrop, context) {
+                    Ok(download) => self.job = download.map(|it| Job::Download(Box::new(it))),
+                    Err(refused) => context.responses.refuse(&refused),
+                }
+            }
+            Some(Job::Download(mut download)) => {
+                match download.step(&mut self.maildrop, context) {
+                    Ok(Progress::More) => self.job = Some(Job::Download(download)),
+                    Ok(Progress::Complete) => {}
+                    Err(error) => {
+                        // Without the end of the response the client knows that it is not whole.
+                        tracing::error!(%error, "message could not be read on");
+                        return State::Ended;
+                    }
+                }
+            }
+            job @ (Some(Job::List(..)) | None) => self.job = job,
+        }
+        State::Transaction(self)
+    }
+
+    /// What stops the session now.
+    pub(super) const fn want(&self) -> Want {
+        match &self.job {
+            None => Want::Command,
+            Some(Job::List(..)) => Want::Fill,
+            Some(Job::Measure(..)) => Want::Work(Pace::Slow),
+            Some(Job::Open(..) | Job::Download(_)) => Want::Work(Pace::Quick),
+        }
+    }
+
+    /// Answers a command that needs sizes, now or once they are known.
+    fn measured(&mut self, then: Then, context: &mut Context) -> Result<(), Refused> {
+        let known = match then {
+            Then::Stat | Then::List => self.maildrop.all_measured(),
+            Then::ListOne(position) => self.maildrop.is_measured(position),
+        };
+        if known {
+            self.answer(then, context);
+        } else {
+            self.job = Some(Job::Measure(0, then));
+        }
+        Ok(())
+    }
+
+    /// Learns more sizes, and answers when all are known.
+    fn measure(&mut self, next: usize, then: Then, context: &mut Context) {
+        let left = match then {
+            Then::Stat | Then::List => self.maildrop.measure(next),
+            Then::ListOne(position) => {
+                if let Err(refused) = self.maildrop.measure_one(position) {
+                    context.responses.refuse(&refused);
+                    return;
+                }
+                None
+            }
+        };
+        match left {
+            Some(next) => self.job = Some(Job::Measure(next, then)),
+            None => self.answer(then, context),
+        }
+    }
+
+    /// Answers a command whose sizes are known.
+    fn answer(&mut self, then: Then, context: &mut Context) {
+        match then {
+            Then::Stat => {
+                let (messages, octets) = self.maildrop.totals();
+                context.responses.ok(format_args!("{messages} {octets}"));
+            }
+            Then::List => {
+                let (messages, octets) = self.maildrop.totals();
+                context
+                    .responses
+                    .ok(format_args!("{} ({octets} octets)", Count(messages)));
+                self.job = Some(Job::List(Listing::Scan, 0));
+            }
+            Then::ListOne(position) => {
+                let (number, octets) = (MsgNum::at(position), self.maildrop.octets(position));
+                context.responses.ok(format_args!("{number} {octets}"));
+            }
+        }
+    }
+
+    /// Begins RETR or TOP.
+    fn download(&mut self, number: MsgNum, extent: Extent) -> Result<(), Refused> {
+        let position = self.maildrop.position(number)?;
+        self.job = Some(Job::Open(position, extent));
+        Ok(())
+    }
+
+    /// UIDL of one message.
+    fn unique_id(&self, number: MsgNum, context: &mut Context) -> Result<(), Refused> {
+        let position = self.maildrop.position(number)?;
+        let unique_id = self
+            .maildrop
+            .unique_id(position)
+            .ok_or(Refused::Gone(number))?;
+        context.responses.ok(format_args!("{number} {unique_id}"));
+        Ok(())
+    }
+}
+
+/// A number of messages, in words.
+struct Count(usize);
+
+impl std::fmt::Display for Count {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            1 => f.write_str("1 message"),
+            messages => write!(f, "{messages} messages"),
+        }
+    }
+}
