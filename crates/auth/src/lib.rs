@@ -4,13 +4,19 @@
 //! client claims) and [`Verdict`] (what we think of it); the driver runs [`Authenticator::verify`]
 //! off the async threads.
 
+mod authenticator;
+mod cache;
 pub mod name;
+pub mod password;
 pub mod sasl;
 pub mod secret;
+pub mod throttle;
+pub mod users;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+pub use authenticator::{Accounts, Authenticator, Options, Outcome};
 pub use name::{MailTemplate, Name};
 pub use secret::Secret;
 

@@ -2,7 +2,7 @@
 //!
 //! Both protocols drive an [`Exchange`] with the lines as they stood on the wire, still in base64;
 //! it says whether to challenge again, to verify a credential, or that the exchange failed. Whether
-//! an authorization identity is allowed is decided by the authenticator.
+//! an authorization identity is allowed is decided by [`Authenticator`](crate::Authenticator).
 
 use std::fmt;
 

@@ -1,0 +1,382 @@
+use std::fs;
+use std::net::IpAddr;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::password::Work;
+use crate::password::tests::work_done;
+
+const BOB: &str = "{BLF-CRYPT}$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
+const SECOND: Duration = Duration::from_secs(1);
+
+/// An authenticator over a users file in a directory of its own.
+struct World {
+    dir: tempfile::TempDir,
+    auth: Authenticator,
+    now: Instant,
+}
+
+impl World {
+    /// `ann@example.org` with password `secret` (argon2id) and `bob@example.org` with `U*U`
+    /// (bcrypt).
+    fn new(cache: Duration, delays: Delays) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let ann = cost().hash(&Secret::new("secret"), [3; 16]).unwrap();
+        let text = format!("ann@example.org:{ann}\nbob:{BOB}:1000:1000::/home/bob\n");
+        fs::write(dir.path().join("users"), text).unwrap();
+        let options = Options {
+            accounts: Accounts::File(dir.path().join("users")),
+            default_domain: Some("Example.org".to_owned()),
+            mail: MailTemplate::parse("/srv/mail/{domain}/{local}").unwrap(),
+            cost: cost(),
+            delays,
+            cache,
+        };
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "any instant will do, and std has no other"
+        )]
+        let now = Instant::now();
+        Self {
+            auth: Authenticator::new(options, || 500_000_000).unwrap(),
+            dir,
+            now,
+        }
+    }
+
+    /// Without cache and delays.
+    fn plain() -> Self {
+        Self::new(Duration::ZERO, Delays::NONE)
+    }
+
+    fn write_users(&self, text: &str) {
+        let new = self.dir.path().join("other");
+        fs::write(&new, text).unwrap();
+        fs::rename(new, self.dir.path().join("users")).unwrap();
+    }
+
+    fn login(&self, user: &str, password: &str) -> Outcome {
+        self.auth
+            .verify(&credential(user, password), origin(1), self.now)
+    }
+
+    /// Who is let in.
+    fn who(&self, user: &str, password: &str) -> Option<String> {
+        match self.login(user, password).verdict {
+            Verdict::Granted(identity) => Some(identity.name),
+            Verdict::Denied => None,
+            other @ (Verdict::Unavailable | Verdict::TooManySessions) => panic!("{other:?}"),
+        }
+    }
+
+    /// The hashes that a login costs.
+    fn work(&self, user: &str, password: &str) -> Vec<Work> {
+        work_done();
+        self.login(user, password);
+        work_done()
+    }
+}
+
+/// The lowest cost, so that tests are fast.
+fn cost() -> Cost {
+    Cost::new(8, 1, 1).unwrap()
+}
+
+fn credential(user: &str, password: &str) -> Credential {
+    Credential::new(user, Secret::new(password))
+}
+
+fn origin(last: u8) -> Origin {
+    Origin {
+        address: IpAddr::from([192, 0, 2, last]),
+    }
+}
+
+#[test]
+fn the_right_password_is_granted_whatever_the_scheme_and_the_case_of_the_name() {
+    let world = World::plain();
+    for (user, password, expected) in [
+        ("ann@example.org", "secret", Some("ann@example.org")),
+        ("Ann@EXAMPLE.org", "secret", Some("ann@example.org")),
+        ("ann", "secret", Some("ann@example.org")),
+        ("bob", "U*U", Some("bob@example.org")),
+        ("bob@example.org", "U*U", Some("bob@example.org")),
+        ("ann", "Secret", None),
+        ("ann", "", None),
+        ("bob", "secret", None),
+        ("carol", "secret", None),
+        ("ann@example.com", "secret", None),
+    ] {
+        assert_eq!(world.who(user, password).as_deref(), expected, "{user}");
+    }
+    let Verdict::Granted(identity) = world.login("ann", "secret").verdict else {
+        panic!("denied");
+    };
+    assert_eq!(identity.mail, Path::new("/srv/mail/example.org/ann"));
+}
+
+#[test]
+fn names_that_climb_out_of_the_mail_root_are_denied() {
+    let world = World::plain();
+    for user in [
+        "",
+        "@",
+        "..",
+        "../ann@example.org",
+        "ann@..",
+        "ann/../bob",
+        "/etc/passwd",
+        ".ann",
+        "ann\0",
+        "ann\n",
+        "ann@example.org/..",
+    ] {
+        assert_eq!(
+            world.login(user, "secret").verdict,
+            Verdict::Denied,
+            "{user:?}"
+        );
+    }
+}
+
+#[test]
+fn nobody_may_act_as_somebody_else() {
+    let world = World::plain();
+    for (acting_as, granted) in [
+        (Some("ann@example.org"), true),
+        (Some("ANN"), true),
+        (Some("bob"), false),
+        (Some("../ann"), false),
+        (Some(""), false),
+        (None, true),
+    ] {
+        let mut credential = credential("ann", "secret");
+        credential.acting_as = acting_as.map(str::to_owned);
+        work_done();
+        let verdict = world.auth.verify(&credential, origin(1), world.now).verdict;
+        assert_eq!(
+            matches!(verdict, Verdict::Granted(_)),
+            granted,
+            "{acting_as:?}"
+        );
+        assert_eq!(
+            work_done().len(),
+            1,
+            "refused before the password was looked at"
+        );
+    }
+}
+
+#[test]
+fn unknown_users_do_the_same_work_as_wrong_passwords() {
+    let world = World::plain();
+    let ann = world.work("ann", "wrong");
+    let bob = world.work("bob", "wrong");
+    assert!(matches!(ann[..], [Work::Argon2 { .. }]), "{ann:?}");
+    assert!(matches!(bob[..], [Work::Bcrypt(5)]), "{bob:?}");
+    let mut seen = Vec::new();
+    for number in 0..64 {
+        let user = format!("nobody{number}");
+        let work = world.work(&user, "wrong");
+        assert!(work == ann || work == bob, "{work:?}");
+        assert_eq!(
+            work,
+            world.work(&user, "other"),
+            "an unknown user is steady"
+        );
+        seen.push(work);
+    }
+    assert!(
+        seen.contains(&ann) && seen.contains(&bob),
+        "both schemes occur"
+    );
+    let hostile = world.work("../ann", "wrong");
+    assert!(hostile == ann || hostile == bob, "{hostile:?}");
+    // Also when the password is the one of the account that the unknown user is checked against.
+    for number in 0..64 {
+        let user = format!("nobody{number}");
+        assert_eq!(world.who(&user, "secret"), None);
+        assert_eq!(world.who(&user, "U*U"), None);
+    }
+}
+
+#[test]
+fn unknown_users_of_an_empty_file_cost_what_a_new_hash_costs() {
+    let world = World::plain();
+    world.write_users("# nobody yet\n");
+    let work = world.work("ann", "secret");
+    let hash = cost().hash(&Secret::new("x"), [0; 16]).unwrap();
+    assert_eq!(work, [Stored::parse(&hash).unwrap().work().clone()]);
+}
+
+#[test]
+fn failures_wait_and_successes_do_not() {
+    let world = World::new(Duration::ZERO, Delays::default());
+    assert_eq!(world.login("ann", "secret").delay, Duration::ZERO);
+    let unknown = World::new(Duration::ZERO, Delays::default());
+    for expected in [1_500, 2_500, 4_500, 8_500, 15_000, 15_000] {
+        let expected = Duration::from_millis(expected);
+        assert_eq!(world.login("ann", "wrong").delay, expected);
+        assert_eq!(
+            unknown.login("carol", "wrong"),
+            Outcome {
+                verdict: Verdict::Denied,
+                delay: expected
+            },
+            "unknown users wait as long"
+        );
+    }
+    let elsewhere = world
+        .auth
+        .verify(&credential("ann", "secret"), origin(2), world.now);
+    assert_eq!(elsewhere.delay, Duration::ZERO);
+    // The right password from the address that has failed waits for its place in the queue only.
+    let outcome = world.login("ann", "secret");
+    assert!(matches!(outcome.verdict, Verdict::Granted(_)));
+    assert!(outcome.delay < SECOND, "{:?}", outcome.delay);
+    assert_eq!(
+        world.login("ann", "wrong").delay,
+        Duration::from_millis(1_500)
+    );
+}
+
+#[test]
+fn an_address_that_floods_is_not_looked_at() {
+    let world = World::new(Duration::ZERO, Delays::default());
+    work_done();
+    for _ in 0..1_000 {
+        world.login("ann", "wrong");
+    }
+    assert!(work_done().len() <= 152, "at most ten guesses a second");
+    assert_eq!(
+        world.login("ann", "secret").verdict,
+        Verdict::Unavailable,
+        "also the right password is not looked at"
+    );
+}
+
+#[test]
+fn right_passwords_are_remembered_for_a_while() {
+    let mut world = World::new(60 * SECOND, Delays::NONE);
+    assert_eq!(world.work("ann", "secret").len(), 1);
+    assert_eq!(world.work("ANN@example.org", "secret").len(), 0);
+    assert_eq!(
+        world.who("ann", "secret").as_deref(),
+        Some("ann@example.org")
+    );
+    assert_eq!(world.work("ann", "wrong").len(), 1, "a wrong one is hashed");
+    assert_eq!(world.who("ann", "wrong"), None);
+    assert_eq!(world.work("bob", "secret").len(), 1, "it is one user's");
+    world.now += 59 * SECOND;
+    assert_eq!(world.work("ann", "secret").len(), 0);
+    world.now += SECOND;
+    assert_eq!(world.work("ann", "secret").len(), 1);
+}
+
+#[test]
+fn wrong_passwords_and_unknown_users_are_never_remembered() {
+    let world = World::new(60 * SECOND, Delays::NONE);
+    for _ in 0..3 {
+        assert_eq!(world.work("ann", "wrong").len(), 1);
+        assert_eq!(world.work("carol", "secret").len(), 1);
+    }
+}
+
+#[test]
+fn a_changed_users_file_counts_at_the_next_login() {
+    let world = World::new(60 * SECOND, Delays::NONE);
+    assert!(world.who("ann", "secret").is_some());
+    world.write_users("ann:{PLAIN}changed\n");
+    assert_eq!(
+        world.who("ann", "secret"),
+        None,
+        "the remembered one is forgotten"
+    );
+    assert!(world.who("ann", "changed").is_some());
+    assert_eq!(world.who("bob", "U*U"), None);
+}
+
+#[test]
+fn a_broken_users_file_changes_nothing() {
+    let world = World::plain();
+    world.write_users("ann:nonsense\nbob\n");
+    assert!(world.who("ann", "secret").is_some());
+    let error = world.auth.reload().unwrap_err().to_string();
+    assert!(
+        error.contains("line 1") && error.contains("line 2"),
+        "{error}"
+    );
+    assert!(!error.contains("nonsense"), "{error}");
+    fs::remove_file(world.dir.path().join("users")).unwrap();
+    assert!(world.who("ann", "secret").is_some());
+    world.write_users("carol:{PLAIN}x\n");
+    assert!(world.who("carol", "x").is_some());
+}
+
+#[test]
+fn a_missing_users_file_is_told_at_the_start() {
+    let options = Options {
+        accounts: Accounts::File("/nonexistent/users".into()),
+        default_domain: None,
+        mail: MailTemplate::parse("/srv/{user}").unwrap(),
+        cost: cost(),
+        delays: Delays::NONE,
+        cache: Duration::ZERO,
+    };
+    let error = Authenticator::new(options, || 0).unwrap_err().to_string();
+    assert!(
+        error.starts_with("users file /nonexistent/users could not be read: "),
+        "{error}"
+    );
+}
+
+#[test]
+fn open_accounts_are_made_by_their_first_login() {
+    let mut world = World::plain();
+    let options = Options {
+        accounts: Accounts::Open(vec![("demo@localhost".to_owned(), Secret::new("demo"))]),
+        default_domain: Some("localhost".to_owned()),
+        mail: MailTemplate::parse("/tmp/mail/{user}").unwrap(),
+        cost: cost(),
+        delays: Delays::NONE,
+        cache: Duration::ZERO,
+    };
+    world.auth = Authenticator::new(options, || 0).unwrap();
+    assert_eq!(world.who("demo", "demo").as_deref(), Some("demo@localhost"));
+    assert_eq!(world.who("demo", "other"), None);
+    assert_eq!(
+        world.who("Eve@example.org", "x").as_deref(),
+        Some("eve@example.org")
+    );
+    assert_eq!(world.who("eve@example.org", "y"), None);
+    assert_eq!(
+        world.who("eve@example.org", "x").as_deref(),
+        Some("eve@example.org")
+    );
+    assert_eq!(world.who("../eve", "x"), None);
+}
+
+#[test]
+fn debug_shows_no_secret() {
+    let world = World::new(60 * SECOND, Delays::NONE);
+    world.write_users("ann:{PLAIN}hunter2\n");
+    assert!(world.who("ann", "hunter2").is_some());
+    let shown = format!("{:?} {:?}", world.auth, credential("ann", "hunter2"));
+    assert!(!shown.contains("hunter2"), "{shown}");
+    assert!(!shown.contains("104, 117"), "{shown}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn any_credential_is_judged(user in ".{0,12}", acting_as in proptest::option::of(".{0,12}"), password in ".{0,12}") {
+        thread_local! { static WORLD: World = World::plain(); }
+        WORLD.with(|world| {
+            let mut credential = credential(&user, &password);
+            credential.acting_as = acting_as;
+            let outcome = world.auth.verify(&credential, origin(1), world.now);
+            assert_eq!(outcome.verdict, Verdict::Denied);
+        });
+    }
+}

@@ -1,0 +1,368 @@
+//! The users file: `user@domain:hash[:…]`, one account a line, as Dovecot's passwd-file reads it.
+//!
+//! Blank lines and lines that begin with `#` are comments. What follows the hash (uid, gid, gecos,
+//! home, shell and extra fields) belongs to Dovecot and is kept but not used.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::Name;
+use crate::name::NameError;
+use crate::password::{Stored, StoredError};
+
+mod edit;
+
+pub use edit::{EditError, Editor};
+
+/// The accounts of a users file.
+#[derive(Clone, Debug, Default)]
+pub struct Users {
+    accounts: HashMap<Name, Stored>,
+    /// The names as they come in the file.
+    order: Vec<Name>,
+    notes: Vec<Note>,
+}
+
+impl Users {
+    /// Reads a users file; names without a domain get `default_domain`, if there is one.
+    ///
+    /// # Errors
+    /// Lists every line that is malformed.
+    pub fn parse(text: &[u8], default_domain: Option<&str>) -> Result<Self, Vec<Mistake>> {
+        let mut users = Self::default();
+        let mut mistakes = Vec::new();
+        let mut lines = HashMap::new();
+        for (line, account) in accounts(text) {
+            let problem = match Account::parse(account, default_domain) {
+                Ok(account) => match lines.entry(account.name.clone()) {
+                    Entry::Occupied(first) => Problem::Duplicate(*first.get()),
+                    Entry::Vacant(vacant) => {
+                        vacant.insert(line);
+                        users.push(line, account);
+                        continue;
+                    }
+                },
+                Err(problem) => problem,
+            };
+            mistakes.push(Mistake { line, problem });
+        }
+        if mistakes.is_empty() {
+            Ok(users)
+        } else {
+            Err(mistakes)
+        }
+    }
+
+    /// Reads the users file at `path`.
+    ///
+    /// # Errors
+    /// If it cannot be read, or has malformed lines.
+    pub fn load(path: &Path, default_domain: Option<&str>) -> Result<Self, LoadError> {
+        let text = std::fs::read(path).map_err(|source| LoadError::Io {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse(&text, default_domain).map_err(|mistakes| LoadError::Malformed {
+            path: path.to_owned(),
+            mistakes,
+        })
+    }
+
+    /// The hash of an account.
+    pub fn get(&self, name: &Name) -> Option<&Stored> {
+        self.accounts.get(name)
+    }
+
+    /// The names, as they come in the file.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &Name> {
+        self.order.iter()
+    }
+
+    /// What is allowed but should be known.
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+
+    /// Some account's hash, always the same for the same number: what an unknown user is checked
+    /// against, so that they cost what a known one costs also where schemes are mixed.
+    pub(crate) fn decoy(&self, number: u64) -> Option<&Stored> {
+        let count = u64::try_from(self.order.len()).ok()?;
+        let place = usize::try_from(number.checked_rem(count)?).ok()?;
+        self.accounts.get(self.order.get(place)?)
+    }
+
+    /// Takes an account of a line.
+    fn push(&mut self, line: usize, account: Account<'_>) {
+        if account.stored.is_plain() {
+            self.notes.push(Note {
+                line,
+                about: About::Plain,
+            });
+        }
+        for field in ["allow_nets", "nologin", "allow_real_nets"] {
+            if account.has_extra(field) {
+                self.notes.push(Note {
+                    line,
+                    about: About::Ignored(field),
+                });
+            }
+        }
+        self.order.push(account.name.clone());
+        self.accounts.insert(account.name, account.stored);
+    }
+}
+
+/// A malformed line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// Its number, from 1.
+    pub line: usize,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.problem)
+    }
+}
+
+/// What is wrong with a line. Never shows a hash.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// There is no colon.
+    #[error("no ':' between name and password hash")]
+    NoColon,
+    /// Name or hash is not UTF-8.
+    #[error("name or password hash is not UTF-8")]
+    NotUtf8,
+    /// The name can never log in.
+    #[error("{0}")]
+    Name(#[from] NameError),
+    /// The hash can never verify a password.
+    #[error("{0}")]
+    Hash(#[from] StoredError),
+    /// The name was already there.
+    #[error("name is already on line {0}")]
+    Duplicate(usize),
+}
+
+/// Something about a line that is allowed but should be known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Its number, from 1.
+    pub line: usize,
+    /// What it is about.
+    pub about: About,
+}
+
+/// What a [`Note`] is about.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum About {
+    /// The password itself is in the file.
+    #[error("password is stored in plain text; replace it with `pillarbox user passwd`")]
+    Plain,
+    /// A field of Dovecot's that restricts logins, and that we do not obey.
+    #[error("field {0} has no effect here: the account can log in from everywhere")]
+    Ignored(&'static str),
+}
+
+/// Why a users file could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// It could not be read.
+    #[error("users file {path} could not be read: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It has malformed lines.
+    #[error("users file {path} is malformed: {}", list(.mistakes))]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// The lines.
+        mistakes: Vec<Mistake>,
+    },
+}
+
+/// All mistakes in one line.
+fn list(mistakes: &[Mistake]) -> String {
+    let all: Vec<String> = mistakes.iter().map(Mistake::to_string).collect();
+    all.join("; ")
+}
+
+/// What a line says.
+struct Account<'a> {
+    name: Name,
+    stored: Stored,
+    /// All after the hash, as it stands.
+    rest: &'a [u8],
+}
+
+impl<'a> Account<'a> {
+    /// Reads a line that is no comment.
+    fn parse(line: &'a [u8], default_domain: Option<&str>) -> Result<Self, Problem> {
+        let mut fields = line.splitn(3, |&octet| octet == b':');
+        let name = fields.next().unwrap_or_default();
+        let name = std::str::from_utf8(name).map_err(|_| Problem::NotUtf8)?;
+        let hash = fields.next().ok_or(Problem::NoColon)?;
+        let hash = std::str::from_utf8(hash).map_err(|_| Problem::NotUtf8)?;
+        Ok(Self {
+            name: Name::parse(name, default_domain)?,
+            stored: Stored::parse(hash)?,
+            rest: fields.next().unwrap_or_default(),
+        })
+    }
+
+    /// Whether the extra fields have one of this name.
+    fn has_extra(&self, field: &str) -> bool {
+        self.rest
+            .split(|octet| matches!(octet, b' ' | b'\t' | b':'))
+            .any(|extra| {
+                extra
+                    .strip_prefix(field.as_bytes())
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"="))
+            })
+    }
+}
+
+/// The lines that are no comments, with their numbers, without their line ends.
+fn accounts(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    (1..)
+        .zip(text.split(|&octet| octet == b'\n'))
+        .map(|(number, line)| (number, line.strip_suffix(b"\r").unwrap_or(line)))
+        .filter(|(_, line)| !is_comment(line))
+}
+
+/// Whether a line holds no account.
+fn is_comment(line: &[u8]) -> bool {
+    line.starts_with(b"#") || line.iter().all(u8::is_ascii_whitespace)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HASH: &str = "{SHA256-CRYPT}$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5";
+
+    fn names(users: &Users) -> Vec<&str> {
+        users.names().map(Name::as_str).collect()
+    }
+
+    #[test]
+    fn a_dovecot_file_is_read_as_it_is() {
+        let text = format!(
+            "# accounts\n\
+             \n\
+             Ann@Example.org:{HASH}\n\
+             bob:{HASH}:1000:1000:Bob \u{e9}:/home/bob:/bin/false:userdb_quota_rule=*:storage=1G\r\n\
+             \t \n\
+             carol@example.net:{{PLAIN}}secret::::::nologin allow_nets=10.0.0.0/8"
+        );
+        let users = Users::parse(text.as_bytes(), Some("example.com")).unwrap();
+        assert_eq!(
+            names(&users),
+            ["ann@example.org", "bob@example.com", "carol@example.net"]
+        );
+        let notes: Vec<String> = users
+            .notes()
+            .iter()
+            .map(|note| format!("{}: {}", note.line, note.about))
+            .collect();
+        assert_eq!(
+            notes,
+            [
+                "6: password is stored in plain text; replace it with `pillarbox user passwd`",
+                "6: field allow_nets has no effect here: the account can log in from everywhere",
+                "6: field nologin has no effect here: the account can log in from everywhere",
+            ]
+        );
+        let ann = Name::parse("ANN@EXAMPLE.ORG", None).unwrap();
+        assert!(users.get(&ann).is_some());
+        let without = Users::parse(text.as_bytes(), None).unwrap();
+        assert_eq!(names(&without)[1], "bob");
+    }
+
+    #[test]
+    fn every_malformed_line_is_named() {
+        let text = format!(
+            "ann@example.org:{HASH}\n\
+             bob\n\
+             # fine\n\
+             :{HASH}\n\
+             carol@example.org:\n\
+             ../dave:{HASH}\n\
+             erin:secret\n\
+             frank:{{MD5}}x\n\
+             ANN@example.org:{HASH}\n\
+             gr\u{0}ce:{HASH}\n"
+        );
+        let mistakes = Users::parse(text.as_bytes(), None).unwrap_err();
+        let all: Vec<String> = mistakes.iter().map(Mistake::to_string).collect();
+        assert_eq!(
+            all,
+            [
+                "line 2: no ':' between name and password hash",
+                "line 4: name is empty or has an empty part",
+                "line 5: password hash is empty",
+                "line 6: name holds '/' or ':'",
+                "line 7: password is not a known hash; make one with `pillarbox user passwd` or `pillarbox user hash`",
+                "line 8: scheme {MD5} is not supported; use {ARGON2ID}, {BLF-CRYPT}, {SHA512-CRYPT} or {SHA256-CRYPT}",
+                "line 9: name is already on line 1",
+                "line 10: name holds a control character",
+            ]
+        );
+        let latin = b"andr\xe9:{PLAIN}x";
+        assert_eq!(
+            Users::parse(latin, None).unwrap_err()[0].problem,
+            Problem::NotUtf8
+        );
+        // A comment may be in any encoding.
+        assert!(Users::parse(b"# andr\xe9\n", None).is_ok());
+    }
+
+    #[test]
+    fn a_name_with_and_without_the_default_domain_is_one_account() {
+        let text = format!("ann:{HASH}\nann@example.org:{HASH}\n");
+        assert!(Users::parse(text.as_bytes(), None).is_ok());
+        let mistakes = Users::parse(text.as_bytes(), Some("example.org")).unwrap_err();
+        assert_eq!(mistakes[0].problem, Problem::Duplicate(1));
+    }
+
+    #[test]
+    fn decoys_are_steady_and_cover_all_accounts() {
+        let text = format!("ann:{HASH}\nbob:{{PLAIN}}x\n");
+        let users = Users::parse(text.as_bytes(), None).unwrap();
+        assert_eq!(users.decoy(0), users.decoy(2));
+        assert_ne!(users.decoy(0), users.decoy(1));
+        assert_eq!(Users::default().decoy(7), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_never_panic(text in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _users = Users::parse(&text, Some("example.org"));
+        }
+
+        #[test]
+        fn any_line_is_an_account_a_comment_or_a_mistake(lines in proptest::collection::vec("[a-c#: @{}$5\r]{0,8}", 0..6)) {
+            let text = lines.join("\n");
+            let wanted = lines.iter().filter(|line| {
+                let line = line.strip_suffix('\r').unwrap_or(line);
+                !line.starts_with('#') && !line.trim().is_empty()
+            }).count();
+            match Users::parse(text.as_bytes(), None) {
+                Ok(users) => prop_assert_eq!(users.names().len(), wanted),
+                Err(mistakes) => prop_assert!(!mistakes.is_empty() && mistakes.len() <= wanted),
+            }
+        }
+    }
+}
