@@ -11,6 +11,7 @@
 
 pub mod command;
 pub mod encode;
+pub mod message;
 pub mod response;
 pub mod settings;
 pub mod types;

@@ -1,0 +1,69 @@
+//! One message as FETCH and SEARCH see it.
+//!
+//! Everything here is a pure function of the message's octets in CRLF form. [`Parsed::new`] goes
+//! over them once and keeps a flat tree of offsets; the views are made from it on demand:
+//!
+//! - [`Parsed::envelope`] and [`Parsed::body_structure`] give header text raw: unfolded, and
+//!   without RFC 5322 quoting where RFC 3501 §7.4.2 says so, but never decoded;
+//! - [`Parsed::section`] finds the octets of a body section (RFC 3501 §6.4.5);
+//! - [`Parsed::header_contains`], [`Parsed::body_contains`] and [`Parsed::text_contains`] search
+//!   decoded text (RFC 3501 §6.4.4).
+//!
+//! Any octets are a message. Time is linear in their number and memory is bounded (S32): see
+//! [`MAX_LEVELS`], [`MAX_PARTS`] and [`MAX_ITEMS`]. What is beyond a limit is opaque, and what is
+//! sent is well-formed all the same (S33).
+
+mod address;
+mod body_structure;
+mod charset;
+mod date;
+mod encoded_word;
+mod envelope;
+mod header;
+mod media;
+mod mime;
+mod section;
+mod steps;
+mod text;
+mod token;
+mod transfer;
+
+pub use address::Address;
+pub use body_structure::{
+    BodyStructure, Content, Disposition, Extension, Form, Multipart, Single, write_body_structure,
+};
+pub use charset::decode as decode_charset;
+pub use envelope::{Envelope, write_envelope};
+pub use media::Parameter;
+pub use mime::{Implied, Kind, MAX_LEVELS, MAX_PARTS, Parsed, Part};
+pub use section::SectionOctets;
+pub use text::Needle;
+
+/// How many addresses, parameters and language tags one ENVELOPE or BODYSTRUCTURE holds, those of
+/// nested messages included. The rest is left out (S32).
+pub const MAX_ITEMS: usize = 100_000;
+
+/// What is left of [`MAX_ITEMS`].
+#[derive(Debug)]
+struct Budget(usize);
+
+impl Budget {
+    /// The whole of it.
+    fn new() -> Self {
+        Self(MAX_ITEMS)
+    }
+
+    /// Takes one item; `false` if there are none left.
+    fn take(&mut self) -> bool {
+        match self.0.checked_sub(1) {
+            Some(left) => {
+                self.0 = left;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
