@@ -2,11 +2,15 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::error::Result;
+use crate::lock::FileLock;
 use crate::mailbox::Mailbox;
 use crate::name::{MailboxName, Namespace};
 use crate::store::Store;
+use crate::subscriptions::{self, Change};
+use crate::tree::Tree;
 
 /// One user's Maildir++ tree.
 #[derive(Clone, Debug)]
@@ -27,10 +31,19 @@ pub struct Entry {
 /// The exclusive lock on a maildrop (RFC 1939 §4), held by the kernel and gone with its holder.
 #[derive(Debug)]
 pub struct MaildropLock {
-    _file: std::fs::File,
+    _lock: FileLock,
 }
 
 impl Account {
+    /// The account in `root`, which is made, with an INBOX in it, if it is not there.
+    pub(crate) fn new(store: Arc<Store>, root: &Path) -> Result<Self> {
+        Tree::new(root, store.options()).make_inbox()?;
+        Ok(Self {
+            store,
+            root: root.into(),
+        })
+    }
+
     /// How names look to clients.
     pub fn namespace(&self) -> &Namespace {
         &self.store.options().namespace
@@ -46,7 +59,7 @@ impl Account {
     /// # Errors
     /// If the root cannot be read.
     pub fn list(&self) -> Result<Vec<Entry>> {
-        todo!("list")
+        self.tree().list()
     }
 
     /// Opens a mailbox, reading its directory. INBOX is made if it is not there.
@@ -64,8 +77,7 @@ impl Account {
     /// # Errors
     /// If it exists or cannot be made.
     pub fn create(&self, name: &MailboxName) -> Result<()> {
-        let _ = name;
-        todo!("create")
+        self.tree().create(name, |_directory| Ok(()))
     }
 
     /// Deletes a mailbox with its messages; its children stay (RFC 3501 §6.3.4).
@@ -73,8 +85,7 @@ impl Account {
     /// # Errors
     /// If it is INBOX, does not exist, or cannot be removed.
     pub fn delete(&self, name: &MailboxName) -> Result<()> {
-        let _ = name;
-        todo!("delete")
+        self.tree().delete(name, |_directory| {})
     }
 
     /// Renames a mailbox and its children; renaming INBOX moves its messages into a new mailbox
@@ -83,8 +94,7 @@ impl Account {
     /// # Errors
     /// If the old name does not exist or the new one does.
     pub fn rename(&self, from: &MailboxName, to: &MailboxName) -> Result<()> {
-        let _ = (from, to);
-        todo!("rename")
+        self.tree().rename(from, to, |_directory| {})
     }
 
     /// The names on the subscription list, whether or not they exist (RFC 3501 §6.3.9).
@@ -92,7 +102,7 @@ impl Account {
     /// # Errors
     /// If the list cannot be read.
     pub fn subscriptions(&self) -> Result<Vec<MailboxName>> {
-        todo!("subscriptions")
+        subscriptions::load(&self.root, self.namespace())
     }
 
     /// Puts a name on the subscription list (RFC 3501 §6.3.6).
@@ -100,8 +110,7 @@ impl Account {
     /// # Errors
     /// If the list cannot be written.
     pub fn subscribe(&self, name: &MailboxName) -> Result<()> {
-        let _ = name;
-        todo!("subscribe")
+        self.change_subscriptions(name, Change::Subscribe)
     }
 
     /// Takes a name off the subscription list (RFC 3501 §6.3.7). A name that is not on it is no
@@ -110,8 +119,7 @@ impl Account {
     /// # Errors
     /// If the list cannot be written.
     pub fn unsubscribe(&self, name: &MailboxName) -> Result<()> {
-        let _ = name;
-        todo!("unsubscribe")
+        self.change_subscriptions(name, Change::Unsubscribe)
     }
 
     /// Takes the exclusive lock of the maildrop, without waiting.
@@ -119,6 +127,20 @@ impl Account {
     /// # Errors
     /// [`Error::Locked`](crate::Error::Locked) if another session has it.
     pub fn lock_maildrop(&self) -> Result<MaildropLock> {
-        todo!("lock_maildrop")
+        let path = self.root.join(MAILDROP_LOCK);
+        let lock = FileLock::acquire(&path, Duration::ZERO)?;
+        Ok(MaildropLock { _lock: lock })
+    }
+
+    fn change_subscriptions(&self, name: &MailboxName, change: Change) -> Result<()> {
+        let timeout = self.store.options().lock_timeout;
+        subscriptions::change(&self.root, self.namespace(), name, change, timeout)
+    }
+
+    fn tree(&self) -> Tree<'_> {
+        Tree::new(&self.root, self.store.options())
     }
 }
+
+/// Only ever locked; in the root.
+const MAILDROP_LOCK: &str = "pillarbox.maildrop.lock";

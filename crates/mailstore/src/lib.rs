@@ -24,6 +24,8 @@ pub(crate) mod replace;
 pub mod snapshot;
 pub mod source;
 pub mod store;
+pub(crate) mod subscriptions;
+pub(crate) mod tree;
 pub(crate) mod uid_validity;
 pub mod watch;
 

@@ -189,6 +189,12 @@ impl Namespace {
         self.decoded(stored)
     }
 
+    /// Whether a name that was put together from others can be a mailbox.
+    pub(crate) fn check(&self, name: &MailboxName) -> Result<(), NameError> {
+        let levels: Vec<&str> = name.levels().collect();
+        self.checked(&levels).map(drop)
+    }
+
     fn decoded(&self, stored: &[u8]) -> Option<MailboxName> {
         let name = if self.utf8_on_disk {
             str::from_utf8(stored).ok()?.to_owned()

@@ -151,22 +151,11 @@ pub(crate) fn sync_directory(path: &Path) -> Result<()> {
 
 /// What a failed system call on `path` means to the caller.
 pub(crate) fn failed(path: &Path) -> impl FnOnce(io::Error) -> Error {
-    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-    move |source| {
-        let path = path.to_owned();
-        let kind = source.kind();
-        if matches!(kind, StorageFull | QuotaExceeded) {
-            Error::NoSpace
-        } else if matches!(kind, PermissionDenied | ReadOnlyFilesystem) {
-            Error::NoPermission { path }
-        } else {
-            Error::Io { path, source }
-        }
-    }
+    move |source| Error::io(path, source)
 }
 
 /// Sets a file's times to the present of its file system, and says what that is.
-fn touch(file: &File) -> io::Result<SystemTime> {
+pub(crate) fn touch(file: &File) -> io::Result<SystemTime> {
     let now = rustix::fs::Timespec {
         tv_sec: 0,
         tv_nsec: rustix::fs::UTIME_NOW,

@@ -128,7 +128,7 @@ fn number(text: &[u8]) -> Option<u32> {
 /// The file of the account's own state.
 const FILE: &str = "pillarbox.account";
 /// Its lock, never replaced or removed, and the copy of the value.
-const LOCK: &str = "pillarbox.account.lock";
+pub(crate) const LOCK: &str = "pillarbox.account.lock";
 /// How a line with the value begins.
 const KEY: &[u8] = b"uidvalidity ";
 /// Ten digits and the line end.
