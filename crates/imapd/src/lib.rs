@@ -12,6 +12,8 @@
 pub mod command;
 pub mod encode;
 pub mod message;
+pub mod framer;
+pub mod grammar;
 pub mod response;
 pub mod settings;
 pub mod types;

@@ -1,0 +1,524 @@
+//! Finds whole commands in what a client sends (RFC 3501 §2.2.1, §4.3; RFC 7888 for LITERAL+).
+//!
+//! The framer alone knows about partial input, literals and limits. It gathers one command with
+//! its literals and hands it out in one piece; the message of an APPEND it hands through in chunks,
+//! never stored here (S31). What is over a limit is skipped as it comes, up to the place where the
+//! next command begins (RFC 7888 §4).
+//!
+//! Invariant: the frames do not depend on how the input was cut into pieces, and the memory held is
+//! bounded by the limits of the [`Phase`] (S18, S30).
+
+mod announcement;
+mod skip;
+
+use std::fmt;
+use std::mem;
+use std::ops::ControlFlow;
+
+use crate::command::Tagged;
+use crate::grammar::{self, Announces, SyntaxError};
+use crate::settings::Limits;
+use crate::types::Tag;
+
+use self::announcement::Announcement;
+pub use self::announcement::{Announced, Literal};
+use self::skip::{After, Skip, Skipped};
+
+/// The input of one connection, cut into frames.
+pub struct Framer {
+    limits: Limits,
+    phase: Phase,
+    mode: Mode,
+    /// What was pushed and not yet handed out.
+    input: Vec<u8>,
+    /// Where in `input` the frame begins that is being gathered; all before it is done with.
+    start: usize,
+    state: State,
+}
+
+/// Whose limits hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Nobody has logged in yet.
+    BeforeLogin,
+    /// Somebody has.
+    AfterLogin,
+}
+
+/// What the client is sending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Commands, with literals.
+    Commands,
+    /// Single lines: the responses of AUTHENTICATE (RFC 3501 §6.2.2), DONE (RFC 2177 §3).
+    Lines,
+}
+
+/// What the framer found.
+pub enum Frame {
+    /// Nothing is whole: more input is needed.
+    More,
+    /// A synchronizing literal was announced and is welcome: send `+ …` and go on.
+    Continue,
+    /// A whole command without its final CRLF; literals are inline, as they were announced.
+    Command(Vec<u8>),
+    /// In [`Mode::Lines`]: a line without its CRLF.
+    Line(Vec<u8>),
+    /// An APPEND up to the announcement of its message. The next call must be
+    /// [`Framer::accept_message`], after `+ …` for [`Literal::Sync`], or
+    /// [`Framer::refuse_message`].
+    Message(Tagged, Announced),
+    /// The next octets of an accepted message.
+    MessageData(Vec<u8>),
+    /// The accepted message is whole and its command ended; with an error, something else
+    /// followed it, and nothing may be appended.
+    MessageEnd(Result<(), SyntaxError>),
+    /// Something over a limit or malformed, which is already skipped.
+    Bad {
+        /// The command's tag, if it has one.
+        tag: Option<Tag>,
+        /// What was expected.
+        error: SyntaxError,
+    },
+    /// The next command cannot be found: say BYE and close. All further input is dropped.
+    Fatal(SyntaxError),
+}
+
+/// What is being read.
+#[derive(Debug)]
+enum State {
+    /// A line of a command. Places are counted from the start of the frame.
+    Line(Gathering),
+    /// A literal of a command, up to the place `end`.
+    Literal { gathering: Gathering, end: usize },
+    /// Nothing, until the session says what to do with a message.
+    Undecided(Announced),
+    /// A message of which `left` octets are to come.
+    Message { left: u64 },
+    /// The line end after a message.
+    MessageLineEnd,
+    /// Something that nobody wants.
+    Skip(Skip),
+    /// Nothing, ever again.
+    Closed,
+}
+
+/// What is known of the command being gathered. Places are counted from its start.
+#[derive(Clone, Copy, Debug)]
+struct Gathering {
+    /// Where the current line begins.
+    line: usize,
+    /// Up to where the current line was searched for its end.
+    searched: usize,
+    /// Octets of earlier lines, without literals.
+    text: usize,
+    /// Whether the command may still be an APPEND.
+    form: Form,
+}
+
+/// What is known of a command's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// Not looked at, or APPEND with its mailbox in a literal.
+    MaybeAppend,
+    /// Any other command.
+    Other,
+}
+
+impl Gathering {
+    /// A command of which nothing is known.
+    const NEW: Self = Self {
+        line: 0,
+        searched: 0,
+        text: 0,
+        form: Form::MaybeAppend,
+    };
+}
+
+/// Whether to look at the input again, or to hand out a frame.
+type Progress = ControlFlow<Frame>;
+
+impl Framer {
+    /// A framer for a new connection.
+    pub fn new(limits: &Limits) -> Self {
+        Self {
+            limits: limits.clone(),
+            phase: Phase::BeforeLogin,
+            mode: Mode::Commands,
+            input: Vec::new(),
+            start: 0,
+            state: State::Line(Gathering::NEW),
+        }
+    }
+
+    /// From now on the limits of `phase` hold.
+    pub fn set_phase(&mut self, phase: Phase) {
+        self.phase = phase;
+    }
+
+    /// From the next frame on the client sends this.
+    pub fn set_mode(&mut self, mode: Mode) {
+        self.mode = mode;
+    }
+
+    /// Takes what was read.
+    pub fn push(&mut self, octets: &[u8]) {
+        if matches!(self.state, State::Closed) {
+            return;
+        }
+        if self.start > 0 {
+            self.input.drain(..self.start);
+            self.start = 0;
+        }
+        let needed = self.input.len().saturating_add(octets.len());
+        if needed > self.input.capacity() {
+            // By a quarter and not by doubling, to hold little more than the limits say.
+            self.input.reserve_exact(octets.len() + needed / 4);
+        }
+        self.input.extend_from_slice(octets);
+    }
+
+    /// Forgets all input, as STARTTLS demands (RFC 3501 §6.2.1): nothing sent in the clear may be
+    /// taken for something sent under TLS.
+    pub fn reset(&mut self) {
+        *self = Self::new(&self.limits);
+    }
+
+    /// The message announced last is wanted.
+    pub fn accept_message(&mut self) {
+        if let State::Undecided(announced) = self.state {
+            self.state = State::Message {
+                left: announced.octets,
+            };
+        }
+    }
+
+    /// The message announced last is not wanted: a client that waits for `+ …` will not send it,
+    /// one that does not wait has its octets skipped (RFC 7888 §4).
+    pub fn refuse_message(&mut self) {
+        if let State::Undecided(announced) = self.state {
+            self.state = match announced.kind {
+                Literal::Sync => State::Line(Gathering::NEW),
+                Literal::NonSync => State::Skip(Skip::literal(announced.octets, After::Nothing)),
+            };
+        }
+    }
+
+    /// The next frame.
+    pub fn next(&mut self) -> Frame {
+        loop {
+            let progress = match mem::replace(&mut self.state, State::Closed) {
+                State::Line(gathering) => self.line(gathering),
+                State::Literal { gathering, end } => self.literal(gathering, end),
+                State::Undecided(announced) => {
+                    self.state = State::Undecided(announced);
+                    Progress::Break(Frame::More)
+                }
+                State::Message { left } => self.message(left),
+                State::MessageLineEnd => self.message_line_end(),
+                State::Skip(skip) => self.skip(skip),
+                State::Closed => Progress::Break(Frame::More),
+            };
+            if let Progress::Break(frame) = progress {
+                self.release();
+                return frame;
+            }
+        }
+    }
+
+    /// How many octets are held that are not handed out yet.
+    pub fn buffered(&self) -> usize {
+        self.gathered().len()
+    }
+
+    /// Looks for the end of a line.
+    fn line(&mut self, gathering: Gathering) -> Progress {
+        let limit = self.line_limit();
+        let gathered = self.gathered();
+        let unsearched = gathered.get(gathering.searched..).unwrap_or_default();
+        let Some(found) = unsearched.iter().position(|&octet| octet == b'\n') else {
+            let searched = gathered.len();
+            let line = gathered.get(gathering.line..).unwrap_or_default();
+            if gathering.text + without_cr(line).len() > limit {
+                return self.overlong(gathering, limit);
+            }
+            self.state = State::Line(Gathering {
+                searched,
+                ..gathering
+            });
+            return Progress::Break(Frame::More);
+        };
+        let line_end = gathering.searched + found;
+        let line = without_cr(gathered.get(gathering.line..line_end).unwrap_or_default());
+        let text_end = gathering.line + line.len();
+        let gathering = Gathering {
+            searched: line_end + 1,
+            ..gathering
+        };
+        if gathering.text + line.len() > limit {
+            return self.overlong(gathering, limit);
+        }
+        match self.mode {
+            Mode::Lines => {
+                self.state = State::Line(Gathering::NEW);
+                Progress::Break(Frame::Line(self.take(text_end, line_end + 1)))
+            }
+            Mode::Commands => match Announcement::at_end_of(line) {
+                Announcement::None => self.command(text_end, line_end + 1),
+                Announcement::Literal(announced) => {
+                    let text = gathering.text + line.len();
+                    self.announced(Gathering { text, ..gathering }, line_end + 1, announced)
+                }
+                Announcement::Unreadable(Literal::Sync) => self.bad(line_end + 1, LITERAL_SIZE),
+                Announcement::Unreadable(Literal::NonSync) => self.fatal(LITERAL_SIZE),
+            },
+        }
+    }
+
+    /// Hands out a command; an empty line between commands is none.
+    fn command(&mut self, text_end: usize, end: usize) -> Progress {
+        self.state = State::Line(Gathering::NEW);
+        if text_end == 0 {
+            // Interop: many clients send empty lines between commands.
+            self.start += end;
+            return Progress::Continue(());
+        }
+        Progress::Break(Frame::Command(self.take(text_end, end)))
+    }
+
+    /// Decides about a literal that is announced right before `end`.
+    fn announced(&mut self, gathering: Gathering, end: usize, announced: Announced) -> Progress {
+        let gathered = self.gathered().get(..end).unwrap_or_default();
+        let form = match gathering.form {
+            Form::Other => Form::Other,
+            Form::MaybeAppend => match grammar::announces(gathered, announced.octets) {
+                Ok(Announces::ArgumentOfAppend) => Form::MaybeAppend,
+                Ok(Announces::Argument) => Form::Other,
+                Ok(Announces::Message(command)) => {
+                    self.start += end;
+                    self.state = State::Undecided(announced);
+                    return Progress::Break(Frame::Message(command, announced));
+                }
+                Err((tag, error)) => return self.refuse(end, announced, After::Bad { tag, error }),
+            },
+        };
+        let octets = usize::try_from(announced.octets).unwrap_or(usize::MAX);
+        let (literal, arguments) = match self.phase {
+            Phase::BeforeLogin => (
+                self.limits.literal_before_login,
+                self.limits.arguments_before_login,
+            ),
+            Phase::AfterLogin => (self.limits.arguments, self.limits.arguments),
+        };
+        if octets > literal || end.saturating_add(octets) > arguments {
+            let tag = grammar::tag(gathered);
+            let error = SyntaxError::expecting("a literal within the limits", end);
+            return self.refuse(end, announced, After::Bad { tag, error });
+        }
+        self.state = State::Literal {
+            gathering: Gathering { form, ..gathering },
+            end: end + octets,
+        };
+        match announced.kind {
+            Literal::Sync => Progress::Break(Frame::Continue),
+            Literal::NonSync => Progress::Continue(()),
+        }
+    }
+
+    /// Waits for a literal.
+    fn literal(&mut self, gathering: Gathering, end: usize) -> Progress {
+        if self.gathered().len() < end {
+            self.state = State::Literal { gathering, end };
+            return Progress::Break(Frame::More);
+        }
+        self.state = State::Line(Gathering {
+            line: end,
+            searched: end,
+            ..gathering
+        });
+        Progress::Continue(())
+    }
+
+    /// Hands out octets of a message.
+    fn message(&mut self, left: u64) -> Progress {
+        if left == 0 {
+            self.state = State::MessageLineEnd;
+            return Progress::Continue(());
+        }
+        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(CHUNK);
+        let octets = self.gathered().len().min(wanted);
+        self.state = State::Message {
+            left: left - octets as u64,
+        };
+        Progress::Break(if octets == 0 {
+            Frame::More
+        } else {
+            Frame::MessageData(self.take(octets, octets))
+        })
+    }
+
+    /// Demands that the command ends with its message.
+    fn message_line_end(&mut self) -> Progress {
+        let line_end = match self.gathered() {
+            [] | [b'\r'] => {
+                self.state = State::MessageLineEnd;
+                return Progress::Break(Frame::More);
+            }
+            [b'\r', b'\n', ..] => 2,
+            [b'\n', ..] => 1,
+            [..] => {
+                let error = SyntaxError::expecting("nothing behind the message", 0);
+                self.state = State::Skip(Skip::line(Mode::Commands, After::MessageEnd(error)));
+                return Progress::Continue(());
+            }
+        };
+        self.start += line_end;
+        self.state = State::Line(Gathering::NEW);
+        Progress::Break(Frame::MessageEnd(Ok(())))
+    }
+
+    /// Gives up a command whose text is too long, from its current line on.
+    fn overlong(&mut self, gathering: Gathering, limit: usize) -> Progress {
+        let tag = match self.mode {
+            Mode::Commands => grammar::tag(self.gathered().get(..limit).unwrap_or_default()),
+            Mode::Lines => None,
+        };
+        let error = SyntaxError::expecting("a line within the limits", limit);
+        self.start += gathering.line;
+        self.state = State::Skip(Skip::line(self.mode, After::Bad { tag, error }));
+        Progress::Continue(())
+    }
+
+    /// Gives up a command at the literal announced right before `end`.
+    fn refuse(&mut self, end: usize, announced: Announced, after: After) -> Progress {
+        self.start += end;
+        self.state = State::Skip(match announced.kind {
+            Literal::Sync => Skip::nothing(after),
+            Literal::NonSync => Skip::literal(announced.octets, after),
+        });
+        Progress::Continue(())
+    }
+
+    /// Gives up the command that ends at `end`.
+    fn bad(&mut self, end: usize, expected: &'static str) -> Progress {
+        let tag = grammar::tag(self.gathered().get(..end).unwrap_or_default());
+        let error = SyntaxError::expecting(expected, end);
+        self.start += end;
+        self.state = State::Line(Gathering::NEW);
+        Progress::Break(Frame::Bad { tag, error })
+    }
+
+    /// Drops input up to where the next command begins.
+    fn skip(&mut self, mut skip: Skip) -> Progress {
+        let budget = match self.phase {
+            Phase::BeforeLogin => skip::Budget {
+                text: self.limits.arguments_before_login,
+                literal: self.limits.arguments_before_login as u64,
+            },
+            Phase::AfterLogin => skip::Budget {
+                text: self.limits.arguments,
+                literal: u64::MAX,
+            },
+        };
+        let (used, skipped) = skip.feed(self.gathered(), budget);
+        self.start += used;
+        match skipped {
+            Skipped::More => {
+                self.state = State::Skip(skip);
+                Progress::Break(Frame::More)
+            }
+            Skipped::Done => {
+                self.state = State::Line(Gathering::NEW);
+                match skip.after {
+                    After::Nothing => Progress::Continue(()),
+                    After::Bad { tag, error } => Progress::Break(Frame::Bad { tag, error }),
+                    After::MessageEnd(error) => Progress::Break(Frame::MessageEnd(Err(error))),
+                }
+            }
+            Skipped::Lost => self.fatal("an end to what is skipped"),
+        }
+    }
+
+    /// Gives up the connection.
+    fn fatal(&mut self, expected: &'static str) -> Progress {
+        self.input = Vec::new();
+        self.start = 0;
+        self.state = State::Closed;
+        Progress::Break(Frame::Fatal(SyntaxError::expecting(expected, 0)))
+    }
+
+    /// Hands out the first `octets` of what is gathered and is done with the first `used`.
+    fn take(&mut self, octets: usize, used: usize) -> Vec<u8> {
+        if self.start == 0 && used == self.input.len() {
+            let mut taken = mem::take(&mut self.input);
+            taken.truncate(octets);
+            return taken;
+        }
+        let taken = self.gathered().get(..octets).unwrap_or_default().to_vec();
+        self.start += used;
+        taken
+    }
+
+    /// Gives memory back when nothing is buffered.
+    fn release(&mut self) {
+        if self.start >= self.input.len() {
+            self.input = Vec::new();
+            self.start = 0;
+        }
+    }
+
+    /// The input from the start of the frame that is being gathered.
+    fn gathered(&self) -> &[u8] {
+        self.input.get(self.start..).unwrap_or_default()
+    }
+
+    /// The limit for the text of a command, or for a line.
+    const fn line_limit(&self) -> usize {
+        match self.phase {
+            Phase::BeforeLogin => self.limits.line_before_login,
+            Phase::AfterLogin => self.limits.line,
+        }
+    }
+}
+
+impl fmt::Debug for Framer {
+    /// Shows no input: it may hold passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Framer")
+            .field("phase", &self.phase)
+            .field("mode", &self.mode)
+            .field("state", &self.state)
+            .field("buffered", &self.buffered())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Frame {
+    /// Shows no octets: they may be passwords or messages.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::More => f.write_str("More"),
+            Self::Continue => f.write_str("Continue"),
+            Self::Command(octets) => write!(f, "Command({} octets)", octets.len()),
+            Self::Line(octets) => write!(f, "Line({} octets)", octets.len()),
+            Self::Message(command, announced) => {
+                write!(f, "Message({}, {announced:?})", command.tag)
+            }
+            Self::MessageData(octets) => write!(f, "MessageData({} octets)", octets.len()),
+            Self::MessageEnd(result) => write!(f, "MessageEnd({result:?})"),
+            Self::Bad { tag, error } => write!(f, "Bad({tag:?}, {error:?})"),
+            Self::Fatal(error) => write!(f, "Fatal({error:?})"),
+        }
+    }
+}
+
+/// A line without the CR of its line end. Interop: a bare LF ends a line as well.
+fn without_cr(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// The most octets of a message that are handed out at once.
+const CHUNK: usize = 64 * 1024;
+
+/// What an announcement should have had.
+const LITERAL_SIZE: &str = "a literal's size";

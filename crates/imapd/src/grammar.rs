@@ -1,0 +1,173 @@
+//! The grammar of commands (RFC 3501 §9): one rule, one function.
+//!
+//! [`command`] parses what the framer found to be whole, with complete parsers. A failure says what
+//! was expected and where, and never repeats what the client sent.
+//!
+//! Leniency is in functions named `…_lenient`, each with the reason.
+
+mod command;
+mod core;
+mod date;
+mod fetch;
+mod flag;
+mod mailbox;
+mod search;
+
+use std::fmt;
+
+use nom::error::{ContextError, ErrorKind, ParseError};
+
+use crate::command::Tagged;
+use crate::settings::Limits;
+use crate::types::Tag;
+
+/// Parses one whole command without its final CRLF; literals are inline as `{n}` CRLF and octets.
+///
+/// # Errors
+/// What was expected, with the command's tag if it has one.
+pub fn command(bytes: &[u8], limits: &Limits) -> Result<Tagged, (Option<Tag>, SyntaxError)> {
+    let (input, tag) =
+        command::tagged(bytes).map_err(|error| (tag(bytes), SyntaxError::new(bytes, error)))?;
+    match command::command_lenient(input, limits) {
+        Ok((_, command)) => Ok(Tagged { tag, command }),
+        Err(error) => Err((Some(tag), SyntaxError::new(bytes, error))),
+    }
+}
+
+/// The tag of a command that may be broken behind it.
+pub(crate) fn tag(bytes: &[u8]) -> Option<Tag> {
+    core::tag(bytes).ok().map(|(_, tag)| tag)
+}
+
+/// What the literal is that an unfinished command ends with.
+#[derive(Debug)]
+pub(crate) enum Announces {
+    /// A part of a command that is not APPEND.
+    Argument,
+    /// The mailbox of an APPEND.
+    ArgumentOfAppend,
+    /// The message of an APPEND, with the command up to it.
+    Message(Tagged),
+}
+
+/// Looks at a command up to and including the announcement of a literal of `octets`: whether it is
+/// APPEND's message, which is not kept in memory (RFC 3501 §6.3.11).
+pub(crate) fn announces(
+    bytes: &[u8],
+    octets: u64,
+) -> Result<Announces, (Option<Tag>, SyntaxError)> {
+    match mailbox::append_start(bytes) {
+        Ok((input, tag)) => match mailbox::append_arguments(input, octets) {
+            Ok((_, Some(command))) => Ok(Announces::Message(Tagged { tag, command })),
+            Ok((_, None)) => Ok(Announces::ArgumentOfAppend),
+            Err(error) => Err((Some(tag), SyntaxError::new(bytes, error))),
+        },
+        Err(_) => Ok(Announces::Argument),
+    }
+}
+
+/// A command that the grammar does not allow. It tells what was expected, never what was there.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected {expected} at octet {at}")]
+pub struct SyntaxError {
+    /// The place in the command, counted from 0.
+    at: usize,
+    /// What could have stood there.
+    expected: &'static str,
+}
+
+impl SyntaxError {
+    /// That `expected` is missing at `at`.
+    pub(crate) const fn expecting(expected: &'static str, at: usize) -> Self {
+        Self { at, expected }
+    }
+
+    /// The place in the command, counted from 0.
+    pub const fn at(&self) -> usize {
+        self.at
+    }
+
+    /// What could have stood there.
+    pub const fn expected(&self) -> &'static str {
+        self.expected
+    }
+
+    /// Finds the place of a failure in the whole command.
+    fn new(command: &[u8], error: nom::Err<Failed<'_>>) -> Self {
+        match error {
+            nom::Err::Error(failed) | nom::Err::Failure(failed) => Self {
+                at: command.len().saturating_sub(failed.rest.len()),
+                expected: failed.expected.unwrap_or("something else"),
+            },
+            // Complete parsers never ask for more.
+            nom::Err::Incomplete(_) => Self {
+                at: command.len(),
+                expected: "more",
+            },
+        }
+    }
+}
+
+/// What a rule gives: the rest of the input and the value.
+type Parsed<'a, T> = nom::IResult<&'a [u8], T, Failed<'a>>;
+
+/// Why a rule does not match.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Failed<'a> {
+    /// The input from the place of the failure on.
+    rest: &'a [u8],
+    /// What was expected there.
+    expected: Option<&'static str>,
+}
+
+impl<'a> Failed<'a> {
+    /// A failure to be tried otherwise, as nom wants it.
+    const fn error(rest: &'a [u8], expected: &'static str) -> nom::Err<Self> {
+        nom::Err::Error(Self {
+            rest,
+            expected: Some(expected),
+        })
+    }
+}
+
+impl fmt::Debug for Failed<'_> {
+    /// Shows no input: it may be a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Failed")
+            .field("left", &self.rest.len())
+            .field("expected", &self.expected)
+            .finish()
+    }
+}
+
+impl<'a> ParseError<&'a [u8]> for Failed<'a> {
+    fn from_error_kind(rest: &'a [u8], _: ErrorKind) -> Self {
+        Self {
+            rest,
+            expected: None,
+        }
+    }
+
+    fn append(_: &'a [u8], _: ErrorKind, other: Self) -> Self {
+        other
+    }
+
+    /// Of two ways that do not match, the one that went further tells more.
+    fn or(self, other: Self) -> Self {
+        if other.rest.len() < self.rest.len() {
+            other
+        } else {
+            self
+        }
+    }
+}
+
+impl<'a> ContextError<&'a [u8]> for Failed<'a> {
+    /// The innermost rule that can name itself does.
+    fn add_context(_: &'a [u8], expected: &'static str, other: Self) -> Self {
+        Self {
+            expected: other.expected.or(Some(expected)),
+            ..other
+        }
+    }
+}
