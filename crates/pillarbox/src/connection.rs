@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, ready};
 use std::time::{Duration, Instant};
 
-use auth::{Credential, Origin, Verdict};
+use auth::{Credential, Origin, Outcome, Verdict};
 use machine::{Effect, Event, Machine};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::{Notify, Semaphore, watch};
@@ -53,15 +53,6 @@ pub(crate) struct Services {
 /// Checks a credential, synchronously.
 pub(crate) type Check = Arc<dyn Fn(&Credential, Origin, Instant) -> Outcome + Send + Sync>;
 
-/// What came of a check.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// What is told to the machine.
-    pub verdict: Verdict,
-    /// When it is told: what a failed login costs.
-    pub delay: Duration,
-}
-
 /// How long peers may take for what machines do not time themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Timeouts {
@@ -95,6 +86,17 @@ pub(crate) enum Stream<T> {
     Gone,
 }
 
+/// Whether the peer may still send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Input {
+    /// It may.
+    Open,
+    /// It has closed its side.
+    Ended,
+    /// It has, and the machine knows.
+    EndTold,
+}
+
 /// Why a session ended other than by [`Effect::Close`] or its peer going away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
@@ -116,10 +118,7 @@ pub(crate) struct Connection<M, T> {
     told_to_stop: bool,
     /// Read while a credential was checked, and not yet given to the machine.
     ahead: Vec<u8>,
-    /// The peer has closed its side.
-    end_of_file: bool,
-    /// The machine knows that the peer has gone.
-    told_of_end: bool,
+    input: Input,
     /// The deadline that has passed already when bytes were there to read.
     overrun: Option<Instant>,
     permit: Option<SessionPermit>,
@@ -148,8 +147,7 @@ where
             stop,
             told_to_stop: false,
             ahead: Vec::new(),
-            end_of_file: false,
-            told_of_end: false,
+            input: Input::Open,
             overrun: None,
             permit: None,
         }
@@ -209,10 +207,10 @@ where
 
     /// Tells the machine that its peer has gone.
     fn tell_end(&mut self) -> Result<(), Ended> {
-        if self.told_of_end {
+        if self.input == Input::EndTold {
             return Err(Ended::Unfinished);
         }
-        self.told_of_end = true;
+        self.input = Input::EndTold;
         self.tell(Event::Eof)
     }
 
@@ -220,9 +218,8 @@ where
     fn give_up(&mut self, why: &io::Error) -> Result<(), Ended> {
         debug!(error = %why, "connection lost");
         self.stream = Stream::Gone;
-        self.end_of_file = true;
         self.ahead = Vec::new();
-        if self.told_of_end {
+        if self.input == Input::EndTold {
             return Ok(());
         }
         self.tell_end()
@@ -248,7 +245,7 @@ where
             let ahead = std::mem::take(&mut self.ahead);
             return self.tell(Event::Bytes(&ahead));
         }
-        if self.end_of_file {
+        if self.input != Input::Open {
             return self.tell_end();
         }
         // Bytes that are there count as in time, once: a flood must not hold a deadline up.
@@ -271,10 +268,7 @@ where
                     self.overrun = deadline;
                 }
                 match read {
-                    Ok(0) => {
-                        self.end_of_file = true;
-                        self.tell_end()
-                    }
+                    Ok(0) => self.tell_end(),
                     Ok(_) => Ok(()),
                     Err(error) => self.give_up(&error),
                 }
@@ -377,7 +371,7 @@ where
     /// find out.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            if self.end_of_file {
+            if self.input != Input::Open {
                 return if self.ahead.is_empty() {
                     Poll::Ready(())
                 } else {
@@ -390,7 +384,9 @@ where
             let mut array = [const { MaybeUninit::uninit() }; AHEAD_LIMIT];
             let mut buffer = ReadBuf::uninit(&mut array);
             let read = ready!(self.stream.poll_read(cx, &mut buffer));
-            self.end_of_file = read.is_err() || buffer.filled().is_empty();
+            if read.is_err() || buffer.filled().is_empty() {
+                self.input = Input::Ended;
+            }
             self.ahead.extend_from_slice(buffer.filled());
         }
     }
@@ -426,7 +422,7 @@ where
     async fn close(&mut self) {
         let limit = LINGER.min(self.services.timeouts.write);
         let closed = timeout(limit, self.stream.shutdown()).await;
-        if !matches!(closed, Ok(Ok(()))) || self.end_of_file {
+        if !matches!(closed, Ok(Ok(()))) || self.input != Input::Open {
             return;
         }
         let mut stop = self.stop.clone();

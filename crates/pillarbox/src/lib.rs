@@ -10,14 +10,15 @@
 pub mod cli;
 pub mod config;
 mod connection;
+pub mod dev;
 mod limiter;
 mod listen;
 pub mod server;
+pub mod signals;
 pub mod source;
 pub mod telemetry;
 pub mod tls;
 
 pub use config::Settings;
-pub use connection::Outcome;
 pub use server::{Builder, Server};
 pub use source::Source;

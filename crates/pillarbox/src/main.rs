@@ -1,3 +1,90 @@
 //! The `pillarbox` command: arguments in, exit code out.
 
-fn main() {}
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use pillarbox::cli::{self, Cli, Command, DevArgs};
+use pillarbox::dev::{self, Dev};
+use pillarbox::signals::{Signal, Signals};
+use pillarbox::telemetry::{self, Format};
+use tokio::runtime::{Builder, Runtime};
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            let mut stderr = io::stderr().lock();
+            // There is nowhere left to complain about a closed standard error.
+            writeln!(stderr, "pillarbox: {error:#}").unwrap_or_default();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Does what the arguments say.
+fn run(cli: Cli) -> Result<ExitCode> {
+    match cli.command {
+        Command::Dev(args) => develop(&args),
+        Command::Completions { shell } => {
+            cli::completions(shell, &mut io::stdout().lock());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Man { dir } => {
+            cli::man(dir.as_deref(), &mut io::stdout().lock())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Serve(_) | Command::Check(_) | Command::User(_) => {
+            anyhow::bail!("this command is not there yet")
+        }
+    }
+}
+
+/// `pillarbox dev`
+fn develop(args: &DevArgs) -> Result<ExitCode> {
+    let filter = match args.verbose {
+        0 => "info",
+        1 => "debug",
+        _ => "trace",
+    };
+    telemetry::init(Format::Human, filter)?;
+    let options = dev::Options {
+        dir: args.dir.clone(),
+        port_base: args.port_base,
+        certs: args.certs.clone(),
+        ..dev::Options::default()
+    };
+    runtime()?.block_on(async {
+        let mut signals = Signals::new()?;
+        let dev = dev::start(options).await?;
+        announce(&dev).context("standard output")?;
+        while signals.next().await == Signal::Reload {
+            dev.server().reload().await;
+        }
+        signals.finish(dev.shutdown()).await;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Says where the server is: to people, and in the last line to programs.
+fn announce(dev: &Dev) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(
+        stdout,
+        "Pillarbox is running. Settings for a mail client:\n"
+    )?;
+    writeln!(stdout, "{}", dev.settings_table())?;
+    writeln!(stdout, "Stop it with Ctrl-C.")?;
+    writeln!(stdout, "{}", dev.ready_line())?;
+    stdout.flush()
+}
+
+/// The runtime of a server.
+fn runtime() -> Result<Runtime> {
+    Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("pillarbox")
+        .build()
+        .context("starting threads")
+}

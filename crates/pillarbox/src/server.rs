@@ -5,19 +5,21 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use auth::{Credential, Origin, Verdict};
+use auth::password::Cost;
+use auth::throttle::Delays;
+use auth::{Accounts, Authenticator};
 use machine::{Link, Security};
 use mailstore::Store;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval_at};
-use tracing::{Instrument, debug, error, field, info, info_span, warn};
+use tracing::{Instrument, Span, debug, error, field, info, info_span, warn};
 
 use crate::config::{Listener, PlaintextAuth, Protocol, Settings, TlsMode};
-use crate::connection::{Bell, Check, Connection, Outcome, Services, Stream, Timeouts};
+use crate::connection::{Bell, Connection, Services, Stream, Timeouts};
 use crate::limiter::{ConnectionPermit, Limiter, Limits};
 use crate::listen::{accept_loop, bind, prepare, raise_descriptor_limit, refuse};
 use crate::source::Source;
@@ -29,6 +31,7 @@ pub struct Server {
     bound: Vec<Listener>,
     store: Arc<Store>,
     limiter: Arc<Limiter>,
+    authenticator: Arc<Authenticator>,
     certificates: Option<Certificates>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
@@ -38,7 +41,7 @@ pub struct Server {
 pub struct Builder {
     settings: Settings,
     source: Source,
-    check: Check,
+    accounts: Accounts,
     certificates: Option<Certificates>,
 }
 
@@ -56,6 +59,12 @@ pub enum Error {
     /// The certificate or its key is bad.
     #[error(transparent)]
     Tls(#[from] tls::Error),
+    /// The users file is bad.
+    #[error(transparent)]
+    Users(#[from] auth::users::LoadError),
+    /// The costs of password hashes are impossible.
+    #[error("password hashes: {0}")]
+    Cost(#[from] auth::password::CostError),
 }
 
 impl std::fmt::Debug for Builder {
@@ -70,16 +79,11 @@ impl std::fmt::Debug for Builder {
 
 impl Builder {
     /// A server with these settings.
-    ///
-    /// Unless [`Self::check_with`] says otherwise, nobody can log in.
     pub fn new(settings: Settings) -> Self {
         Self {
+            accounts: Accounts::File(settings.users.clone()),
             settings,
             source: Source::system(),
-            check: Arc::new(|_, _, _| Outcome {
-                verdict: Verdict::Denied,
-                delay: Duration::ZERO,
-            }),
             certificates: None,
         }
     }
@@ -91,13 +95,10 @@ impl Builder {
         self
     }
 
-    /// Checks credentials with `check` instead of the users file. It may block.
+    /// Lets these accounts log in instead of those in the users file that the settings name.
     #[must_use]
-    pub fn check_with(
-        mut self,
-        check: impl Fn(&Credential, Origin, Instant) -> Outcome + Send + Sync + 'static,
-    ) -> Self {
-        self.check = Arc::new(check);
+    pub fn accounts(mut self, accounts: Accounts) -> Self {
+        self.accounts = accounts;
         self
     }
 
@@ -129,6 +130,7 @@ impl Builder {
             )?),
             given => given,
         };
+        let authenticator = Arc::new(authenticator(&settings, self.accounts, &self.source)?);
         let sockets = bind_all(&settings.listeners)?;
         let store = Store::new(store_options(&settings, &self.source));
         let limiter = Limiter::new(Limits {
@@ -139,7 +141,12 @@ impl Builder {
         let shared = Arc::new(Shared {
             services: Arc::new(Services {
                 source: self.source,
-                check: self.check,
+                check: {
+                    let authenticator = Arc::clone(&authenticator);
+                    Arc::new(move |credential, origin, now| {
+                        authenticator.verify(credential, origin, now)
+                    })
+                },
                 checking: Arc::new(Semaphore::new(settings.auth.parallel(cores))),
                 working: Arc::new(Semaphore::new(WORKERS.max(4 * cores))),
                 limiter: Arc::clone(&limiter),
@@ -172,6 +179,7 @@ impl Builder {
             bound,
             store,
             limiter,
+            authenticator,
             certificates,
             stop,
             tasks,
@@ -201,16 +209,28 @@ impl Server {
         info!("stopped");
     }
 
-    /// Reads the certificate again. A bad one is logged, and the old one stays in use.
-    ///
-    /// Blocks on the disk for a moment.
-    pub fn reload(&self) {
-        let Some(certificates) = &self.certificates else {
-            return;
-        };
-        match certificates.reload() {
-            Ok(()) => info!("certificate read again"),
-            Err(error) => error!(%error, "certificate not read again, the old one stays"),
+    /// Reads the certificate and the users file again. A bad one is logged, and what was read
+    /// before stays in use. No session notices.
+    pub async fn reload(&self) {
+        let certificates = self.certificates.clone();
+        let authenticator = Arc::clone(&self.authenticator);
+        let span = Span::current();
+        let read = spawn_blocking(move || {
+            let _entered = span.entered();
+            match authenticator.reload() {
+                Ok(()) => info!("users read again"),
+                Err(error) => error!(%error, "users not read again, the old ones stay"),
+            }
+            match certificates.map(|certificates| certificates.reload()) {
+                Some(Ok(())) => info!("certificate read again"),
+                Some(Err(error)) => {
+                    error!(%error, "certificate not read again, the old one stays");
+                }
+                None => {}
+            }
+        });
+        if read.await.is_err() {
+            error!("reading certificate and users again panicked");
         }
     }
 
@@ -401,17 +421,17 @@ fn no_ipv6(address: SocketAddr, error: &io::Error) -> bool {
 
 /// What to do about an address that cannot be listened on.
 fn hint(address: SocketAddr, error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::PermissionDenied if address.port() < 1024 => {
-            "; ports below 1024 need a privilege: run `setcap cap_net_bind_service=+ep` on the \
-             pillarbox binary, or set `AmbientCapabilities=CAP_NET_BIND_SERVICE` in its systemd \
-             unit, or choose another port"
-        }
-        io::ErrorKind::AddrInUse => {
-            "; another program listens there: stop it, or choose another port"
-        }
-        io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
-        _ => "",
+    let kind = error.kind();
+    if kind == io::ErrorKind::PermissionDenied && address.port() < 1024 {
+        "; ports below 1024 need a privilege: run `setcap cap_net_bind_service=+ep` on the \
+         pillarbox binary, or set `AmbientCapabilities=CAP_NET_BIND_SERVICE` in its systemd unit, \
+         or choose another port"
+    } else if kind == io::ErrorKind::AddrInUse {
+        "; another program listens there: stop it, or choose another port"
+    } else if kind == io::ErrorKind::AddrNotAvailable {
+        "; this machine has no such address"
+    } else {
+        ""
     }
 }
 
@@ -440,6 +460,29 @@ fn every(
             }
         }
     })
+}
+
+fn authenticator(
+    settings: &Settings,
+    accounts: Accounts,
+    source: &Source,
+) -> Result<Authenticator, Error> {
+    let auth = &settings.auth;
+    let memory = u32::try_from(auth.argon2_memory / 1024).unwrap_or(u32::MAX);
+    let options = auth::Options {
+        accounts,
+        default_domain: auth.default_domain.clone(),
+        mail: settings.mail.clone(),
+        cost: Cost::new(memory, auth.argon2_passes, auth.argon2_lanes)?,
+        delays: Delays {
+            first: auth.failure_delay,
+            jitter: auth.failure_jitter,
+            max: auth.failure_delay_max,
+        },
+        cache: auth.cache,
+    };
+    let source = source.clone();
+    Ok(Authenticator::new(options, move || source.random())?)
 }
 
 fn store_options(settings: &Settings, source: &Source) -> mailstore::Options {
@@ -520,3 +563,6 @@ const WORKERS: usize = 64;
 
 /// How often flag changes are forced to disk.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests;

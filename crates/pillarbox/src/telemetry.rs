@@ -138,24 +138,23 @@ mod tests {
         }
     }
 
-    fn log(json: bool, emit: impl FnOnce()) -> String {
+    fn log(format: Format, emit: impl FnOnce()) -> String {
         let sink = Sink::default();
         let writer = sink.clone();
         let builder = tracing_subscriber::fmt()
             .with_ansi(false)
             .with_writer(Lines(move || writer.clone()));
-        if json {
-            tracing::subscriber::with_default(builder.json().finish(), emit);
-        } else {
-            tracing::subscriber::with_default(builder.finish(), emit);
+        match format {
+            Format::Human => tracing::subscriber::with_default(builder.finish(), emit),
+            Format::Json => tracing::subscriber::with_default(builder.json().finish(), emit),
         }
         sink.text()
     }
 
     #[test]
     fn an_event_is_one_line_whatever_a_peer_sent() {
-        for json in [false, true] {
-            let text = log(json, || {
+        for format in [Format::Human, Format::Json] {
+            let text = log(format, || {
                 let span = tracing::info_span!("connection", user = "eve\r\n2026 forged");
                 let _entered = span.enter();
                 tracing::info!(name = "a\u{1b}[2J\u{9b}b\u{2028}c\nd\0", "first\nevent");

@@ -213,15 +213,17 @@ fn read_pair(
 ) -> Result<CertifiedKey, Error> {
     let chain = read_certificates(certificate)?;
     let private = read_key(key)?;
-    CertifiedKey::from_der(chain, private, provider).map_err(|source| match source {
-        rustls::Error::InconsistentKeys(_) => Error::Mismatch {
-            certificate: certificate.to_owned(),
-            key: key.to_owned(),
-        },
-        source => Error::Unusable {
-            certificate: certificate.to_owned(),
-            source,
-        },
+    CertifiedKey::from_der(chain, private, provider).map_err(|source| {
+        let certificate = certificate.to_owned();
+        if let rustls::Error::InconsistentKeys(_) = source {
+            let key = key.to_owned();
+            Error::Mismatch { certificate, key }
+        } else {
+            Error::Unusable {
+                certificate,
+                source,
+            }
+        }
     })
 }
 
@@ -255,6 +257,14 @@ fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, Error> {
     })
 }
 
+/// The certificates in a PEM text, for clients in tests.
+#[cfg(test)]
+pub(crate) fn certificates_in(pem: &[u8]) -> Vec<CertificateDer<'static>> {
+    rustls_pemfile::certs(&mut BufReader::new(pem))
+        .collect::<Result<_, _>>()
+        .unwrap()
+}
+
 /// All PEM sections of a file.
 fn read_pem(path: &Path) -> Result<Vec<Item>, Error> {
     let read = |source| Error::Read {
@@ -270,3 +280,53 @@ fn read_pem(path: &Path) -> Result<Vec<Item>, Error> {
 /// How much plaintext or ciphertext rustls may hold for one connection and direction: one full
 /// record and some.
 const BUFFER_LIMIT: usize = 32 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dev::certificates::{self, Files};
+
+    fn files(directory: &Path) -> Files {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_770_000_000);
+        certificates::obtain(directory, now).unwrap()
+    }
+
+    #[test]
+    fn bad_files_are_told_apart() {
+        let directory = tempfile::tempdir().unwrap();
+        let one = files(&directory.path().join("one"));
+        let two = files(&directory.path().join("two"));
+        let load = Certificates::load;
+        assert!(load(&one.certificate, &one.key).is_ok());
+        let mismatch = load(&one.certificate, &two.key).unwrap_err();
+        assert!(matches!(mismatch, Error::Mismatch { .. }), "{mismatch}");
+        let swapped = load(&one.key, &one.certificate).unwrap_err();
+        assert!(matches!(swapped, Error::NoCertificate { .. }), "{swapped}");
+        let no_key = load(&one.certificate, &one.authority).unwrap_err();
+        assert!(matches!(no_key, Error::NoKey { .. }), "{no_key}");
+        let missing = load(&directory.path().join("missing"), &one.key).unwrap_err();
+        assert!(matches!(missing, Error::Read { .. }), "{missing}");
+        let junk = directory.path().join("junk.pem");
+        fs::write(
+            &junk,
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        )
+        .unwrap();
+        let unusable = load(&junk, &one.key).unwrap_err();
+        assert!(matches!(unusable, Error::Unusable { .. }), "{unusable}");
+    }
+
+    #[test]
+    fn the_key_is_never_shown() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = files(directory.path());
+        let shown = format!(
+            "{:?}",
+            Certificates::load(&files.certificate, &files.key).unwrap()
+        );
+        let key = fs::read_to_string(&files.key).unwrap();
+        let line = key.lines().nth(1).unwrap();
+        assert!(shown.contains("localhost-key.pem"));
+        assert!(!shown.contains(line));
+    }
+}

@@ -15,6 +15,8 @@ use super::*;
 use crate::limiter::Limits;
 use crate::tls::Certificates;
 
+mod tls;
+
 /// What a [`Toy`] was told.
 #[derive(Debug, PartialEq, Eq)]
 enum Told {
@@ -135,7 +137,6 @@ impl Machine for Toy {
 struct Fixture {
     client: DuplexStream,
     told: mpsc::UnboundedReceiver<Told>,
-    script: Arc<Mutex<VecDeque<Step>>>,
     waker: Waker,
     stop: watch::Sender<bool>,
     limiter: Arc<Limiter>,
@@ -212,7 +213,7 @@ fn start_with(services: Services, script: impl IntoIterator<Item = Step>) -> Fix
     let (stop, stopped) = watch::channel(false);
     let script = Arc::new(Mutex::new(script.into_iter().collect::<VecDeque<_>>()));
     let toy = Toy {
-        script: Arc::clone(&script),
+        script,
         told: sender,
         now: services.source.now().instant,
         panics: false,
@@ -228,7 +229,6 @@ fn start_with(services: Services, script: impl IntoIterator<Item = Step>) -> Fix
     Fixture {
         client,
         told,
-        script,
         waker,
         stop,
         limiter,

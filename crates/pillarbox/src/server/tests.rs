@@ -1,0 +1,148 @@
+//! A whole server on free ports.
+
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::*;
+use crate::dev::certificates;
+
+/// Settings for a server on free ports of 127.0.0.1, one for each protocol and kind of TLS.
+fn settings(dir: &TempDir) -> Settings {
+    let files = certificates::obtain(dir.path(), Source::system().wall()).unwrap();
+    let template = format!("{}/{{user}}", dir.path().display());
+    let mut settings = Settings {
+        mail: auth::MailTemplate::parse(&template).unwrap(),
+        listeners: Vec::new(),
+        ..Settings::default()
+    };
+    settings.tls.certificate = files.certificate;
+    settings.tls.key = files.key;
+    for protocol in [Protocol::Imap, Protocol::Pop3] {
+        for tls in [TlsMode::StartTls, TlsMode::Implicit] {
+            settings.listeners.push(Listener {
+                protocol,
+                address: SocketAddr::from(([127, 0, 0, 1], 0)),
+                tls,
+                plaintext_auth: PlaintextAuth::Refused,
+            });
+        }
+    }
+    settings
+}
+
+async fn start(settings: Settings) -> Server {
+    Server::builder(settings)
+        .accounts(Accounts::Open(Vec::new()))
+        .bind()
+        .await
+        .unwrap()
+}
+
+async fn line(stream: &mut TcpStream) -> String {
+    let mut line = Vec::new();
+    while !line.ends_with(b"\n") {
+        let octet = stream.read_u8().await.unwrap();
+        line.push(octet);
+    }
+    String::from_utf8(line).unwrap()
+}
+
+#[tokio::test]
+async fn every_port_is_bound_and_says_hello() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = start(settings(&dir)).await;
+    assert_eq!(server.listeners().len(), 4);
+    for address in [server.imaps().unwrap(), server.pop3s().unwrap()] {
+        assert_ne!(address.port(), 0);
+        TcpStream::connect(address).await.unwrap();
+    }
+    let mut pop3 = TcpStream::connect(server.pop3().unwrap()).await.unwrap();
+    assert!(line(&mut pop3).await.starts_with("+OK "));
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn shutdown_says_goodbye_and_frees_the_ports() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = start(settings(&dir)).await;
+    let address = server.pop3().unwrap();
+    let mut pop3 = TcpStream::connect(address).await.unwrap();
+    line(&mut pop3).await;
+    server.shutdown().await;
+    let mut rest = String::new();
+    pop3.read_to_string(&mut rest).await.unwrap();
+    drop(bind(address).unwrap());
+}
+
+#[tokio::test]
+async fn connections_over_the_maximum_are_refused_with_a_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut settings = settings(&dir);
+    settings.limits.connections = 1;
+    let server = start(settings).await;
+    let mut first = TcpStream::connect(server.pop3().unwrap()).await.unwrap();
+    assert!(line(&mut first).await.starts_with("+OK "));
+    let refused = [
+        (server.imap(), "* BYE "),
+        (server.pop3(), "-ERR [SYS/TEMP] "),
+        (server.imaps(), ""),
+    ];
+    for (address, expected) in refused {
+        let mut stream = TcpStream::connect(address.unwrap()).await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        assert!(text.starts_with(expected), "{text}");
+        assert_eq!(text.is_empty(), expected.is_empty());
+    }
+    assert_eq!(server.connections(), 1);
+    first.write_all(b"QUIT\r\n").await.unwrap();
+    let mut rest = String::new();
+    first.read_to_string(&mut rest).await.unwrap();
+    drop(first);
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_fails_the_start_with_a_hint() {
+    let dir = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut settings = settings(&dir);
+    settings.listeners[1].address = taken.local_addr().unwrap();
+    let error = Server::builder(settings)
+        .accounts(Accounts::Open(Vec::new()))
+        .bind()
+        .await
+        .unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains(&taken.local_addr().unwrap().to_string()),
+        "{text}"
+    );
+    assert!(text.contains("another program listens there"), "{text}");
+}
+
+#[test]
+fn a_privileged_port_fails_with_what_to_do() {
+    let denied = |port| Error::Bind {
+        address: SocketAddr::from(([0, 0, 0, 0], port)),
+        source: io::ErrorKind::PermissionDenied.into(),
+    };
+    assert!(
+        denied(143)
+            .to_string()
+            .contains("setcap cap_net_bind_service")
+    );
+    assert!(!denied(1143).to_string().contains("setcap"));
+}
+
+#[tokio::test]
+async fn a_bad_certificate_fails_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut settings = settings(&dir);
+    settings.tls.key = settings.tls.certificate.clone();
+    let started = Server::builder(settings)
+        .accounts(Accounts::Open(Vec::new()))
+        .bind()
+        .await;
+    assert!(matches!(started, Err(Error::Tls(tls::Error::NoKey { .. }))));
+}
