@@ -276,6 +276,11 @@ impl Cost {
         Ok(format!("{{ARGON2ID}}{hash}"))
     }
 
+    /// The memory that a hash takes, in KiB.
+    pub fn memory_kib(&self) -> u32 {
+        self.0.m_cost()
+    }
+
     /// A hash of these costs that no password is known for.
     pub(crate) fn decoy(&self, random: &dyn Fn() -> u64) -> Stored {
         use base64::Engine as _;

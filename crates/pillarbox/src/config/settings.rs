@@ -1,0 +1,366 @@
+//! Everything that can be set, checked, with its default.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use auth::password::Cost;
+use auth::throttle::Delays;
+use auth::{Accounts, MailTemplate};
+
+/// Everything that can be set, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The name of this server in greetings and in the names of new files.
+    pub hostname: String,
+    /// Where the mail of a user is.
+    pub mail: MailTemplate,
+    /// The users file.
+    pub users: PathBuf,
+    /// The certificate and its key; looked at only if a listener [needs](Self::needs_tls) them.
+    pub tls: Tls,
+    /// Where to listen, one entry per address.
+    pub listeners: Vec<Listener>,
+    /// Sizes and counts.
+    pub limits: Limits,
+    /// How long to wait.
+    pub timeouts: Timeouts,
+    /// How mail is kept.
+    pub storage: Storage,
+    /// What is particular to POP3.
+    pub pop3: Pop3,
+    /// How logins are checked.
+    pub auth: Auth,
+    /// What is logged.
+    pub log: Log,
+}
+
+impl Settings {
+    /// Whether any listener uses TLS.
+    pub fn needs_tls(&self) -> bool {
+        self.listeners
+            .iter()
+            .any(|listener| listener.tls != TlsMode::None)
+    }
+
+    /// How the accounts of the users file are authenticated.
+    pub fn authentication(&self) -> auth::Options {
+        auth::Options {
+            accounts: Accounts::File(self.users.clone()),
+            default_domain: self.auth.default_domain.clone(),
+            mail: self.mail.clone(),
+            cost: self.auth.cost.clone(),
+            delays: self.auth.delays,
+            cache: self.auth.cache,
+        }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        #[expect(clippy::expect_used, reason = "a constant that the tests parse")]
+        let mail = MailTemplate::parse(DEFAULT_MAIL).expect("the default is a template");
+        Self {
+            hostname: "localhost".to_owned(),
+            mail,
+            users: PathBuf::from("/etc/pillarbox/users"),
+            tls: Tls::default(),
+            listeners: Listener::defaults(),
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+            storage: Storage::default(),
+            pop3: Pop3::default(),
+            auth: Auth::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+/// The files that TLS needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate and its chain, in PEM.
+    pub certificate: PathBuf,
+    /// Its private key, in PEM.
+    pub key: PathBuf,
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self {
+            certificate: PathBuf::from("/etc/pillarbox/certificate.pem"),
+            key: PathBuf::from("/etc/pillarbox/key.pem"),
+        }
+    }
+}
+
+/// One address to listen on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// What is spoken there.
+    pub protocol: Protocol,
+    /// The address; an IPv6 one never takes IPv4 connections.
+    pub address: SocketAddr,
+    /// Whether and how TLS begins.
+    pub tls: TlsMode,
+    /// Whether a password may be sent without TLS.
+    pub plaintext_auth: PlaintextAuth,
+}
+
+impl Listener {
+    /// Ports 110, 143, 993 and 995, on IPv4 and IPv6.
+    pub fn defaults() -> Vec<Self> {
+        let ports = [
+            (Protocol::Imap, 143, TlsMode::StartTls),
+            (Protocol::Imap, 993, TlsMode::Implicit),
+            (Protocol::Pop3, 110, TlsMode::StartTls),
+            (Protocol::Pop3, 995, TlsMode::Implicit),
+        ];
+        let hosts = [
+            IpAddr::from(Ipv4Addr::UNSPECIFIED),
+            IpAddr::from(Ipv6Addr::UNSPECIFIED),
+        ];
+        ports
+            .into_iter()
+            .flat_map(|(protocol, port, tls)| {
+                hosts.into_iter().map(move |host| Self {
+                    protocol,
+                    address: SocketAddr::new(host, port),
+                    tls,
+                    plaintext_auth: PlaintextAuth::Refused,
+                })
+            })
+            .collect()
+    }
+}
+
+/// What a listener speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// IMAP4rev1 (RFC 3501).
+    Imap,
+    /// POP3 (RFC 1939).
+    Pop3,
+}
+
+/// Whether and how TLS begins on a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsMode {
+    /// In the clear, until the client asks for TLS with STARTTLS or STLS (RFC 2595).
+    StartTls,
+    /// From the first byte (RFC 8314 §3).
+    Implicit,
+    /// Never.
+    None,
+}
+
+/// Whether a password may be sent without TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PlaintextAuth {
+    /// No: LOGINDISABLED, and no USER in CAPA.
+    #[default]
+    Refused,
+    /// Yes.
+    Allowed,
+}
+
+/// Sizes in octets, and counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest command line before login.
+    pub line_before_login: usize,
+    /// The longest literal before login.
+    pub literal_before_login: usize,
+    /// All arguments of a command together before login.
+    pub arguments_before_login: usize,
+    /// The longest command line after login.
+    pub line: usize,
+    /// All arguments of a command together after login, but the message of APPEND.
+    pub arguments: usize,
+    /// Levels of parentheses and of search keys.
+    pub nesting: usize,
+    /// The largest message that APPEND takes.
+    pub message: u64,
+    /// Sessions of one user from one address.
+    pub sessions_per_user: usize,
+    /// Connections in all.
+    pub connections: usize,
+    /// Bad commands and failed logins before login, until the connection is closed.
+    pub bad_commands: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            line_before_login: 8 << 10,
+            literal_before_login: 8 << 10,
+            arguments_before_login: 64 << 10,
+            line: 64 << 10,
+            arguments: 1 << 20,
+            nesting: 100,
+            message: 50 << 20,
+            sessions_per_user: 20,
+            connections: 20_000,
+            bad_commands: 10,
+        }
+    }
+}
+
+/// How long to wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From connecting to having logged in, in all.
+    pub login: Duration,
+    /// For the TLS handshake.
+    pub handshake: Duration,
+    /// For the next IMAP command after login (RFC 3501 §5.4 wants 30 minutes at least).
+    pub imap_idle: Duration,
+    /// For the next POP3 command after login (RFC 1939 §3 wants 10 minutes at least).
+    pub pop3_idle: Duration,
+    /// For the peer to take bytes that are ready for it.
+    pub write: Duration,
+    /// Between two signs of life during IDLE (RFC 2177).
+    pub keepalive: Duration,
+    /// For sessions to end when the server stops.
+    pub shutdown: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            login: Duration::from_secs(180),
+            handshake: Duration::from_secs(30),
+            imap_idle: Duration::from_mins(30),
+            pop3_idle: Duration::from_mins(10),
+            write: Duration::from_mins(5),
+            keepalive: Duration::from_mins(2),
+            shutdown: Duration::from_secs(10),
+        }
+    }
+}
+
+/// How mail is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Storage {
+    /// When data is forced to the disk.
+    pub fsync: mailstore::Fsync,
+    /// Prefix, hierarchy separator and encoding of mailbox names.
+    pub namespace: mailstore::Namespace,
+    /// How long to wait for another process's lock.
+    pub lock_timeout: Duration,
+    /// How often to look for changes by other programs.
+    pub poll_interval: Duration,
+    /// A directory modified less than this before a scan may still change unseen.
+    pub mtime_guard: Duration,
+    /// Octets of mailboxes that nobody has open and that stay in memory.
+    pub cache: usize,
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self {
+            fsync: mailstore::Fsync::Optimized,
+            namespace: mailstore::Namespace::default(),
+            lock_timeout: Duration::from_secs(10),
+            poll_interval: Duration::from_secs(1),
+            mtime_guard: Duration::from_secs(1),
+            cache: 64 << 20,
+        }
+    }
+}
+
+/// What is particular to POP3.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pop3 {
+    /// What a client that has not said UTF8 gets of a message with UTF-8 in its header.
+    pub utf8_headers: pop3d::Utf8Headers,
+}
+
+/// How logins are checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Auth {
+    /// The domain of names that have none.
+    pub default_domain: Option<String>,
+    /// What a new argon2id hash costs.
+    pub cost: Cost,
+    /// Memory of all verifications that run at once, in octets.
+    pub verify_memory: u64,
+    /// When failed logins are answered.
+    pub delays: Delays,
+    /// How long a right password is remembered; zero is not at all.
+    pub cache: Duration,
+}
+
+impl Auth {
+    /// How many verifications may run at once on a machine with `cores`: twice as many, as long
+    /// as their memory suffices, and at least one (S25).
+    pub fn parallel(&self, cores: usize) -> usize {
+        let fit = self.verify_memory / (u64::from(self.cost.memory_kib()) << 10).max(1);
+        usize::try_from(fit)
+            .unwrap_or(usize::MAX)
+            .clamp(1, cores.saturating_mul(2).max(1))
+    }
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self {
+            default_domain: None,
+            cost: Cost::default(),
+            verify_memory: 256 << 20,
+            delays: Delays::default(),
+            cache: Duration::from_mins(1),
+        }
+    }
+}
+
+/// What is logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Log {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// What is left out.
+    pub level: LogLevel,
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Human,
+    /// For programs: one JSON object per line.
+    Json,
+}
+
+/// The least important event that is logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// What needs somebody's attention.
+    Error,
+    /// What may need it.
+    Warn,
+    /// Starts, stops, logins.
+    #[default]
+    Info,
+    /// What connections do.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl LogLevel {
+    /// The name as `tracing` knows it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+/// Where mail is if nothing is said.
+const DEFAULT_MAIL: &str = "/var/vmail/{domain}/{local}";

@@ -1,0 +1,479 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use auth::MailTemplate;
+use auth::password::Cost;
+use proptest::prelude::*;
+
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../../../conf/pillarbox.toml");
+
+/// The example with its settings in force: one `# ` less where a setting follows.
+fn uncommented() -> String {
+    let is_setting = |line: &&str| {
+        line.starts_with('[')
+            || line.split_once(" = ").is_some_and(|(key, _)| {
+                key.chars()
+                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+            })
+    };
+    EXAMPLE
+        .lines()
+        .map(|line| line.strip_prefix("# ").filter(is_setting).unwrap_or(line))
+        .map(|line| format!("{line}\n"))
+        .collect()
+}
+
+/// The settings that `text` makes, which has no mistakes.
+fn good(text: &str) -> Settings {
+    let (settings, report) = parse(Path::new("/etc/p.toml"), text);
+    assert_eq!(report.to_string(), "", "{text}");
+    settings
+}
+
+/// Everything that is found in `text`.
+fn found(text: &str) -> String {
+    parse(Path::new("p.toml"), text).1.to_string()
+}
+
+#[test]
+fn the_example_as_it_is_sets_nothing() {
+    assert_eq!(good(EXAMPLE), Settings::default());
+    assert!(
+        EXAMPLE
+            .lines()
+            .all(|line| line.is_empty() || line.starts_with("# ") || line == "#"),
+        "a setting is in force"
+    );
+}
+
+#[test]
+fn the_defaults_in_the_example_agree() {
+    assert_eq!(good(&uncommented()), Settings::default());
+}
+
+#[test]
+fn the_example_has_every_setting_and_no_other() {
+    let mut shown: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut table = String::new();
+    for line in uncommented().lines().filter(|line| !line.starts_with('#')) {
+        if let Some(name) = line.strip_prefix('[') {
+            table = name.trim_matches(['[', ']']).to_owned();
+            shown.entry(String::new()).or_default().push(table.clone());
+        } else if let Some((key, _)) = line.split_once(" = ") {
+            shown.entry(table.clone()).or_default().push(key.to_owned());
+        }
+    }
+    let mut known: BTreeMap<String, Vec<String>> = read::known_keys()
+        .into_iter()
+        .map(|(table, keys)| {
+            (
+                table.to_owned(),
+                keys.into_iter().map(str::to_owned).collect(),
+            )
+        })
+        .collect();
+    for keys in shown.values_mut().chain(known.values_mut()) {
+        keys.sort();
+        keys.dedup();
+    }
+    assert_eq!(shown, known);
+    assert!(known.len() > 6, "the tables were not found");
+}
+
+#[test]
+fn the_document_names_every_setting() {
+    let document = include_str!("../../../../docs/config.md");
+    for (table, keys) in read::known_keys() {
+        for key in keys {
+            assert!(document.contains(&format!("`{key}`")), "[{table}] {key}");
+        }
+    }
+}
+
+#[test]
+fn an_empty_file_is_the_defaults() {
+    assert_eq!(good(""), Settings::default());
+}
+
+#[test]
+fn five_lines_are_enough() {
+    let settings = good(
+        "hostname = \"mail.example.org\"\n\
+         mail = \"/srv/mail/{domain}/{local}\"\n\
+         users = \"users\"\n\
+         certificate = \"/etc/ssl/mail.pem\"\n\
+         key = \"../ssl/mail.key\"\n",
+    );
+    let expected = Settings {
+        hostname: "mail.example.org".into(),
+        mail: MailTemplate::parse("/srv/mail/{domain}/{local}").unwrap(),
+        users: "/etc/users".into(),
+        tls: Tls {
+            certificate: "/etc/ssl/mail.pem".into(),
+            key: "/etc/../ssl/mail.key".into(),
+        },
+        ..Settings::default()
+    };
+    assert_eq!(settings, expected);
+    assert_eq!(settings.listeners.len(), 8);
+    assert!(settings.needs_tls());
+}
+
+#[test]
+fn every_setting_is_taken() {
+    let settings = good(
+        r#"
+        [[listeners]]
+        protocol = "pop3"
+        address = "127.0.0.1:1110"
+        tls = "none"
+        plaintext_auth = true
+        [limits]
+        line_before_login = "4 KiB"
+        literal_before_login = 4096
+        arguments_before_login = "32k"
+        line = "128 KiB"
+        arguments = "2 MiB"
+        nesting = 50
+        message = "2 GiB"
+        sessions_per_user = 5
+        connections = 7
+        bad_commands = 3
+        [timeouts]
+        login = "1m"
+        handshake = "10s"
+        imap_idle = "1h"
+        pop3_idle = "11m"
+        write = "1m 30s"
+        keepalive = "29m"
+        shutdown = "0s"
+        [storage]
+        fsync = "always"
+        separator = "."
+        prefix = "INBOX."
+        directory_names = "utf8"
+        lock_timeout = "20s"
+        poll_interval = "100ms"
+        mtime_guard = "3s"
+        cache = 0
+        [pop3]
+        utf8_headers = "refuse"
+        [auth]
+        default_domain = "Example.ORG"
+        argon2_memory = "64 MiB"
+        argon2_passes = 3
+        argon2_lanes = 4
+        verify_memory = "512 MiB"
+        failure_delay = "2s"
+        failure_jitter = "3s"
+        failure_delay_max = "20s"
+        cache = "0s"
+        [log]
+        format = "json"
+        level = "debug"
+        "#,
+    );
+    let seconds = Duration::from_secs;
+    let expected = Settings {
+        listeners: vec![Listener {
+            protocol: Protocol::Pop3,
+            address: "127.0.0.1:1110".parse().unwrap(),
+            tls: TlsMode::None,
+            plaintext_auth: PlaintextAuth::Allowed,
+        }],
+        limits: Limits {
+            line_before_login: 4_096,
+            literal_before_login: 4_096,
+            arguments_before_login: 32_768,
+            line: 131_072,
+            arguments: 2 << 20,
+            nesting: 50,
+            message: 2 << 30,
+            sessions_per_user: 5,
+            connections: 7,
+            bad_commands: 3,
+        },
+        timeouts: Timeouts {
+            login: seconds(60),
+            handshake: seconds(10),
+            imap_idle: seconds(3_600),
+            pop3_idle: seconds(660),
+            write: seconds(90),
+            keepalive: seconds(1_740),
+            shutdown: Duration::ZERO,
+        },
+        storage: Storage {
+            fsync: mailstore::Fsync::Always,
+            namespace: mailstore::Namespace {
+                prefix: "INBOX.".into(),
+                separator: '.',
+                utf8_on_disk: true,
+            },
+            lock_timeout: seconds(20),
+            poll_interval: Duration::from_millis(100),
+            mtime_guard: seconds(3),
+            cache: 0,
+        },
+        pop3: Pop3 {
+            utf8_headers: pop3d::Utf8Headers::Refuse,
+        },
+        auth: Auth {
+            default_domain: Some("example.org".into()),
+            cost: Cost::new(65_536, 3, 4).unwrap(),
+            verify_memory: 512 << 20,
+            delays: auth::throttle::Delays {
+                first: seconds(2),
+                jitter: seconds(3),
+                max: seconds(20),
+            },
+            cache: Duration::ZERO,
+        },
+        log: Log {
+            format: LogFormat::Json,
+            level: LogLevel::Debug,
+        },
+        ..Settings::default()
+    };
+    assert_eq!(settings, expected);
+    assert!(!settings.needs_tls());
+    assert_eq!(settings.auth.parallel(8), 8);
+    assert_eq!(settings.auth.parallel(2), 4);
+    let options = settings.authentication();
+    assert_eq!(options.default_domain.as_deref(), Some("example.org"));
+}
+
+/// Asserts what is found in a text, to the letter.
+macro_rules! mistakes {
+    ($($name:ident: $text:expr => $expected:expr;)*) => {$(
+        #[test]
+        fn $name() {
+            assert_eq!(found($text), $expected);
+        }
+    )*};
+}
+
+mistakes! {
+    unknown_key_is_named_with_the_nearest:
+        "hostnam = \"mail.example.org\"\n"
+        => "error: p.toml:1: unknown key `hostnam`\n  fix: write `hostname`";
+    unknown_key_in_a_table:
+        "[limits]\n\nsession_per_user = 3\n"
+        => "error: p.toml:3: unknown key `session_per_user` in [limits]\n  fix: write `sessions_per_user`";
+    key_below_the_wrong_line_in_brackets:
+        "[log]\nlevel = \"info\"\nhostname = \"mail.example.org\"\n"
+        => "error: p.toml:3: unknown key `hostname` in [log]\n  fix: move it above the first line in brackets";
+    key_of_a_table_at_the_top:
+        "poll_interval = \"1s\"\n"
+        => "error: p.toml:1: unknown key `poll_interval`\n  fix: move it below the line [storage]";
+    key_like_no_other:
+        "[log]\nzzz = 1\n"
+        => "error: p.toml:2: unknown key `zzz` in [log]\n  fix: remove it; what can be set is format, level";
+    unknown_table:
+        "[timeout]\nlogin = \"1m\"\n"
+        => "error: p.toml:1: unknown key `timeout`\n  fix: write `timeouts`";
+    unknown_key_of_a_listener:
+        "[[listeners]]\nprotocol = \"imap\"\naddress = \"127.0.0.1:1143\"\nplain_auth = true\n"
+        => "error: p.toml:4: unknown key `plain_auth` in [listeners]\n  fix: write `plaintext_auth`";
+    wrong_type_string:
+        "hostname = 5\n"
+        => "error: p.toml:1: `hostname` is a number, but must be a string\n  fix: write it in quotes";
+    wrong_type_number:
+        "[limits]\nnesting = \"many\"\n"
+        => "error: p.toml:2: `nesting` is a string, but must be a whole number\n  fix: write a number from 10 to 1000";
+    wrong_type_boolean:
+        "[[listeners]]\nprotocol = \"imap\"\naddress = \"127.0.0.1:1143\"\nplaintext_auth = \"no\"\n"
+        => "error: p.toml:4: `plaintext_auth` is a string, but must be true or false\n  fix: write true or false, without quotes";
+    wrong_type_table:
+        "limits = 3\n"
+        => "error: p.toml:1: `limits` must be a table\n  fix: write [limits] on a line of its own, and its settings below";
+    wrong_type_listeners:
+        "[listeners]\nprotocol = \"imap\"\n"
+        => "error: p.toml:1: `listeners` must be a list of tables\n  fix: write [[listeners]] on a line of its own, and its settings below";
+    number_out_of_range:
+        "[limits]\nconnections = 0\n"
+        => "error: p.toml:2: `connections` is out of range\n  fix: write a number from 1 to 1000000";
+    number_negative:
+        "[limits]\nconnections = -3\n"
+        => "error: p.toml:2: `connections` is negative\n  fix: write a number from 0 up";
+    number_huge:
+        "[limits]\nbad_commands = 99999999999999999999\n"
+        => "error: p.toml:2: `bad_commands` is out of range\n  fix: write a number from 0 up";
+    size_out_of_range:
+        "[limits]\nmessage = \"5 GiB\"\n"
+        => "error: p.toml:2: `message` is out of range\n  fix: write a size from \"64 KiB\" to \"4 GiB\"";
+    size_unreadable:
+        "[limits]\nmessage = \"50 megs\"\n"
+        => "error: p.toml:2: `message` \"50 megs\" is not a size\n  fix: write a size from \"64 KiB\" to \"4 GiB\"";
+    duration_without_unit:
+        "[timeouts]\nlogin = 180\n"
+        => "error: p.toml:2: `login` is a number, but must be a string with a unit\n  fix: say which unit: \"180s\" or \"180m\"";
+    duration_unreadable:
+        "[timeouts]\nlogin = \"soon\"\n"
+        => "error: p.toml:2: `login` \"soon\" is not a time\n  fix: write a time from \"1s\" to \"1h\"";
+    duration_out_of_range:
+        "[timeouts]\nkeepalive = \"30m\"\n"
+        => "error: p.toml:2: `keepalive` is out of range\n  fix: write a time from \"1s\" to \"29m\"";
+    choice_unknown:
+        "[storage]\nfsync = \"sometimes\"\n"
+        => "error: p.toml:2: `fsync` \"sometimes\" is not known\n  fix: write \"optimized\" or \"always\" or \"never\"";
+    hostname_unusable:
+        "hostname = \"mail example\"\n"
+        => "error: p.toml:1: `hostname` \"mail example\" is not a host name\n  fix: write letters, digits and hyphens, with dots between: \"mail.example.org\"";
+    mail_relative:
+        "mail = \"mail/{user}\"\n"
+        => "error: p.toml:1: `mail` must begin with /\n  fix: write for example \"/var/vmail/{domain}/{local}\"";
+    mail_shared:
+        "mail = \"/srv/mail\"\n"
+        => "error: p.toml:1: `mail` is the same for all users\n  fix: put {user}, or {domain} and {local}, into it";
+    mail_of_dovecot:
+        "mail = \"/srv/mail/{username}\"\n"
+        => "error: p.toml:1: `mail` holds {username}, which is not known\n  fix: use {user}, {domain} or {local}";
+    domain_unusable:
+        "[auth]\ndefault_domain = \"@example.org\"\n"
+        => "error: p.toml:2: `default_domain` \"@example.org\" is not a domain\n  fix: write for example \"example.org\"";
+    prefix_without_separator:
+        "[storage]\nprefix = \"INBOX.\"\n"
+        => "error: p.toml:2: `prefix` \"INBOX.\" is not a prefix\n  fix: write \"\", or a name and the separator: \"INBOX/\"";
+    listener_without_anything:
+        "[[listeners]]\n"
+        => "error: p.toml:1: listener has no `protocol`\n  fix: write protocol = \"imap\" or protocol = \"pop3\"\n\
+            error: p.toml:1: listener has no `address`\n  fix: write address = \"[::]:143\", or a list of such";
+    listener_with_a_star:
+        "[[listeners]]\nprotocol = \"imap\"\naddress = \"*:143\"\n"
+        => "error: p.toml:3: `address` \"*:143\" is not an address with a port\n  fix: write [\"0.0.0.0:143\", \"[::]:143\"]";
+    listener_without_port:
+        "[[listeners]]\nprotocol = \"imap\"\naddress = \"::1\"\n"
+        => "error: p.toml:3: `address` \"::1\" is not an address with a port\n  fix: write \"[::1]:143\"";
+    listener_on_localhost:
+        "[[listeners]]\nprotocol = \"imap\"\naddress = \"localhost:1143\"\n"
+        => "error: p.toml:3: `address` \"localhost:1143\" is not an address with a port\n  fix: write [\"127.0.0.1:1143\", \"[::1]:1143\"]";
+    listener_with_a_name:
+        "[[listeners]]\nprotocol = \"imap\"\naddress = \"mail.example.org:143\"\n"
+        => "error: p.toml:3: `address` \"mail.example.org:143\" is not an address with a port\n  fix: write \"192.0.2.1:143\" or \"[::]:143\", or a list of such";
+    listener_twice:
+        "[[listeners]]\nprotocol = \"imap\"\naddress = \"127.0.0.1:1143\"\n\
+         [[listeners]]\nprotocol = \"pop3\"\naddress = [\"127.0.0.1:1110\", \"127.0.0.1:1143\"]\n"
+        => "error: p.toml:4: 127.0.0.1:1143 already has a listener, on line 1\n  fix: give one of them another address or remove it";
+    listener_where_nobody_can_log_in:
+        "[[listeners]]\nprotocol = \"imap\"\naddress = \"127.0.0.1:1143\"\ntls = \"none\"\n"
+        => "error: p.toml:1: nobody can log in here: there is no TLS, and plaintext_auth is false\n  fix: write tls = \"starttls\", or plaintext_auth = true if the network can be trusted";
+    no_listeners:
+        "listeners = []\n"
+        => "error: p.toml: `listeners` is empty: there is nothing to listen on\n  fix: remove the line to listen on 110, 143, 993 and 995";
+    arguments_less_than_a_line:
+        "[limits]\nline = \"1 MiB\"\narguments = \"512 KiB\"\n"
+        => "error: p.toml:3: `arguments` is less than `line`, so that a line may be too much for itself\n  fix: make `arguments` at least as large as `line`";
+    argon2_with_too_little_memory:
+        "[auth]\nargon2_memory = \"8 KiB\"\nargon2_lanes = 4\n"
+        => "error: p.toml:2: argon2 needs 8 KiB of memory for each of 4 lanes\n  fix: raise `argon2_memory` or lower `argon2_lanes`";
+    verification_with_too_little_memory:
+        "[auth]\nverify_memory = \"16 MiB\"\n"
+        => "error: p.toml:2: `verify_memory` is less than `argon2_memory`, which one login needs\n  fix: raise `verify_memory` or lower `argon2_memory`";
+    warns_of_passwords_in_the_clear:
+        "[[listeners]]\nprotocol = \"imap\"\naddress = \"0.0.0.0:143\"\nplaintext_auth = true\n"
+        => "warning: p.toml:4: passwords may cross the network in the clear to 0.0.0.0:143\n  fix: remove plaintext_auth, or listen on 127.0.0.1 only";
+    warns_of_unusual_ports:
+        "[[listeners]]\nprotocol = \"imap\"\naddress = \"0.0.0.0:993\"\n"
+        => "warning: p.toml:1: clients expect IMAP with TLS from the first byte on port 993\n  fix: change the port, the protocol or tls";
+    warns_of_short_timeouts:
+        "[timeouts]\nimap_idle = \"29m\"\npop3_idle = \"90s\"\n"
+        => "warning: p.toml:2: `imap_idle` is 29m, but RFC 3501 section 5.4 promises clients 30 minutes\n  fix: write \"30m\" or more\n\
+            warning: p.toml:3: `pop3_idle` is 90s, but RFC 1939 section 3 promises clients 10 minutes\n  fix: write \"10m\" or more";
+    warns_of_fast_guesses_without_a_delay:
+        "[auth]\nfailure_delay = \"0s\"\nfailure_delay_max = \"15s\"\n"
+        => "warning: p.toml:2: failed logins are answered at once, so that passwords can be guessed fast\n  fix: remove `failure_delay` and `failure_delay_max`, but in tests";
+    warns_of_fast_guesses:
+        "[auth]\nfailure_delay_max = \"0s\"\n"
+        => "warning: p.toml:2: failed logins are answered at once, so that passwords can be guessed fast\n  fix: remove `failure_delay` and `failure_delay_max`, but in tests";
+}
+
+#[test]
+fn every_mistake_is_found_at_once_and_by_line() {
+    let report = found(
+        "hostname = \"\"\n\
+         [limits]\n\
+         nesting = 5\n\
+         lime = 3\n\
+         [timeouts]\n\
+         imap_idle = \"1m\"\n\
+         login = 1\n\
+         [storag]\n",
+    );
+    let lines: Vec<&str> = report
+        .lines()
+        .filter_map(|line| line.split(": ").nth(1))
+        .filter(|place| place.starts_with("p.toml"))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "p.toml:1", "p.toml:3", "p.toml:4", "p.toml:6", "p.toml:7", "p.toml:8"
+        ]
+    );
+}
+
+#[test]
+fn syntax_errors_do_not_hide_the_rest() {
+    let report = found("hostname = mail.example.org\n[limits]\nnestin = 5\n");
+    assert!(
+        report.starts_with("error: p.toml:1: not TOML: "),
+        "{report}"
+    );
+    assert!(
+        report.contains("unknown key `nestin` in [limits]"),
+        "{report}"
+    );
+    let report = found("users = \"/a\"\nusers = \"/b\"\n");
+    assert!(
+        report.starts_with("error: p.toml:2: not TOML: "),
+        "{report}"
+    );
+}
+
+#[test]
+fn a_missing_file_is_told() {
+    let (settings, report) = load(Path::new("/nonexistent/p.toml"));
+    assert_eq!(settings, Settings::default());
+    let shown = report.to_string();
+    assert!(
+        shown.starts_with("error: /nonexistent/p.toml: cannot be read: "),
+        "{shown}"
+    );
+    assert!(
+        shown.ends_with("fix: make it from conf/pillarbox.toml, or name another one with --config"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn several_free_ports_are_allowed() {
+    let settings =
+        good("[[listeners]]\nprotocol = \"imap\"\naddress = [\"127.0.0.1:0\", \"127.0.0.1:0\"]\n");
+    assert_eq!(settings.listeners.len(), 2);
+}
+
+proptest! {
+    #[test]
+    fn any_text_never_panics(text in "\\PC{0,60}|([a-z_]{1,10} = [0-9a-z\"{}\\[\\], ]{0,10}\n|\\[{1,2}[a-z]{1,8}\\]{1,2}\n){0,6}") {
+        let (_settings, _report) = parse(Path::new("p.toml"), &text);
+    }
+
+    #[test]
+    fn any_value_of_any_key_never_panics(
+        table in 0_usize..8,
+        key in 0_usize..12,
+        value in "-?[0-9]{1,22}|\"[0-9a-zA-Z:./{} ]{0,12}\"|\\[\"[0-9:.]{0,8}\"\\]|true|\\{\\}|1979-05-27|1e9",
+    ) {
+        let known = read::known_keys();
+        let (table, keys) = known.iter().nth(table % known.len()).unwrap();
+        let key = keys[key % keys.len()];
+        let header = match *table {
+            "" => String::new(),
+            "listeners" => "[[listeners]]\n".to_owned(),
+            table => format!("[{table}]\n"),
+        };
+        let (_settings, _report) = parse(Path::new("p.toml"), &format!("{header}{key} = {value}\n"));
+    }
+}
