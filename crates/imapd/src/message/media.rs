@@ -172,6 +172,9 @@ fn is_type_char(octet: u8) -> bool {
 mod tests {
     use super::*;
 
+    type TypeCase = (&'static [u8], Option<(&'static [u8], &'static [u8])>);
+    type ParameterCase = (&'static [u8], &'static [(&'static str, &'static str)]);
+
     fn parameters(value: &[u8]) -> Vec<(String, String)> {
         let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
         ContentType::parse(value)
@@ -183,7 +186,7 @@ mod tests {
 
     #[test]
     fn content_types() {
-        let table: [(&[u8], Option<(&[u8], &[u8])>); 9] = [
+        let table: [TypeCase; 9] = [
             (b" text/plain", Some((b"text", b"plain"))),
             (b" TEXT / Html ; a=b", Some((b"TEXT", b"Html"))),
             (b"(c) text (d) / (e) plain", Some((b"text", b"plain"))),
@@ -205,7 +208,7 @@ mod tests {
 
     #[test]
     fn parameter_values() {
-        let table: [(&[u8], &[(&str, &str)]); 9] = [
+        let table: [ParameterCase; 9] = [
             (
                 b"a/b; charset=us-ascii (Plain text)",
                 &[("charset", "us-ascii")],

@@ -157,3 +157,151 @@ impl Names {
                 .is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The tree of the example in RFC 3501 §6.4.5; every leaf's body names its place.
+    const EXAMPLE: &[u8] = b"Subject: 0\r\nContent-Type: multipart/mixed; boundary=A\r\n\r\n\
+        --A\r\nContent-Type: text/plain\r\n\r\none\r\n\
+        --A\r\nContent-Type: application/octet-stream\r\n\r\ntwo\r\n\
+        --A\r\nContent-Type: message/rfc822\r\n\r\n\
+        Subject: 3\r\nContent-Type: multipart/mixed; boundary=B\r\n\r\n\
+        --B\r\n\r\nthree one\r\n\
+        --B\r\nContent-Type: application/octet-stream\r\n\r\nthree two\r\n\
+        --B--\r\n\
+        --A\r\nContent-Type: multipart/mixed; boundary=C\r\n\r\n\
+        --C\r\nContent-Type: image/gif\r\n\r\nfour one\r\n\
+        --C\r\nContent-Type: message/rfc822\r\n\r\n\
+        Subject: 4.2\r\nContent-Type: multipart/mixed; boundary=D\r\n\r\n\
+        --D\r\n\r\nfour two one\r\n\
+        --D\r\nContent-Type: multipart/alternative; boundary=E\r\n\r\n\
+        --E\r\n\r\nfour two two one\r\n\
+        --E\r\nContent-Type: text/richtext\r\n\r\nfour two two two\r\n\
+        --E--\r\n--D--\r\n--C--\r\n--A--\r\n";
+
+    fn found(message: &[u8], part: &[u32], text: Option<SectionText>) -> Option<Vec<u8>> {
+        let section = Section {
+            part: part.to_vec(),
+            text,
+        };
+        let found = Parsed::new(message).section(message, &section)?;
+        Some(found.octets(message, None).to_vec())
+    }
+
+    #[test]
+    fn part_numbers_are_those_of_the_example() {
+        for (part, expected) in [
+            (&[1_u32] as &[u32], "one"),
+            (&[2], "two"),
+            (&[3, 1], "three one"),
+            (&[3, 2], "three two"),
+            (&[4, 1], "four one"),
+            (&[4, 2, 1], "four two one"),
+            (&[4, 2, 2, 1], "four two two one"),
+            (&[4, 2, 2, 2], "four two two two"),
+        ] {
+            assert_eq!(found(EXAMPLE, part, None).unwrap(), expected.as_bytes());
+            // A leaf has no parts, and neither header nor text of its own.
+            assert_eq!(found(EXAMPLE, &[part, &[1]].concat(), None), None);
+            for text in [SectionText::Header, SectionText::Text] {
+                assert_eq!(found(EXAMPLE, part, Some(text)), None);
+            }
+        }
+        for part in [
+            &[0_u32] as &[u32],
+            &[5],
+            &[3, 3],
+            &[3, 0],
+            &[4, 3],
+            &[4, 2, 3],
+            &[u32::MAX],
+        ] {
+            assert_eq!(found(EXAMPLE, part, None), None);
+        }
+    }
+
+    #[test]
+    fn header_text_and_mime_are_those_of_the_example() {
+        let starts = |part: &[u32], text, expected: &str| {
+            let octets = found(EXAMPLE, part, Some(text)).unwrap();
+            let octets = String::from_utf8(octets).unwrap();
+            assert!(octets.starts_with(expected), "{part:?}: {octets}");
+        };
+        starts(&[], SectionText::Header, "Subject: 0\r\n");
+        starts(&[], SectionText::Text, "--A\r\n");
+        starts(&[1], SectionText::Mime, "Content-Type: text/plain\r\n\r\n");
+        starts(
+            &[3],
+            SectionText::Mime,
+            "Content-Type: message/rfc822\r\n\r\n",
+        );
+        starts(&[3], SectionText::Header, "Subject: 3\r\n");
+        starts(&[3], SectionText::Text, "--B\r\n");
+        starts(&[3, 1], SectionText::Mime, "\r\n");
+        starts(
+            &[4],
+            SectionText::Mime,
+            "Content-Type: multipart/mixed; boundary=C\r\n",
+        );
+        starts(
+            &[4, 2],
+            SectionText::Mime,
+            "Content-Type: message/rfc822\r\n",
+        );
+        starts(&[4, 2], SectionText::Header, "Subject: 4.2\r\n");
+        starts(&[4, 2], SectionText::Text, "--D\r\n");
+        starts(
+            &[4, 2, 2],
+            SectionText::Mime,
+            "Content-Type: multipart/alternative",
+        );
+        assert_eq!(found(EXAMPLE, &[4], Some(SectionText::Header)), None);
+        assert_eq!(found(EXAMPLE, &[4], Some(SectionText::Text)), None);
+        assert_eq!(found(EXAMPLE, &[], None).unwrap(), EXAMPLE);
+    }
+
+    #[test]
+    fn header_subsets_keep_fields_as_they_are() {
+        let message = b"A: 1\r\nb : 2\r\n\tfolded\r\nno field\r\nA: 3\r\nAB: 4\r\n\r\nA: body";
+        let names = || vec![b"a".to_vec(), b"B".to_vec(), b"".to_vec(), b"none".to_vec()];
+        assert_eq!(
+            found(message, &[], Some(SectionText::HeaderFields(names()))).unwrap(),
+            b"A: 1\r\nb : 2\r\n\tfolded\r\nA: 3\r\n\r\n"
+        );
+        assert_eq!(
+            found(message, &[], Some(SectionText::HeaderFieldsNot(names()))).unwrap(),
+            b"no field\r\nAB: 4\r\n\r\n"
+        );
+        let none = SectionText::HeaderFields(vec![b"none".to_vec()]);
+        assert_eq!(found(message, &[], Some(none.clone())).unwrap(), b"\r\n");
+        // A message without a blank line gets none.
+        assert_eq!(found(b"A: 1\r\n", &[], Some(none)).unwrap(), b"");
+        let nested = SectionText::HeaderFields(vec![b"subject".to_vec()]);
+        assert_eq!(
+            found(EXAMPLE, &[4, 2], Some(nested)).unwrap(),
+            b"Subject: 4.2\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn partials_are_cut_at_the_end() {
+        let message = b"\r\n0123456789";
+        let section = Section {
+            part: vec![1],
+            text: None,
+        };
+        let found = Parsed::new(message).section(message, &section).unwrap();
+        for (origin, octets, expected) in [
+            (0, 4, "0123"),
+            (8, 4, "89"),
+            (9, u32::MAX, "9"),
+            (10, 1, ""),
+            (u32::MAX, u32::MAX, ""),
+        ] {
+            let partial = Partial { origin, octets };
+            assert_eq!(found.octets(message, Some(partial)), expected.as_bytes());
+        }
+    }
+}
