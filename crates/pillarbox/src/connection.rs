@@ -7,25 +7,27 @@
 //! A waiting session holds no read buffer: bytes are read into an array on the stack and handed to
 //! the machine at once. A panic in the machine ends this session and no other.
 
+mod stream;
+
 use std::any::Any;
 use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, ready};
 use std::time::{Duration, Instant};
 
 use auth::{Credential, Origin, Outcome, Verdict};
 use machine::{Effect, Event, Machine};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, sleep_until, timeout};
-use tokio_rustls::server::TlsStream;
 use tracing::{Span, debug, error, info};
+
+pub(crate) use stream::Stream;
 
 use crate::limiter::{Limiter, SessionPermit};
 use crate::source::Source;
@@ -74,16 +76,6 @@ impl Wake for Bell {
     fn wake_by_ref(self: &Arc<Self>) {
         self.0.notify_one();
     }
-}
-
-/// A stream before, during and after TLS.
-pub(crate) enum Stream<T> {
-    /// In the clear.
-    Clear(T),
-    /// Protected.
-    Tls(Box<TlsStream<T>>),
-    /// Given up: broken, or lost in a handshake.
-    Gone,
 }
 
 /// Whether the peer may still send.
@@ -228,11 +220,10 @@ where
     /// Sends all of `bytes`. A peer that does not take them in time is given up.
     async fn write(&mut self, bytes: Vec<u8>) -> Result<(), Ended> {
         let limit = self.services.timeouts.write;
-        let sent = match &mut self.stream {
-            Stream::Clear(stream) => timeout(limit, send(stream, &bytes)).await,
-            Stream::Tls(stream) => timeout(limit, send(stream.as_mut(), &bytes)).await,
-            Stream::Gone => return Ok(()),
-        };
+        if let Stream::Gone = self.stream {
+            return Ok(());
+        }
+        let sent = timeout(limit, self.stream.send(&bytes)).await;
         match sent.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             Ok(()) => Ok(()),
             Err(error) => self.give_up(&error),
@@ -435,47 +426,6 @@ where
             () = poll_fn(|cx| self.stream.poll_drain(cx)) => {}
         }
     }
-}
-
-impl<T: AsyncRead + AsyncWrite + Unpin> Stream<T> {
-    /// Reads what is there.
-    fn poll_read(
-        &mut self,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self {
-            Self::Clear(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buffer),
-            Self::Gone => Poll::Ready(Ok(())),
-        }
-    }
-
-    /// Says that nothing more will be written.
-    async fn shutdown(&mut self) -> io::Result<()> {
-        match self {
-            Self::Clear(stream) => stream.shutdown().await,
-            Self::Tls(stream) => stream.shutdown().await,
-            Self::Gone => Err(io::ErrorKind::NotConnected.into()),
-        }
-    }
-
-    /// Throws away what the peer still sends; ready when it closes or breaks.
-    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            let mut array = [const { MaybeUninit::uninit() }; READ_SIZE];
-            let mut buffer = ReadBuf::uninit(&mut array);
-            let read = ready!(self.poll_read(cx, &mut buffer));
-            if read.is_err() || buffer.filled().is_empty() {
-                return Poll::Ready(());
-            }
-        }
-    }
-}
-
-async fn send<T: AsyncWrite + Unpin>(stream: &mut T, bytes: &[u8]) -> io::Result<()> {
-    stream.write_all(bytes).await?;
-    stream.flush().await
 }
 
 /// Waits until `deadline`, or for ever.

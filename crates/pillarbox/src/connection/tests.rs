@@ -7,7 +7,7 @@ use std::task::Waker;
 
 use auth::{Identity, Secret};
 use machine::Now;
-use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 

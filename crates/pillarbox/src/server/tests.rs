@@ -4,7 +4,15 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
+use auth::Accounts;
+use std::io;
+use tokio::net::TcpStream;
+
+use crate::config::PlaintextAuth;
 use crate::dev::certificates;
+use crate::listen::bind;
+use crate::source::Source;
+use crate::tls;
 
 /// Settings for a server on free ports of 127.0.0.1, one for each protocol and kind of TLS.
 fn settings(dir: &TempDir) -> Settings {
@@ -145,4 +153,29 @@ async fn a_bad_certificate_fails_the_start() {
         .bind()
         .await;
     assert!(matches!(started, Err(Error::Tls(tls::Error::NoKey { .. }))));
+}
+
+#[tokio::test]
+async fn a_session_is_a_small_future() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = start(settings(&dir)).await;
+    let listener = Listener {
+        protocol: Protocol::Imap,
+        address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        tls: TlsMode::StartTls,
+        plaintext_auth: PlaintextAuth::Refused,
+    };
+    let sockets = bind(listener.address).unwrap();
+    let client = TcpStream::connect(sockets.local_addr().unwrap())
+        .await
+        .unwrap();
+    let (stream, peer) = sockets.accept().await.unwrap();
+    let (_stop, stopped) = watch::channel(false);
+    let session = server
+        .front
+        .admit(listener, stream, peer, &stopped)
+        .unwrap();
+    let octets = size_of_val(&session);
+    assert!(octets <= 1536, "{octets} octets");
+    drop(client);
 }

@@ -1,0 +1,336 @@
+//! From [`Settings`] to a running [`Server`].
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use auth::password::Cost;
+use auth::throttle::Delays;
+use auth::{Accounts, Authenticator};
+use mailstore::Store;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tracing::warn;
+
+use super::Server;
+use super::front::Front;
+use crate::config::{Listener, Settings};
+use crate::connection::{Check, Services, Timeouts};
+use crate::limiter::{Limiter, Limits};
+use crate::listen::{bind, raise_descriptor_limit};
+use crate::source::Source;
+use crate::tls::{self, Certificates};
+
+/// Puts a [`Server`] together.
+///
+/// ```
+/// use auth::{Accounts, MailTemplate, Secret};
+/// use pillarbox::config::{Listener, PlaintextAuth, Protocol, Settings, TlsMode};
+/// use pillarbox::Server;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// let mail = tempfile::tempdir()?;
+/// let settings = Settings {
+///     mail: MailTemplate::parse(&format!("{}/{{user}}", mail.path().display()))?,
+///     listeners: vec![Listener {
+///         protocol: Protocol::Pop3,
+///         address: "127.0.0.1:0".parse()?,
+///         tls: TlsMode::None,
+///         plaintext_auth: PlaintextAuth::Allowed,
+///     }],
+///     ..Settings::default()
+/// };
+/// let anna = ("anna@example.org".to_owned(), Secret::new("secret"));
+/// let server = Server::builder(settings)
+///     .accounts(Accounts::Open(vec![anna]))
+///     .bind()
+///     .await?;
+/// let address = server.pop3().ok_or("no listener")?;
+/// assert_ne!(address.port(), 0);
+/// // … connect a client to `address` …
+/// server.shutdown().await;
+/// # Ok(())
+/// # })
+/// # }
+/// ```
+pub struct Builder {
+    settings: Settings,
+    source: Source,
+    accounts: Accounts,
+    certificates: Option<Certificates>,
+}
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}{}", hint(*address, source))]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The certificate or its key is bad.
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
+    /// The users file is bad.
+    #[error(transparent)]
+    Users(#[from] auth::users::LoadError),
+    /// The costs of password hashes are impossible.
+    #[error("password hashes: {0}")]
+    Cost(#[from] auth::password::CostError),
+}
+
+impl Builder {
+    /// A server with these settings.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            accounts: Accounts::File(settings.users.clone()),
+            settings,
+            source: Source::system(),
+            certificates: None,
+        }
+    }
+
+    /// Takes time and randomness from `source` instead of the system.
+    #[must_use]
+    pub fn source(mut self, source: Source) -> Self {
+        self.source = source;
+        self
+    }
+
+    /// Lets these accounts log in instead of those in the users file that the settings name.
+    #[must_use]
+    pub fn accounts(mut self, accounts: Accounts) -> Self {
+        self.accounts = accounts;
+        self
+    }
+
+    /// Uses this certificate instead of the one that the settings name.
+    #[must_use]
+    pub fn certificates(mut self, certificates: Certificates) -> Self {
+        self.certificates = Some(certificates);
+        self
+    }
+
+    /// Binds every port, then serves on the current tokio runtime.
+    ///
+    /// # Errors
+    /// If a port cannot be bound, or the certificate or the users file is bad. Nothing is served
+    /// then.
+    pub async fn bind(self) -> Result<Server, Error> {
+        let settings = &self.settings;
+        check_descriptors(settings.limits.connections);
+        let tls = &settings.tls;
+        let certificates = match self.certificates {
+            None if settings.needs_tls() => Some(Certificates::load(&tls.certificate, &tls.key)?),
+            given => given,
+        };
+        let authenticator = Arc::new(authenticator(settings, self.accounts, &self.source)?);
+        let sockets = bind_all(&settings.listeners)?;
+        let store = Store::new(store_options(settings, &self.source));
+        let check = {
+            let authenticator = Arc::clone(&authenticator);
+            Arc::new(move |credential: &_, origin, now| {
+                authenticator.verify(credential, origin, now)
+            })
+        };
+        let front = Arc::new(Front {
+            services: Arc::new(services(settings, self.source, check, certificates)),
+            imap: Arc::new(imap_settings(settings, &store)),
+            pop3: Arc::new(pop3_settings(settings, &store)),
+        });
+        Ok(Server::start(
+            settings,
+            sockets,
+            front,
+            authenticator,
+            store,
+        ))
+    }
+}
+
+/// Raises the limit on open files, and warns if it is too low still.
+fn check_descriptors(connections: usize) {
+    let descriptors = raise_descriptor_limit();
+    if descriptors.is_some_and(|descriptors| descriptors < as_u64(connections)) {
+        warn!(
+            ?descriptors,
+            connections, "fewer open files allowed than connections"
+        );
+    }
+}
+
+/// What the driver needs.
+fn services(
+    settings: &Settings,
+    source: Source,
+    check: Check,
+    certificates: Option<Certificates>,
+) -> Services {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Services {
+        source,
+        check,
+        checking: Arc::new(Semaphore::new(settings.auth.parallel(cores))),
+        working: Arc::new(Semaphore::new(WORKERS.max(4 * cores))),
+        limiter: Limiter::new(Limits {
+            connections: settings.limits.connections,
+            sessions_per_user_and_address: settings.limits.sessions_per_user,
+        }),
+        certificates,
+        timeouts: Timeouts {
+            handshake: settings.timeouts.handshake,
+            write: settings.timeouts.write,
+        },
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("settings", &self.settings)
+            .field("source", &self.source)
+            .field("certificates", &self.certificates)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Binds every listener, or none.
+///
+/// A system without IPv6 is served on IPv4 alone, if the address was only "any address" or
+/// loopback.
+fn bind_all(listeners: &[Listener]) -> Result<Vec<(TcpListener, Listener)>, Error> {
+    let mut sockets = Vec::with_capacity(listeners.len());
+    for listener in listeners {
+        let address = listener.address;
+        let failed = |source| Error::Bind { address, source };
+        match bind(address) {
+            Ok(socket) => {
+                let address = socket.local_addr().map_err(failed)?;
+                sockets.push((
+                    socket,
+                    Listener {
+                        address,
+                        ..*listener
+                    },
+                ));
+            }
+            Err(error) if listeners.len() > 1 && no_ipv6(address, &error) => {
+                warn!(%address, %error, "no IPv6 on this system");
+            }
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    Ok(sockets)
+}
+
+/// Whether binding failed because there is no IPv6.
+fn no_ipv6(address: SocketAddr, error: &io::Error) -> bool {
+    let ip = address.ip();
+    let unavailable = error.kind() == io::ErrorKind::AddrNotAvailable
+        || rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::AFNOSUPPORT);
+    ip.is_ipv6() && (ip.is_unspecified() || ip.is_loopback()) && unavailable
+}
+
+/// What to do about an address that cannot be listened on.
+fn hint(address: SocketAddr, error: &io::Error) -> &'static str {
+    let kind = error.kind();
+    if kind == io::ErrorKind::PermissionDenied && address.port() < 1024 {
+        "; ports below 1024 need a privilege: run `setcap cap_net_bind_service=+ep` on the \
+         pillarbox binary, or set `AmbientCapabilities=CAP_NET_BIND_SERVICE` in its systemd unit, \
+         or choose another port"
+    } else if kind == io::ErrorKind::AddrInUse {
+        "; another program listens there: stop it, or choose another port"
+    } else if kind == io::ErrorKind::AddrNotAvailable {
+        "; this machine has no such address"
+    } else {
+        ""
+    }
+}
+
+fn authenticator(
+    settings: &Settings,
+    accounts: Accounts,
+    source: &Source,
+) -> Result<Authenticator, Error> {
+    let auth = &settings.auth;
+    let memory = u32::try_from(auth.argon2_memory / 1024).unwrap_or(u32::MAX);
+    let options = auth::Options {
+        accounts,
+        default_domain: auth.default_domain.clone(),
+        mail: settings.mail.clone(),
+        cost: Cost::new(memory, auth.argon2_passes, auth.argon2_lanes)?,
+        delays: Delays {
+            first: auth.failure_delay,
+            jitter: auth.failure_jitter,
+            max: auth.failure_delay_max,
+        },
+        cache: auth.cache,
+    };
+    let source = source.clone();
+    Ok(Authenticator::new(options, move || source.random())?)
+}
+
+fn store_options(settings: &Settings, source: &Source) -> mailstore::Options {
+    mailstore::Options {
+        fsync: settings.storage.fsync,
+        namespace: settings.storage.namespace.clone(),
+        hostname: settings.hostname.clone(),
+        lock_timeout: settings.storage.lock_timeout,
+        mtime_guard: settings.storage.mtime_guard,
+        cache_bytes: settings.storage.cache,
+        source: source.for_store(),
+    }
+}
+
+fn imap_settings(settings: &Settings, store: &Arc<Store>) -> imapd::Settings {
+    let limits = &settings.limits;
+    imapd::Settings {
+        hostname: settings.hostname.clone(),
+        limits: imapd::Limits {
+            line_before_login: limits.line_before_login,
+            literal_before_login: limits.literal_before_login,
+            arguments_before_login: limits.arguments_before_login,
+            line: limits.line,
+            arguments: limits.arguments,
+            nesting: limits.nesting,
+            message: limits.message,
+            bad_commands: limits.bad_commands,
+        },
+        timeouts: imapd::Timeouts {
+            login: settings.timeouts.login,
+            idle: settings.timeouts.imap_idle,
+            keepalive: settings.timeouts.keepalive,
+        },
+        ..imapd::Settings::new(Arc::clone(store))
+    }
+}
+
+fn pop3_settings(settings: &Settings, store: &Arc<Store>) -> pop3d::Settings {
+    let defaults = pop3d::Settings::new(Arc::clone(store));
+    pop3d::Settings {
+        hostname: settings.hostname.clone(),
+        utf8_headers: settings.pop3.utf8_headers,
+        limits: pop3d::Limits {
+            bad_commands: settings.limits.bad_commands,
+            ..defaults.limits
+        },
+        timeouts: pop3d::Timeouts {
+            login: settings.timeouts.login,
+            idle: settings.timeouts.pop3_idle,
+        },
+        ..defaults
+    }
+}
+
+/// The number as one of 64 bits, which it is on every system there is.
+fn as_u64(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+/// How many slices of work may run at once at least. Most of them wait for the disk or a lock.
+const WORKERS: usize = 64;
