@@ -26,8 +26,8 @@ use std::fmt::{self, Write as _};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
+use auth::throttle::Delays;
 use auth::{Accounts, MailTemplate, Secret};
 use tempfile::TempDir;
 use tokio::task::spawn_blocking;
@@ -119,9 +119,7 @@ pub async fn start(options: Options) -> Result<Dev, Error> {
     settings.tls.certificate = files.certificate;
     settings.tls.key = files.key;
     settings.auth.default_domain = Some("localhost".to_owned());
-    settings.auth.failure_delay = Duration::ZERO;
-    settings.auth.failure_jitter = Duration::ZERO;
-    settings.auth.failure_delay_max = Duration::ZERO;
+    settings.auth.delays = Delays::NONE;
     if temporary.is_some() {
         settings.storage.fsync = mailstore::Fsync::Never;
     }

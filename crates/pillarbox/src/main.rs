@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use pillarbox::cli::{self, Cli, Command, DevArgs};
+use pillarbox::Server;
+use pillarbox::cli::{self, Cli, Command, ConfigArgs, DevArgs};
+use pillarbox::config::{self, LogFormat, Report};
 use pillarbox::dev::{self, Dev};
 use pillarbox::signals::{Signal, Signals};
 use pillarbox::telemetry::{self, Format};
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
 /// Does what the arguments say.
 fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
+        Command::Serve(args) => serve(&args),
         Command::Dev(args) => develop(&args),
         Command::Completions { shell } => {
             cli::completions(shell, &mut io::stdout().lock());
@@ -35,9 +38,40 @@ fn run(cli: Cli) -> Result<ExitCode> {
             cli::man(dir.as_deref(), &mut io::stdout().lock())?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Serve(_) | Command::Check(_) | Command::User(_) => {
+        Command::Check(_) | Command::User(_) => {
             anyhow::bail!("this command is not there yet")
         }
+    }
+}
+
+/// `pillarbox serve`
+fn serve(args: &ConfigArgs) -> Result<ExitCode> {
+    let (settings, report) = config::load(&args.config);
+    complain(&report);
+    if report.has_errors() {
+        return Ok(ExitCode::FAILURE);
+    }
+    let format = match settings.log.format {
+        LogFormat::Human => Format::Human,
+        LogFormat::Json => Format::Json,
+    };
+    telemetry::init(format, settings.log.level.name())?;
+    runtime()?.block_on(async {
+        let mut signals = Signals::new()?;
+        let server = Server::builder(settings).bind().await?;
+        while signals.next().await == Signal::Reload {
+            server.reload().await;
+        }
+        signals.finish(server.shutdown()).await;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Shows what a check found, if anything.
+fn complain(report: &Report) {
+    if !report.findings().is_empty() {
+        // There is nowhere left to complain about a closed standard error.
+        writeln!(io::stderr().lock(), "{report}").unwrap_or_default();
     }
 }
 

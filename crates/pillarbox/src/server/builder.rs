@@ -5,8 +5,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use auth::password::Cost;
-use auth::throttle::Delays;
 use auth::{Accounts, Authenticator};
 use mailstore::Store;
 use tokio::net::TcpListener;
@@ -79,9 +77,6 @@ pub enum Error {
     /// The users file is bad.
     #[error(transparent)]
     Users(#[from] auth::users::LoadError),
-    /// The costs of password hashes are impossible.
-    #[error("password hashes: {0}")]
-    Cost(#[from] auth::password::CostError),
 }
 
 impl Builder {
@@ -257,19 +252,9 @@ fn authenticator(
     accounts: Accounts,
     source: &Source,
 ) -> Result<Authenticator, Error> {
-    let auth = &settings.auth;
-    let memory = u32::try_from(auth.argon2_memory / 1024).unwrap_or(u32::MAX);
     let options = auth::Options {
         accounts,
-        default_domain: auth.default_domain.clone(),
-        mail: settings.mail.clone(),
-        cost: Cost::new(memory, auth.argon2_passes, auth.argon2_lanes)?,
-        delays: Delays {
-            first: auth.failure_delay,
-            jitter: auth.failure_jitter,
-            max: auth.failure_delay_max,
-        },
-        cache: auth.cache,
+        ..settings.authentication()
     };
     let source = source.clone();
     Ok(Authenticator::new(options, move || source.random())?)
