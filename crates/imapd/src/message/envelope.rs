@@ -43,10 +43,21 @@ impl Parsed {
     }
 }
 
+impl Envelope {
+    /// The envelope by the header alone; what follows the blank line is not looked at.
+    pub fn of_header(header: &[u8]) -> Self {
+        of_header(header, &mut Budget::new())
+    }
+}
+
 /// The envelope of the message whose part that is.
 pub(super) fn envelope(part: Part, message: &[u8], budget: &mut Budget) -> Envelope {
+    of_header(message.get(part.header()).unwrap_or_default(), budget)
+}
+
+fn of_header(header: &[u8], budget: &mut Budget) -> Envelope {
     let mut draft = Draft::default();
-    for field in Fields::new(message.get(part.header()).unwrap_or_default()) {
+    for field in Fields::new(header) {
         draft.add(&field, budget);
     }
     draft.finish()
@@ -185,6 +196,7 @@ mod tests {
     fn wire(message: &str) -> String {
         let mut out = Vec::new();
         let envelope = Parsed::new(message.as_bytes()).envelope(message.as_bytes());
+        assert_eq!(Envelope::of_header(message.as_bytes()), envelope);
         write_envelope(&envelope, &mut out);
         String::from_utf8(out).unwrap()
     }
