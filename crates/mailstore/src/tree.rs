@@ -158,7 +158,8 @@ impl<'a> Tree<'a> {
     }
 
     /// Renames a mailbox with all of its children, or the children of a parent that does not
-    /// exist. `gone` is told every directory that is another mailbox's, or nobody's, from now on.
+    /// exist. `gone` is told every directory that is another mailbox's, or nobody's, by that: the
+    /// new ones before anybody can open them, the old ones when nobody can any more.
     pub(crate) fn rename(
         &self,
         from: &MailboxName,
@@ -176,6 +177,9 @@ impl<'a> Tree<'a> {
         if moves.len() > 1 {
             journal::write(self.root, &moves)?;
         }
+        for step in &moves {
+            gone(&self.root.join(&step.to));
+        }
         let moved = self.carry_out(&moves);
         if moves.len() > 1 {
             journal::remove(self.root);
@@ -183,7 +187,6 @@ impl<'a> Tree<'a> {
         moved?;
         for step in &moves {
             gone(&self.root.join(&step.from));
-            gone(&self.root.join(&step.to));
         }
         self.sync(self.root)
     }
