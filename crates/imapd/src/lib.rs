@@ -9,13 +9,19 @@
 //! to [`handler`] and [`extension`]; handlers push typed [`response`]s; [`encode`] is the only
 //! place that writes wire syntax. [`message`] is one message as FETCH and SEARCH see it.
 
+mod error;
+mod handler;
+
 pub mod command;
 pub mod encode;
-pub mod message;
+pub mod extension;
 pub mod framer;
 pub mod grammar;
+pub mod message;
 pub mod response;
+pub mod session;
 pub mod settings;
 pub mod types;
 
+pub use session::Session;
 pub use settings::{Limits, Settings, Timeouts};

@@ -1,0 +1,18 @@
+//! NAMESPACE (RFC 2342): where a user's mailboxes are.
+
+use mailstore::Namespace;
+
+use super::{Extension, Shown};
+use crate::response::Untagged;
+
+/// The row of the registry.
+pub(super) const ROW: Extension = Extension {
+    capability: "NAMESPACE",
+    rfc: 2342,
+    shown: Shown::Always,
+};
+
+/// The personal namespace; there are neither other users' nor shared ones (RFC 2342 §5).
+pub(crate) fn response(namespace: &Namespace) -> Untagged {
+    Untagged::Namespace(namespace.prefix.clone(), namespace.separator)
+}

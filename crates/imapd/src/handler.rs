@@ -1,0 +1,11 @@
+//! What commands do: one family each.
+
+pub(crate) mod append;
+pub(crate) mod content;
+pub(crate) mod copy;
+pub(crate) mod expunge;
+pub(crate) mod fetch;
+pub(crate) mod list;
+pub(crate) mod mailbox;
+pub(crate) mod search;
+pub(crate) mod store;

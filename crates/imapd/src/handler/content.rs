@@ -1,0 +1,104 @@
+//! The octets of one message, read no further than they are needed.
+
+use std::io::{self, Read};
+
+use mailstore::{Error, Mailbox, Message};
+
+use crate::message::Parsed;
+
+/// A message, or its beginning, with its structure.
+#[derive(Debug)]
+pub(crate) struct Content {
+    /// The octets, in CRLF form.
+    pub(crate) octets: Vec<u8>,
+    /// Their structure.
+    pub(crate) parsed: Parsed,
+}
+
+/// How much of a header is looked at (S32).
+const HEADER_MAX: usize = 10 * 1024 * 1024;
+
+/// How much is read at once.
+pub(crate) const CHUNK: usize = 32 * 1024;
+
+impl Content {
+    /// Reads a whole message, and has its size remembered.
+    ///
+    /// # Errors
+    /// [`Error::Expunged`] if its bytes are gone.
+    pub(crate) fn whole(mailbox: &Mailbox, message: Message<'_>) -> Result<Self, Error> {
+        let octets = mailbox.read(message)?.read_crlf()?;
+        if let Ok(size) = u64::try_from(octets.len()) {
+            mailbox.note_rfc822_size(message.uid(), size);
+        }
+        let parsed = Parsed::new(&octets);
+        Ok(Self { octets, parsed })
+    }
+
+    /// Reads the header of a message only, up to the blank line.
+    ///
+    /// # Errors
+    /// [`Error::Expunged`] if its bytes are gone.
+    pub(crate) fn header(mailbox: &Mailbox, message: Message<'_>) -> Result<Self, Error> {
+        let octets = read_header(mailbox.read(message)?.into_reader()).map_err(unreadable)?;
+        let parsed = Parsed::new(&octets);
+        Ok(Self { octets, parsed })
+    }
+}
+
+/// Reads up to the blank line, it included.
+fn read_header(mut reader: impl Read) -> io::Result<Vec<u8>> {
+    let mut octets = Vec::new();
+    let mut chunk = [0; 4096];
+    loop {
+        let count = reader.read(&mut chunk)?;
+        // The blank line may begin in what was read before.
+        let searched = octets.len().saturating_sub(3);
+        octets.extend_from_slice(chunk.get(..count).unwrap_or_default());
+        if let Some(end) = header_end(&octets, searched) {
+            octets.truncate(end);
+            return Ok(octets);
+        }
+        if count == 0 || octets.len() >= HEADER_MAX {
+            return Ok(octets);
+        }
+    }
+}
+
+/// Where the blank line ends, if it begins at `from` or later.
+fn header_end(octets: &[u8], from: usize) -> Option<usize> {
+    if octets.starts_with(b"\r\n") {
+        return Some(2);
+    }
+    let searched = octets.get(from..)?;
+    let blank = searched.windows(4).position(|it| it == b"\r\n\r\n")?;
+    Some(from + blank + 4)
+}
+
+/// A message that the system cannot read.
+pub(crate) fn unreadable(source: io::Error) -> Error {
+    Error::Io {
+        path: "message".into(),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_ends_with_its_blank_line() {
+        let long = format!("A: {}\r\n\r\n", "x".repeat(4089));
+        let rows: [(&str, &str); 5] = [
+            ("A: b\r\n\r\nbody\r\n\r\n", "A: b\r\n\r\n"),
+            ("\r\nbody", "\r\n"),
+            ("A: b\r\nno end", "A: b\r\nno end"),
+            ("", ""),
+            (&format!("{long}body"), &long),
+        ];
+        for (message, header) in rows {
+            assert_eq!(read_header(message.as_bytes()).unwrap(), header.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! FETCH and UID FETCH (RFC 3501 §6.4.5).
+//!
+//! Replies ascend by sequence number. Messages are taken in small batches: `\Seen` is set on a
+//! batch at once, then each message is answered. A whole message that is large goes from its file
+//! to the client in pieces.
+
+mod pieces;
+mod plan;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use mailstore::{Error, FlagChange, FlagOp, FlagSet, Mailbox, Message, SystemFlag, Uid};
+
+use crate::command::FetchItem;
+use crate::encode::fetch_open;
+use crate::error::completion;
+use crate::message::Form;
+use crate::response::{Completion, FetchData};
+use crate::session::positions::Positions;
+use crate::session::responses::Responses;
+use crate::session::running::{Outcome, Step};
+use crate::session::selected::Selected;
+use crate::session::view::{Own, View};
+use crate::types::{ByUid, SeqNum};
+use pieces::{Flushed, Pieces};
+use plan::{Loaded, Plan};
+
+/// How many messages one slice of work answers.
+const SLICE: usize = 100;
+
+/// How many messages get `\Seen` at once, and after how many octets a batch ends: what the client
+/// never receives because its connection breaks should stay unseen.
+const BATCH: usize = 50;
+const BATCH_OCTETS: u64 = 64 * 1024;
+
+/// A FETCH under way.
+#[derive(Debug)]
+pub(crate) struct Fetching {
+    left: Positions,
+    plan: Plan,
+    /// The messages that come next.
+    batch: VecDeque<usize>,
+    /// Which of them have just got `\Seen`, ascending.
+    newly_seen: Vec<Uid>,
+    /// What is left of the response that was begun.
+    pieces: Pieces,
+    /// Why some messages could not be answered.
+    problem: Option<Completion>,
+}
+
+impl Fetching {
+    /// Fetches items of the messages at these positions.
+    pub(crate) fn new(left: Positions, items: Vec<FetchItem>, by_uid: ByUid) -> Self {
+        Self {
+            left,
+            plan: Plan::new(items, by_uid),
+            batch: VecDeque::new(),
+            newly_seen: Vec::new(),
+            pieces: Pieces::default(),
+            problem: None,
+        }
+    }
+
+    /// Answers some messages, or a part of a large one.
+    pub(crate) fn step(&mut self, selected: &mut Selected, out: &mut Responses) -> Outcome {
+        for _ in 0..SLICE {
+            match self.pieces.flush(out) {
+                Flushed::All => {}
+                Flushed::More => return Ok(Step::More),
+                Flushed::Broken => return Ok(Step::Broken),
+            }
+            if self.batch.is_empty() {
+                self.next_batch(selected, out);
+            }
+            let Some(position) = self.batch.pop_front() else {
+                return Ok(Step::Done(self.completion()));
+            };
+            let read = self.answer(position, selected);
+            if out.is_full() || read > BATCH_OCTETS {
+                break;
+            }
+        }
+        Ok(Step::More)
+    }
+
+    /// Takes the next messages, and sets `\Seen` on them if a section asks for it
+    /// (RFC 3501 §6.4.5). A mailbox that cannot be changed does not keep anybody from reading.
+    fn next_batch(&mut self, selected: &mut Selected, out: &mut Responses) {
+        let snapshot = Arc::clone(selected.view.snapshot());
+        let mut octets = 0;
+        while self.batch.len() < BATCH && octets < BATCH_OCTETS {
+            let Some(position) = self.left.next() else {
+                break;
+            };
+            let size = snapshot.get(position).and_then(|it| it.rfc822_size());
+            octets += size.unwrap_or(BATCH_OCTETS);
+            self.batch.push_back(position);
+        }
+        self.newly_seen.clear();
+        if !self.plan.sets_seen() {
+            return;
+        }
+        let messages = self.batch.iter().filter_map(|&it| snapshot.get(it));
+        let unseen = messages.filter(|it| !it.flags().has(SystemFlag::Seen));
+        let uids: Vec<Uid> = unseen.map(|it| it.uid()).collect();
+        let Ok(mut mailbox) = selected.writable() else {
+            return;
+        };
+        if uids.is_empty() {
+            return;
+        }
+        match mailbox.store_flags(&uids, &seen(), Own::Told(&uids)) {
+            Ok(_) => self.newly_seen = uids,
+            Err(error) => tracing::warn!(%error, "flag could not be set"),
+        }
+        mailbox.tell_keywords(out);
+    }
+
+    /// Prepares the response about one message; gives the octets that were read for it.
+    fn answer(&mut self, position: usize, selected: &Selected) -> u64 {
+        let view = &selected.view;
+        let (Some(seq), Some(message)) = (
+            SeqNum::from_position(position),
+            view.snapshot().get(position),
+        ) else {
+            return 0;
+        };
+        let loaded = match self.plan.load(&selected.mailbox, message) {
+            Ok(loaded) => loaded,
+            Err(error) => return self.fail(&error),
+        };
+        let read = loaded.octets_read();
+        match self.compose(seq, message, view, &selected.mailbox, loaded) {
+            Ok(pieces) => {
+                self.pieces = pieces;
+                read
+            }
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    /// Notes that a message could not be answered: the others are, and then the command fails
+    /// (RFC 2180 §4.1.2).
+    fn fail(&mut self, error: &Error) -> u64 {
+        let told = completion(error);
+        self.problem.get_or_insert(told);
+        0
+    }
+
+    /// Puts a response together: UID and FLAGS first, then what was asked for, in that order.
+    fn compose(
+        &self,
+        seq: SeqNum,
+        message: Message<'_>,
+        view: &View,
+        mailbox: &Mailbox,
+        loaded: Loaded,
+    ) -> Result<Pieces, Error> {
+        let mut pieces = Pieces::default();
+        let mut fetch = fetch_open(pieces.wire(), seq);
+        if self.plan.wants_uid() {
+            fetch.item(pieces.wire(), &FetchData::Uid(message.uid()));
+        }
+        if self.plan.wants_flags() || self.newly_seen.binary_search(&message.uid()).is_ok() {
+            let flags = FetchData::Flags(view.flags_of(message));
+            fetch.item(pieces.wire(), &flags);
+        }
+        for item in self.plan.items() {
+            match item {
+                FetchItem::Uid | FetchItem::Flags => {}
+                FetchItem::InternalDate => {
+                    let date = match message.internal_date() {
+                        Some(date) => date,
+                        None => mailbox.internal_date(message)?,
+                    };
+                    fetch.item(pieces.wire(), &FetchData::InternalDate(date));
+                }
+                FetchItem::Rfc822Size => {
+                    let size = loaded.size(mailbox, message)?;
+                    fetch.item(pieces.wire(), &FetchData::Rfc822Size(size));
+                }
+                FetchItem::Body => {
+                    fetch.item(pieces.wire(), &loaded.body("BODY", Form::Body));
+                }
+                FetchItem::BodyStructure => {
+                    fetch.item(
+                        pieces.wire(),
+                        &loaded.body("BODYSTRUCTURE", Form::BodyStructure),
+                    );
+                }
+                FetchItem::Envelope => fetch.item(pieces.wire(), &loaded.envelope()),
+                FetchItem::Section(section) => {
+                    loaded.section(section, &mut fetch, &mut pieces, mailbox, message)?;
+                }
+            }
+        }
+        fetch.close(pieces.wire());
+        Ok(pieces)
+    }
+
+    /// The answer to the command.
+    fn completion(&mut self) -> Completion {
+        self.problem
+            .take()
+            .unwrap_or_else(|| Completion::ok("FETCH completed"))
+    }
+}
+
+/// The change that reading makes.
+fn seen() -> FlagChange {
+    FlagChange {
+        op: FlagOp::Add,
+        system: FlagSet::EMPTY.with(SystemFlag::Seen),
+        keywords: Vec::new(),
+    }
+}

@@ -1,0 +1,171 @@
+//! A response that leaves in pieces, because it may be larger than what is buffered (S37).
+
+use std::collections::VecDeque;
+use std::io::Read;
+use std::mem;
+
+use mailstore::CrlfReader;
+
+use crate::encode::string::NUL_SUBSTITUTE;
+use crate::handler::content::CHUNK;
+use crate::session::responses::Responses;
+
+/// The pieces of one response, in order.
+#[derive(Debug, Default)]
+pub(super) struct Pieces {
+    queue: VecDeque<Piece>,
+    /// What is being written after them.
+    tail: Vec<u8>,
+}
+
+/// One piece.
+#[derive(Debug)]
+enum Piece {
+    /// These octets, from a place on.
+    Octets(Vec<u8>, usize),
+    /// Octets of a message, read when they are sent.
+    File(Box<Stretch>),
+}
+
+/// A stretch of a message.
+#[derive(Debug)]
+struct Stretch {
+    reader: CrlfReader,
+    /// Octets to pass over first.
+    skip: u64,
+    /// Octets to send then, no more and no less: the client has been told how many come.
+    send: u64,
+}
+
+/// How far the pieces have left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flushed {
+    /// All of them.
+    All,
+    /// There is more.
+    More,
+    /// The file has fewer octets than were announced.
+    Broken,
+}
+
+impl Pieces {
+    /// Where the next octets are written.
+    pub(super) fn wire(&mut self) -> &mut Vec<u8> {
+        &mut self.tail
+    }
+
+    /// Adds octets of a message.
+    pub(super) fn octets(&mut self, octets: &[u8]) {
+        let start = self.tail.len();
+        self.tail.extend_from_slice(octets);
+        substitute_nul(self.tail.get_mut(start..).unwrap_or_default());
+    }
+
+    /// Adds a stretch of a message that is read when it is sent.
+    pub(super) fn file(&mut self, reader: CrlfReader, skip: u64, send: u64) {
+        let before = mem::take(&mut self.tail);
+        self.queue.push_back(Piece::Octets(before, 0));
+        self.queue
+            .push_back(Piece::File(Box::new(Stretch { reader, skip, send })));
+    }
+
+    /// Gives out as much as fits.
+    pub(super) fn flush(&mut self, out: &mut Responses) -> Flushed {
+        if !self.tail.is_empty() {
+            let tail = mem::take(&mut self.tail);
+            self.queue.push_back(Piece::Octets(tail, 0));
+        }
+        while let Some(piece) = self.queue.front_mut() {
+            let flushed = match piece {
+                Piece::Octets(octets, from) => flush_octets(octets, from, out),
+                Piece::File(stretch) => stretch.flush(out),
+            };
+            match flushed {
+                Flushed::All => self.queue.pop_front(),
+                Flushed::More | Flushed::Broken => return flushed,
+            };
+        }
+        Flushed::All
+    }
+}
+
+impl Stretch {
+    /// Gives out as much as fits; passing over a slice's worth of octets is a slice, too.
+    fn flush(&mut self, out: &mut Responses) -> Flushed {
+        let mut passed = 0;
+        while self.skip > 0 {
+            let mut chunk = [0; CHUNK];
+            let count = self.read(&mut chunk, self.skip);
+            if count == 0 {
+                return Flushed::Broken;
+            }
+            self.skip -= count;
+            passed += count;
+            if passed >= SKIPPED_PER_SLICE && self.skip > 0 {
+                return Flushed::More;
+            }
+        }
+        while self.send > 0 {
+            if out.is_full() {
+                return Flushed::More;
+            }
+            let wire = out.wire();
+            let start = wire.len();
+            wire.resize(start + CHUNK, 0);
+            let chunk = wire.get_mut(start..).unwrap_or_default();
+            let count = self.read(chunk, self.send);
+            wire.truncate(start.saturating_add(usize::try_from(count).unwrap_or(0)));
+            if count == 0 {
+                return Flushed::Broken;
+            }
+            substitute_nul(wire.get_mut(start..).unwrap_or_default());
+            self.send -= count;
+        }
+        Flushed::All
+    }
+
+    /// Reads at most `limit` octets; 0 if there are none, or none can be read.
+    fn read(&mut self, chunk: &mut [u8], limit: u64) -> u64 {
+        let limit = usize::try_from(limit)
+            .unwrap_or(usize::MAX)
+            .min(chunk.len());
+        match self.reader.read(chunk.get_mut(..limit).unwrap_or_default()) {
+            Ok(0) => {
+                tracing::error!("message is shorter than its size");
+                0
+            }
+            Ok(count) => u64::try_from(count).unwrap_or(0),
+            Err(error) => {
+                tracing::error!(%error, "message could not be read");
+                0
+            }
+        }
+    }
+}
+
+/// Octets that one slice of work passes over at the most.
+const SKIPPED_PER_SLICE: u64 = 4 * 1024 * 1024;
+
+/// Gives out octets as far as they fit.
+fn flush_octets(octets: &[u8], from: &mut usize, out: &mut Responses) -> Flushed {
+    let left = octets.get(*from..).unwrap_or_default();
+    let room = Responses::SLICE.saturating_sub(out.len());
+    let now = left.len().min(room.max(1));
+    out.wire()
+        .extend_from_slice(left.get(..now).unwrap_or_default());
+    *from += now;
+    if now == left.len() {
+        Flushed::All
+    } else {
+        Flushed::More
+    }
+}
+
+/// Replaces NUL, which IMAP cannot carry, one for one.
+fn substitute_nul(octets: &mut [u8]) {
+    for octet in octets {
+        if *octet == 0 {
+            *octet = NUL_SUBSTITUTE;
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! What of a message must be read for the items of a FETCH, and the items made from it.
+
+use mailstore::{Error, Mailbox, Message};
+
+use super::pieces::Pieces;
+use crate::command::{FetchItem, FetchSection, Partial, Section, SectionText, Seen};
+use crate::encode::Fetch;
+use crate::handler::content::Content;
+use crate::message::{Form, write_body_structure, write_envelope};
+use crate::response::FetchData;
+use crate::types::ByUid;
+
+/// The items of a FETCH, and what they need.
+#[derive(Debug)]
+pub(super) struct Plan {
+    items: Vec<FetchItem>,
+    by_uid: ByUid,
+    need: Need,
+}
+
+/// How much of a message is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Need {
+    /// What the index knows.
+    Nothing,
+    /// Its header.
+    Header,
+    /// Its octets from the first to the last, but not its structure.
+    Octets,
+    /// Its octets and its structure.
+    Structure,
+}
+
+/// A message up to this size is read at once; a larger one streams.
+const STREAMED_FROM: u64 = 128 * 1024;
+
+/// What was read of a message.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    content: Option<Content>,
+    /// Whether it is all of the message.
+    extent: Extent,
+}
+
+/// How much of a message was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extent {
+    /// The header, or nothing.
+    Header,
+    /// All of it.
+    Whole,
+}
+
+impl Plan {
+    /// Looks through the items.
+    pub(super) fn new(items: Vec<FetchItem>, by_uid: ByUid) -> Self {
+        let need = items.iter().map(need).max().unwrap_or(Need::Nothing);
+        Self {
+            items,
+            by_uid,
+            need,
+        }
+    }
+
+    /// The items.
+    pub(super) fn items(&self) -> &[FetchItem] {
+        &self.items
+    }
+
+    /// Whether the UID is told: when asked for, and always in a UID command (RFC 3501 §6.4.8).
+    pub(super) fn wants_uid(&self) -> bool {
+        self.by_uid == ByUid::Yes || self.items.contains(&FetchItem::Uid)
+    }
+
+    /// Whether the flags are asked for.
+    pub(super) fn wants_flags(&self) -> bool {
+        self.items.contains(&FetchItem::Flags)
+    }
+
+    /// Whether reading sets `\Seen`.
+    pub(super) fn sets_seen(&self) -> bool {
+        let sets =
+            |item: &FetchItem| matches!(item, FetchItem::Section(it) if it.seen == Seen::Set);
+        self.items.iter().any(sets)
+    }
+
+    /// Reads what the items need of a message.
+    pub(super) fn load(&self, mailbox: &Mailbox, message: Message<'_>) -> Result<Loaded, Error> {
+        let (content, extent) = match self.need {
+            Need::Nothing => (None, Extent::Header),
+            Need::Header => (Some(Content::header(mailbox, message)?), Extent::Header),
+            Need::Octets if mailbox.rfc822_size(message)? > STREAMED_FROM => {
+                (Some(Content::header(mailbox, message)?), Extent::Header)
+            }
+            Need::Octets | Need::Structure => {
+                (Some(Content::whole(mailbox, message)?), Extent::Whole)
+            }
+        };
+        Ok(Loaded { content, extent })
+    }
+}
+
+impl Loaded {
+    /// How many octets were read.
+    pub(super) fn octets_read(&self) -> u64 {
+        let octets = self.content.as_ref().map_or(0, |it| it.octets.len());
+        u64::try_from(octets).unwrap_or(u64::MAX)
+    }
+
+    /// RFC822.SIZE.
+    pub(super) fn size(&self, mailbox: &Mailbox, message: Message<'_>) -> Result<u64, Error> {
+        match self.extent {
+            Extent::Whole => Ok(self.octets_read()),
+            Extent::Header => mailbox.rfc822_size(message),
+        }
+    }
+
+    /// ENVELOPE.
+    pub(super) fn envelope(&self) -> FetchData {
+        let mut wire = Vec::new();
+        if let Some(Content { octets, parsed }) = &self.content {
+            write_envelope(&parsed.envelope(octets), &mut wire);
+        }
+        FetchData::Wire("ENVELOPE", wire)
+    }
+
+    /// BODY or BODYSTRUCTURE.
+    pub(super) fn body(&self, name: &'static str, form: Form) -> FetchData {
+        let mut wire = Vec::new();
+        if let Some(Content { octets, parsed }) = &self.content {
+            write_body_structure(&parsed.body_structure(octets), form, &mut wire);
+        }
+        FetchData::Wire(name, wire)
+    }
+
+    /// A section; the whole of a large message is left to be read when it is sent.
+    pub(super) fn section(
+        &self,
+        wanted: &FetchSection,
+        fetch: &mut Fetch,
+        pieces: &mut Pieces,
+        mailbox: &Mailbox,
+        message: Message<'_>,
+    ) -> Result<(), Error> {
+        if self.extent == Extent::Header && wanted.section == Section::default() {
+            let (origin, octets) = stretch(wanted.partial, mailbox.rfc822_size(message)?);
+            let reader = mailbox.read(message)?.into_reader();
+            fetch.section_open(pieces.wire(), wanted, octets);
+            pieces.file(reader, origin, octets);
+            return Ok(());
+        }
+        let content = self.content.as_ref();
+        let found = content.and_then(|it| it.parsed.section(&it.octets, &wanted.section));
+        let (Some(content), Some(found)) = (content, found) else {
+            let nil = FetchData::Section(wanted.clone(), None);
+            fetch.item(pieces.wire(), &nil);
+            return Ok(());
+        };
+        let octets = found.octets(&content.octets, wanted.partial);
+        let announced = u64::try_from(octets.len()).unwrap_or(u64::MAX);
+        fetch.section_open(pieces.wire(), wanted, announced);
+        pieces.octets(octets);
+        Ok(())
+    }
+}
+
+/// The part of `size` octets that a partial fetch names: where it begins, and how long it is
+/// (RFC 3501 §6.4.5). Beyond the end it is empty.
+fn stretch(partial: Option<Partial>, size: u64) -> (u64, u64) {
+    match partial {
+        None => (0, size),
+        Some(Partial { origin, octets }) => {
+            let origin = u64::from(origin).min(size);
+            (origin, u64::from(octets).min(size - origin))
+        }
+    }
+}
+
+/// What an item needs.
+fn need(item: &FetchItem) -> Need {
+    match item {
+        FetchItem::Flags | FetchItem::InternalDate | FetchItem::Rfc822Size | FetchItem::Uid => {
+            Need::Nothing
+        }
+        FetchItem::Envelope => Need::Header,
+        FetchItem::Body | FetchItem::BodyStructure => Need::Structure,
+        FetchItem::Section(section) => match (&section.section.part[..], &section.section.text) {
+            ([], None) => Need::Octets,
+            (
+                [],
+                Some(
+                    SectionText::Header
+                    | SectionText::HeaderFields(_)
+                    | SectionText::HeaderFieldsNot(_),
+                ),
+            ) => Need::Header,
+            _ => Need::Structure,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partial_fetch_never_leaves_the_message() {
+        let partial = |origin, octets| Some(Partial { origin, octets });
+        let rows = [
+            (None, 10, (0, 10)),
+            (partial(0, 4), 10, (0, 4)),
+            (partial(8, 4), 10, (8, 2)),
+            (partial(10, 1), 10, (10, 0)),
+            (partial(u32::MAX, u32::MAX), 10, (10, 0)),
+            (partial(0, 5), 0, (0, 0)),
+        ];
+        for (partial, size, expected) in rows {
+            assert_eq!(stretch(partial, size), expected, "{partial:?} of {size}");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE and STATUS (RFC 3501 §6.3).
+
+use std::sync::Arc;
+
+use mailstore::{Snapshot, SystemFlag};
+
+use crate::command::StatusItem;
+use crate::error::Refused;
+use crate::response::Untagged;
+use crate::session::authenticated::Authenticated;
+use crate::session::selected::Selected;
+
+/// The text of a command's completion.
+type Done = Result<&'static str, Refused>;
+
+/// CREATE (RFC 3501 §6.3.3).
+pub(crate) fn create(account: &Authenticated, name: &[u8]) -> Done {
+    account.account.create(&account.name(name)?)?;
+    Ok("CREATE completed")
+}
+
+/// DELETE (RFC 3501 §6.3.4).
+pub(crate) fn delete(account: &Authenticated, name: &[u8]) -> Done {
+    account.account.delete(&account.name(name)?)?;
+    Ok("DELETE completed")
+}
+
+/// RENAME (RFC 3501 §6.3.5).
+pub(crate) fn rename(account: &Authenticated, from: &[u8], to: &[u8]) -> Done {
+    let (from, to) = (account.name(from)?, account.name(to)?);
+    account.account.rename(&from, &to)?;
+    Ok("RENAME completed")
+}
+
+/// SUBSCRIBE (RFC 3501 §6.3.6). The mailbox need not exist: it may come back.
+pub(crate) fn subscribe(account: &Authenticated, name: &[u8]) -> Done {
+    account.account.subscribe(&account.name(name)?)?;
+    Ok("SUBSCRIBE completed")
+}
+
+/// UNSUBSCRIBE (RFC 3501 §6.3.7).
+pub(crate) fn unsubscribe(account: &Authenticated, name: &[u8]) -> Done {
+    account.account.unsubscribe(&account.name(name)?)?;
+    Ok("UNSUBSCRIBE completed")
+}
+
+/// STATUS (RFC 3501 §6.3.10), also of the selected mailbox. Takes `\Recent` from nobody.
+pub(crate) fn status(
+    account: &Authenticated,
+    selected: Option<&Selected>,
+    name: &[u8],
+    items: &[StatusItem],
+) -> Result<Untagged, Refused> {
+    let name = account.name(name)?;
+    let mailbox = account.account.open(&name)?;
+    let snapshot = mailbox.refresh()?;
+    let own = selected.filter(|selected| Arc::ptr_eq(&selected.mailbox, &mailbox));
+    let items = items
+        .iter()
+        .map(|&item| (item, value(item, &snapshot, own)));
+    let shown = account.namespace().display(&name);
+    Ok(Untagged::StatusData(shown, items.collect()))
+}
+
+/// One item of STATUS.
+fn value(item: StatusItem, snapshot: &Snapshot, own: Option<&Selected>) -> u64 {
+    let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    match item {
+        StatusItem::Messages => count(snapshot.len()),
+        StatusItem::Recent => {
+            let first = snapshot.first_recent();
+            let shown = |uid| own.is_some_and(|selected| selected.view.is_recent(uid));
+            let recent = |uid| uid >= first || shown(uid);
+            count(snapshot.iter().filter(|it| recent(it.uid())).count())
+        }
+        StatusItem::UidNext => snapshot.uid_next().get().into(),
+        StatusItem::UidValidity => snapshot.uid_validity().get().into(),
+        StatusItem::Unseen => {
+            let unseen = |message: &mailstore::Message<'_>| !message.flags().has(SystemFlag::Seen);
+            count(snapshot.iter().filter(unseen).count())
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Search keys, ready to be tried on one message after the other.
+
+use mailstore::{Error, Keyword, Mailbox, Message, SystemFlag};
+
+use crate::command::{Date, DateOp, SearchKey};
+use crate::handler::content::Content;
+use crate::message::Needle;
+use crate::session::positions::Positions;
+use crate::session::view::View;
+
+/// A search key. Keys of a list are in the order of what they cost.
+#[derive(Debug)]
+pub(super) enum Key {
+    /// All of these.
+    And(Vec<Self>),
+    /// One of these.
+    Or(Vec<Self>),
+    /// Not this.
+    Not(Box<Self>),
+    /// A system flag.
+    Flag(SystemFlag),
+    /// A keyword.
+    Keyword(Keyword),
+    /// `\Recent`.
+    Recent,
+    /// These positions.
+    At(Positions),
+    /// Larger than so many octets.
+    Larger(u64),
+    /// Smaller.
+    Smaller(u64),
+    /// By internal date.
+    InternalDate(DateOp, Date),
+    /// By the Date field.
+    SentDate(DateOp, Date),
+    /// A string in a header field.
+    Header(Vec<u8>, Needle),
+    /// A string in the body.
+    Body(Needle),
+    /// A string anywhere.
+    Text(Needle),
+}
+
+/// What it costs to try a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Cost {
+    /// The index knows.
+    Index,
+    /// The index knows, or a look at the file tells.
+    File,
+    /// The header has to be read.
+    Header,
+    /// The message has to be read.
+    Message,
+}
+
+/// A message on which keys are tried; read when that cannot be avoided.
+#[derive(Debug)]
+pub(super) struct Candidate<'a> {
+    position: usize,
+    message: Message<'a>,
+    view: &'a View,
+    mailbox: &'a Mailbox,
+    header: Option<Content>,
+    whole: Option<Content>,
+}
+
+impl Key {
+    /// All of these.
+    pub(super) fn and(keys: Vec<SearchKey>, view: &View) -> Self {
+        let keys = keys.into_iter().map(|key| Self::new(key, view));
+        Self::And(by_cost(keys.collect()))
+    }
+
+    /// One key; its recursion is as deep as the parser allowed.
+    fn new(key: SearchKey, view: &View) -> Self {
+        match key {
+            SearchKey::All => Self::And(Vec::new()),
+            SearchKey::And(keys) => Self::and(keys, view),
+            SearchKey::Or(pair) => {
+                let (one, other) = *pair;
+                Self::Or(by_cost(vec![Self::new(one, view), Self::new(other, view)]))
+            }
+            SearchKey::Not(key) => Self::Not(Box::new(Self::new(*key, view))),
+            SearchKey::Flag(flag) => Self::Flag(flag),
+            SearchKey::Keyword(Some(keyword)) => Self::Keyword(keyword),
+            SearchKey::Keyword(None) => Self::Or(Vec::new()),
+            SearchKey::Recent => Self::Recent,
+            SearchKey::Messages(messages) => Self::At(view.find(&messages)),
+            SearchKey::Larger(octets) => Self::Larger(octets.into()),
+            SearchKey::Smaller(octets) => Self::Smaller(octets.into()),
+            SearchKey::InternalDate(op, date) => Self::InternalDate(op, date),
+            SearchKey::SentDate(op, date) => Self::SentDate(op, date),
+            SearchKey::Header(name, text) => Self::Header(name, Needle::new(&text)),
+            SearchKey::Body(text) => Self::Body(Needle::new(&text)),
+            SearchKey::Text(text) => Self::Text(Needle::new(&text)),
+        }
+    }
+
+    /// What it costs at the most.
+    fn cost(&self) -> Cost {
+        match self {
+            Self::And(keys) | Self::Or(keys) => {
+                keys.iter().map(Self::cost).max().unwrap_or(Cost::Index)
+            }
+            Self::Not(key) => key.cost(),
+            Self::Flag(_) | Self::Keyword(_) | Self::Recent | Self::At(_) => Cost::Index,
+            Self::Larger(_) | Self::Smaller(_) | Self::InternalDate(..) => Cost::File,
+            Self::SentDate(..) | Self::Header(..) => Cost::Header,
+            Self::Body(_) | Self::Text(_) => Cost::Message,
+        }
+    }
+
+    /// Whether a message matches.
+    pub(super) fn matches(&self, candidate: &mut Candidate<'_>) -> Result<bool, Error> {
+        let message = candidate.message;
+        Ok(match self {
+            Self::And(keys) => {
+                for key in keys {
+                    if !key.matches(candidate)? {
+                        return Ok(false);
+                    }
+                }
+                true
+            }
+            Self::Or(keys) => {
+                for key in keys {
+                    if key.matches(candidate)? {
+                        return Ok(true);
+                    }
+                }
+                false
+            }
+            Self::Not(key) => !key.matches(candidate)?,
+            Self::Flag(flag) => message.flags().has(*flag),
+            Self::Keyword(keyword) => {
+                let position = candidate.view.snapshot().keywords().position(keyword);
+                position.is_some_and(|position| message.flags().has_keyword(position))
+            }
+            Self::Recent => candidate.view.is_recent(message.uid()),
+            Self::At(positions) => positions.contains(candidate.position),
+            Self::Larger(octets) => candidate.size()? > *octets,
+            Self::Smaller(octets) => candidate.size()? < *octets,
+            Self::InternalDate(op, date) => holds(*op, candidate.internal_date()?, *date),
+            Self::SentDate(op, date) => {
+                let Content { octets, parsed } = candidate.header()?;
+                let sent = parsed.sent_date(octets);
+                sent.is_some_and(|sent| holds(*op, sent, *date))
+            }
+            Self::Header(name, needle) => {
+                let Content { octets, parsed } = candidate.header()?;
+                parsed.header_contains(octets, name, needle)
+            }
+            Self::Body(needle) => {
+                let Content { octets, parsed } = candidate.whole()?;
+                parsed.body_contains(octets, needle)
+            }
+            Self::Text(needle) => {
+                let Content { octets, parsed } = candidate.whole()?;
+                parsed.text_contains(octets, needle)
+            }
+        })
+    }
+}
+
+impl<'a> Candidate<'a> {
+    /// The message at a position.
+    pub(super) fn new(
+        position: usize,
+        message: Message<'a>,
+        view: &'a View,
+        mailbox: &'a Mailbox,
+    ) -> Self {
+        Self {
+            position,
+            message,
+            view,
+            mailbox,
+            header: None,
+            whole: None,
+        }
+    }
+
+    /// How often a file was opened.
+    pub(super) fn files_read(&self) -> usize {
+        usize::from(self.header.is_some()) + usize::from(self.whole.is_some())
+    }
+
+    /// How many octets were read.
+    pub(super) fn octets_read(&self) -> usize {
+        let octets = |content: &Option<Content>| content.as_ref().map_or(0, |it| it.octets.len());
+        octets(&self.header) + octets(&self.whole)
+    }
+
+    /// RFC822.SIZE.
+    fn size(&self) -> Result<u64, Error> {
+        match self.message.rfc822_size() {
+            Some(size) => Ok(size),
+            None => self.mailbox.rfc822_size(self.message),
+        }
+    }
+
+    /// The day of the internal date; told in UTC, it is compared in UTC.
+    fn internal_date(&self) -> Result<Date, Error> {
+        const DAY: i64 = 24 * 60 * 60;
+        let seconds = match self.message.internal_date() {
+            Some(seconds) => seconds,
+            None => self.mailbox.internal_date(self.message)?,
+        };
+        let day = i32::try_from(seconds.div_euclid(DAY));
+        Ok(Date(day.unwrap_or(i32::MAX)))
+    }
+
+    /// The header, or all of the message if that has been read already.
+    fn header(&mut self) -> Result<&Content, Error> {
+        if let Some(whole) = &self.whole {
+            return Ok(whole);
+        }
+        let header = match self.header.take() {
+            Some(header) => header,
+            None => Content::header(self.mailbox, self.message)?,
+        };
+        Ok(self.header.insert(header))
+    }
+
+    /// All of the message.
+    fn whole(&mut self) -> Result<&Content, Error> {
+        let whole = match self.whole.take() {
+            Some(whole) => whole,
+            None => Content::whole(self.mailbox, self.message)?,
+        };
+        Ok(self.whole.insert(whole))
+    }
+}
+
+/// Whether a day is before, on, or since a date (RFC 3501 §6.4.4).
+fn holds(op: DateOp, day: Date, date: Date) -> bool {
+    match op {
+        DateOp::Before => day < date,
+        DateOp::On => day == date,
+        DateOp::Since => day >= date,
+    }
+}
+
+/// In the order of cost.
+fn by_cost(mut keys: Vec<Key>) -> Vec<Key> {
+    keys.sort_by_key(Key::cost);
+    keys
+}

@@ -1,0 +1,453 @@
+//! One connection: its state, and the way from one command to the next.
+//!
+//! Commands are carried out strictly in the order they came (RFC 3501 §5.5): what follows stays in
+//! the framer until the current command has had its tagged response. Whatever needs the disk
+//! becomes a [`Running`] command that goes on in slices inside [`Machine::work`].
+
+pub(crate) mod authenticated;
+pub(crate) mod not_authenticated;
+pub(crate) mod positions;
+pub(crate) mod responses;
+pub(crate) mod running;
+pub(crate) mod selected;
+pub(crate) mod view;
+
+use std::fmt;
+use std::mem;
+use std::sync::Arc;
+use std::time::Instant;
+
+use auth::{Credential, Secret, Verdict};
+use machine::{Effect, Event, Link, Machine, Now, Security};
+
+use crate::command::{Any, Authenticated as InAnyMailbox, Command, Tagged};
+use crate::extension::idle::Idling;
+use crate::extension::{Login, capabilities, id};
+use crate::framer::{Frame, Framer, Mode};
+use crate::grammar;
+use crate::handler::append::Receiving;
+use crate::response::{Code, Completion, PlainCode, Status, Untagged};
+use crate::settings::Settings;
+use crate::types::Tag;
+use authenticated::Authenticated;
+use not_authenticated::{Authenticating, NotAuthenticated};
+use responses::Responses;
+use running::{Context, Operation, Progress, Running, Terms};
+use selected::Selected;
+
+/// An IMAP session.
+pub struct Session {
+    pub(crate) settings: Arc<Settings>,
+    link: Link,
+    pub(crate) framer: Framer,
+    pub(crate) out: Responses,
+    pub(crate) state: State,
+    pub(crate) activity: Activity,
+    end: End,
+    /// The server is stopping: say goodbye after the current command.
+    stopping: bool,
+    /// When the client was last heard, or last had its answer.
+    pub(crate) active: Instant,
+}
+
+/// What the client may do (RFC 3501 §3), with what it needs for that.
+pub(crate) enum State {
+    /// Before login.
+    NotAuthenticated(NotAuthenticated),
+    /// Logged in, no mailbox selected.
+    Authenticated(Box<Authenticated>),
+    /// A mailbox is selected.
+    Selected(Box<Selected>),
+    /// Over; also stands in while a command changes the state.
+    Logout,
+}
+
+/// What the session is in the middle of.
+pub(crate) enum Activity {
+    /// Nothing: the next command is wanted.
+    Ready,
+    /// A SASL exchange waits for a line.
+    Authenticating(Box<Authenticating>),
+    /// A credential is checked; it is taken out when it is handed to the driver.
+    Verifying(Tag, Option<Box<Credential>>),
+    /// TLS is being started.
+    StartingTls,
+    /// A command needs the disk.
+    Running(Box<Running>),
+    /// The message of an APPEND is coming.
+    Receiving(Box<Receiving>),
+    /// IDLE.
+    Idling(Box<Idling>),
+}
+
+/// How far the end of the connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Not in sight.
+    Open,
+    /// What is written is still sent, then everything is let go.
+    Leaving,
+    /// Nothing is left but to close.
+    Left,
+}
+
+impl Session {
+    /// Commands that one slice of work may complete.
+    const COMMANDS_PER_SLICE: usize = 8;
+
+    /// Starts a session on a new connection; the greeting is the first thing it writes
+    /// (RFC 3501 §7.1.1).
+    pub fn new(settings: Arc<Settings>, link: Link, now: Now) -> Self {
+        let mut out = Responses::default();
+        let names = capabilities(&link, Login::Before);
+        let greeting = format!("{} Pillarbox ready", settings.hostname);
+        out.untagged(Untagged::Status(
+            Status::Ok,
+            Some(Code::Capability(names)),
+            greeting,
+        ));
+        Self {
+            framer: Framer::new(&settings.limits),
+            state: State::NotAuthenticated(NotAuthenticated::new(now.instant)),
+            settings,
+            link,
+            out,
+            activity: Activity::Ready,
+            end: End::Open,
+            stopping: false,
+            active: now.instant,
+        }
+    }
+
+    /// Goes on without the disk and without the peer; `false` when one of them is needed.
+    fn advance(&mut self) -> bool {
+        if self.end != End::Open {
+            return false;
+        }
+        if self.stopping && self.is_waiting() {
+            self.bye(PlainCode::Unavailable, "Server is shutting down");
+            return false;
+        }
+        match &mut self.activity {
+            Activity::Ready => self.next_command(),
+            Activity::Authenticating(_) => self.next_sasl_line(),
+            Activity::Receiving(receiving) => {
+                let frame = receiving.wants_input().then(|| self.framer.next());
+                frame.is_some_and(|frame| self.take_message_frame(frame))
+            }
+            Activity::Idling(idling) => {
+                let frame = idling.wants_input().then(|| self.framer.next());
+                frame.is_some_and(|frame| self.take_idle_frame(frame))
+            }
+            Activity::Verifying(..) | Activity::StartingTls | Activity::Running(_) => false,
+        }
+    }
+
+    /// Whether only the client can bring the session forward.
+    fn is_waiting(&self) -> bool {
+        match &self.activity {
+            Activity::Ready | Activity::Authenticating(_) => true,
+            Activity::Idling(idling) => idling.wants_input(),
+            Activity::Verifying(..)
+            | Activity::StartingTls
+            | Activity::Running(_)
+            | Activity::Receiving(_) => false,
+        }
+    }
+
+    /// Takes the next frame as a command.
+    fn next_command(&mut self) -> bool {
+        match self.framer.next() {
+            Frame::More => return false,
+            Frame::Continue => self.out.proceed("Ready for literal data"),
+            Frame::Command(bytes) => self.parse(bytes),
+            Frame::Message(tagged, announced) => self.begin_append(tagged, announced),
+            Frame::Bad { tag, error } => self.bad(tag, &error.to_string()),
+            Frame::Fatal(error) => self.bye(PlainCode::ClientBug, &error.to_string()),
+            // Left over from a command that has been answered already.
+            Frame::Line(_) | Frame::MessageData(_) | Frame::MessageEnd(_) => {}
+        }
+        true
+    }
+
+    /// Parses one whole command and begins it. Before login it may hold a password, so it is
+    /// wiped afterwards.
+    fn parse(&mut self, bytes: Vec<u8>) {
+        let parsed = if self.login() == Login::Before {
+            grammar::command(Secret::new(bytes).expose(), &self.settings.limits)
+        } else {
+            grammar::command(&bytes, &self.settings.limits)
+        };
+        match parsed {
+            Ok(tagged) => self.dispatch(tagged),
+            Err((tag, error)) => self.bad(tag, &error.to_string()),
+        }
+    }
+
+    /// The one check of command against state at run time.
+    fn dispatch(&mut self, Tagged { tag, command }: Tagged) {
+        let terms = Terms::of(&command);
+        let operation = match (&mut self.state, command) {
+            (_, Command::Any(command)) => return self.any(tag, command),
+            (State::NotAuthenticated(_), Command::NotAuthenticated(command)) => {
+                return self.log_in(tag, command);
+            }
+            (State::NotAuthenticated(_), Command::Authenticated(_) | Command::Selected(_)) => {
+                return self.bad(Some(tag), "log in first");
+            }
+            (_, Command::NotAuthenticated(_)) => {
+                return self.bad(Some(tag), "possible before login only");
+            }
+            (State::Authenticated(_), Command::Selected(_)) => {
+                return self.bad(Some(tag), "no mailbox is selected");
+            }
+            (_, Command::Authenticated(InAnyMailbox::Idle)) => return self.begin_idle(tag),
+            (State::Selected(selected), Command::Selected(command)) => selected.begin(command),
+            (State::Authenticated(_) | State::Selected(_), Command::Authenticated(command)) => {
+                authenticated::begin(command)
+            }
+            (State::Logout, _) => return,
+        };
+        self.activity = Activity::Running(Box::new(Running::new(tag, terms, operation)));
+    }
+
+    /// The commands of any state (RFC 3501 §6.1).
+    fn any(&mut self, tag: Tag, command: Any) {
+        match command {
+            Any::Capability => {
+                let names = capabilities(&self.link, self.login());
+                self.out.untagged(Untagged::Capability(names));
+                self.complete(tag, Completion::ok("CAPABILITY completed"));
+            }
+            Any::Noop if matches!(self.state, State::Selected(_)) => {
+                let operation = Ok(Operation::Look("NOOP completed"));
+                let running = Running::new(tag, Terms::FREE, operation);
+                self.activity = Activity::Running(Box::new(running));
+            }
+            Any::Noop => self.complete(tag, Completion::ok("NOOP completed")),
+            Any::Id(fields) => {
+                id::note(&fields);
+                self.out.untagged(id::response());
+                self.complete(tag, Completion::ok("ID completed"));
+            }
+            Any::Logout => {
+                let text = "Logging out".to_owned();
+                self.out.untagged(Untagged::Bye(None, text));
+                self.complete(tag, Completion::ok("LOGOUT completed"));
+                self.end = End::Leaving;
+            }
+        }
+    }
+
+    /// Answers a command.
+    pub(crate) fn complete(&mut self, tag: Tag, completion: Completion) {
+        self.out.complete(Some(tag), completion);
+    }
+
+    /// Answers a command that could not be understood, or not in this state. Before login only
+    /// so many are borne (S21); afterwards a session is never closed for it.
+    pub(crate) fn bad(&mut self, tag: Option<Tag>, text: &str) {
+        self.out.complete(tag, Completion::bad(text));
+        self.strike();
+    }
+
+    /// Counts a bad command or a failed login before login.
+    fn strike(&mut self) {
+        let limit = self.settings.limits.bad_commands;
+        if let State::NotAuthenticated(state) = &mut self.state
+            && state.strike() >= limit
+        {
+            self.bye(PlainCode::ClientBug, "Too many bad commands");
+        }
+    }
+
+    /// Says goodbye (RFC 3501 §7.1.5).
+    pub(crate) fn bye(&mut self, code: PlainCode, text: &str) {
+        if self.end == End::Open {
+            let code = Some(Code::Plain(code));
+            self.out.untagged(Untagged::Bye(code, text.to_owned()));
+            self.end = End::Leaving;
+        }
+    }
+
+    /// Whether the user has logged in.
+    fn login(&self) -> Login {
+        match self.state {
+            State::NotAuthenticated(_) => Login::Before,
+            State::Authenticated(_) | State::Selected(_) | State::Logout => Login::After,
+        }
+    }
+
+    /// When waiting for the client ends.
+    fn deadline(&self) -> Instant {
+        let timeouts = &self.settings.timeouts;
+        match (&self.state, &self.activity) {
+            (State::NotAuthenticated(state), _) => state.opened + timeouts.login,
+            (_, Activity::Idling(idling)) => idling.keepalive_at,
+            _ => self.active + timeouts.idle,
+        }
+    }
+
+    /// The deadline has passed.
+    fn time_out(&mut self, now: Now) {
+        if now.instant < self.deadline() {
+            return;
+        }
+        let timeouts = &self.settings.timeouts;
+        match (&self.state, &mut self.activity) {
+            (State::NotAuthenticated(_), _) => {
+                self.bye(PlainCode::Unavailable, "Login took too long");
+            }
+            (_, Activity::Idling(idling)) => {
+                idling.keep_alive(now.instant + timeouts.keepalive, &mut self.out);
+            }
+            _ => self.bye(PlainCode::Unavailable, "Autologout; idle for too long"),
+        }
+    }
+
+    /// The driver has protected the connection: everything learned in the clear is forgotten
+    /// (RFC 3501 §6.2.1), but neither the time nor the bad commands before it.
+    fn tls_ready(&mut self) {
+        self.framer.reset();
+        self.framer.set_mode(Mode::Commands);
+        self.link.security = Security::Tls;
+        self.activity = Activity::Ready;
+    }
+
+    /// What is needed to go on.
+    fn effect(&mut self) -> Effect<Credential> {
+        match &mut self.activity {
+            Activity::Running(_) => return Effect::Work,
+            Activity::Receiving(receiving) if !receiving.wants_input() => return Effect::Work,
+            Activity::Idling(idling) if !idling.wants_input() => return Effect::Work,
+            Activity::Verifying(_, credential) => {
+                if let Some(credential) = credential.take() {
+                    return Effect::Verify(*credential);
+                }
+            }
+            Activity::StartingTls => return Effect::StartTls,
+            Activity::Ready
+            | Activity::Authenticating(_)
+            | Activity::Receiving(_)
+            | Activity::Idling(_) => {}
+        }
+        Effect::Read {
+            deadline: Some(self.deadline()),
+        }
+    }
+
+    /// Lets go of everything that may touch the disk.
+    fn clean_up(&mut self) {
+        self.activity = Activity::Ready;
+        self.state = State::Logout;
+        self.end = End::Left;
+    }
+
+    /// Carries on with what needs the disk; `false` if nothing does, or its slice is over.
+    fn work_on(&mut self, now: Now) -> bool {
+        let mut context = Context {
+            settings: &self.settings,
+            link: &self.link,
+            out: &mut self.out,
+        };
+        let progress = match mem::replace(&mut self.activity, Activity::Ready) {
+            Activity::Running(mut running) => {
+                let progress = running.step(&mut context, &mut self.state);
+                if matches!(progress, Progress::More) {
+                    self.activity = Activity::Running(running);
+                }
+                progress
+            }
+            Activity::Idling(mut idling) => {
+                let progress = idling.step(&mut context, &mut self.state);
+                if !matches!(progress, Progress::Gone) {
+                    self.activity = Activity::Idling(idling);
+                }
+                progress
+            }
+            Activity::Receiving(receiving) => return self.work_on_append(*receiving),
+            activity @ (Activity::Ready
+            | Activity::Authenticating(_)
+            | Activity::Verifying(..)
+            | Activity::StartingTls) => {
+                self.activity = activity;
+                return false;
+            }
+        };
+        self.active = now.instant;
+        match progress {
+            Progress::More => false,
+            Progress::Done => true,
+            Progress::LoggedIn => {
+                self.framer.set_phase(crate::framer::Phase::AfterLogin);
+                true
+            }
+            Progress::Gone => {
+                self.bye(PlainCode::NonExistent, "Selected mailbox has been deleted");
+                false
+            }
+            Progress::Broken => {
+                self.out.take();
+                self.end = End::Leaving;
+                false
+            }
+        }
+    }
+}
+
+impl Machine for Session {
+    type Credential = Credential;
+    type Verdict = Verdict;
+
+    fn on(&mut self, now: Now, event: Event<'_, Verdict>) {
+        match event {
+            Event::Bytes(bytes) => {
+                self.active = now.instant;
+                self.framer.push(bytes);
+            }
+            Event::TlsReady => self.tls_ready(),
+            Event::Verified(verdict) => self.verified(verdict),
+            Event::Woken => {
+                if let Activity::Idling(idling) = &mut self.activity {
+                    idling.wake();
+                }
+            }
+            Event::Deadline => self.time_out(now),
+            Event::Eof => {
+                self.out.take();
+                self.end = End::Leaving;
+            }
+            Event::Shutdown => self.stopping = true,
+        }
+    }
+
+    fn next(&mut self) -> Effect<Credential> {
+        while !self.out.is_full() && self.advance() {}
+        if !self.out.is_empty() {
+            return Effect::Write(self.out.take());
+        }
+        match (self.end, &self.state) {
+            (End::Open, _) => self.effect(),
+            (End::Leaving, State::Authenticated(_) | State::Selected(_)) => Effect::Work,
+            (End::Leaving | End::Left, _) => Effect::Close,
+        }
+    }
+
+    fn work(&mut self, now: Now) {
+        if self.end != End::Open {
+            return self.clean_up();
+        }
+        for _ in 0..Self::COMMANDS_PER_SLICE {
+            if !self.work_on(now) || self.out.is_full() {
+                return;
+            }
+            while !self.out.is_full() && self.advance() {}
+        }
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Session")
+    }
+}

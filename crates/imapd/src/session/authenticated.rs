@@ -1,0 +1,152 @@
+//! The authenticated state (RFC 3501 §3.2): an account.
+
+use std::sync::Arc;
+
+use mailstore::{Account, Error, Mailbox, MailboxName, NameError, Namespace};
+
+use super::responses::Responses;
+use super::running::{Operation, Outcome};
+use super::selected::Selected;
+use crate::command::{self, StatusItem};
+use crate::error::Refused;
+use crate::extension::namespace;
+use crate::handler::{list, mailbox};
+use crate::response::{Code, Completion};
+use crate::session::running::Step;
+use crate::types::Access;
+
+/// A user who has logged in.
+#[derive(Debug)]
+pub(crate) struct Authenticated {
+    /// Their mail.
+    pub(crate) account: Account,
+}
+
+/// A command that changes mailboxes as a whole, or the subscription list.
+#[derive(Debug)]
+pub(crate) enum Change {
+    /// CREATE.
+    Create(Vec<u8>),
+    /// DELETE.
+    Delete(Vec<u8>),
+    /// RENAME.
+    Rename(Vec<u8>, Vec<u8>),
+    /// SUBSCRIBE.
+    Subscribe(Vec<u8>),
+    /// UNSUBSCRIBE.
+    Unsubscribe(Vec<u8>),
+}
+
+/// A command that asks about the account.
+#[derive(Debug)]
+pub(crate) enum Query {
+    /// STATUS.
+    Status(Vec<u8>, Vec<StatusItem>),
+    /// NAMESPACE.
+    Namespace,
+}
+
+/// Begins a command of the authenticated state.
+///
+/// # Errors
+/// If it does not come in the form that it must have.
+pub(crate) fn begin(command: command::Authenticated) -> Result<Operation, Refused> {
+    use command::Authenticated as Is;
+    Ok(match command {
+        Is::Select(name) => Operation::Select(name, Access::ReadWrite),
+        Is::Examine(name) => Operation::Select(name, Access::ReadOnly),
+        Is::Create(name) => Operation::Change(Change::Create(name)),
+        Is::Delete(name) => Operation::Change(Change::Delete(name)),
+        Is::Rename { from, to } => Operation::Change(Change::Rename(from, to)),
+        Is::Subscribe(name) => Operation::Change(Change::Subscribe(name)),
+        Is::Unsubscribe(name) => Operation::Change(Change::Unsubscribe(name)),
+        Is::List { reference, pattern } => {
+            Operation::List(Box::new(list::Listing::list(&reference, &pattern)))
+        }
+        Is::Lsub { reference, pattern } => {
+            Operation::List(Box::new(list::Listing::lsub(&reference, &pattern)))
+        }
+        Is::Status { mailbox, items } => Operation::Query(Query::Status(mailbox, items)),
+        Is::Namespace => Operation::Query(Query::Namespace),
+        // The framer hands over an APPEND at its literal, and the session begins IDLE itself.
+        Is::Append(_) => return Err(Refused::bad("expected the message as a literal")),
+        Is::Idle => return Err(Refused::bad("expected IDLE on a line of its own")),
+    })
+}
+
+impl Authenticated {
+    /// A user with their mail.
+    pub(crate) fn new(account: Account) -> Self {
+        Self { account }
+    }
+
+    /// How names look to clients.
+    pub(crate) fn namespace(&self) -> &Namespace {
+        self.account.namespace()
+    }
+
+    /// The mailbox that a client names.
+    ///
+    /// # Errors
+    /// If the name cannot be a mailbox.
+    pub(crate) fn name(&self, name: &[u8]) -> Result<MailboxName, NameError> {
+        self.namespace().parse(name)
+    }
+
+    /// Opens the mailbox that a client names.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub(crate) fn open(&self, name: &[u8]) -> Result<Arc<Mailbox>, Refused> {
+        Ok(self.account.open(&self.name(name)?)?)
+    }
+
+    /// Opens the mailbox that APPEND and COPY put messages into.
+    ///
+    /// # Errors
+    /// `NO [TRYCREATE]` if it does not exist (RFC 3501 §6.3.11, §6.4.7), or if it cannot be opened.
+    pub(crate) fn open_target(&self, name: &[u8]) -> Result<Arc<Mailbox>, Refused> {
+        match self.account.open(&self.name(name)?) {
+            Err(Error::NotFound) => Err(Refused(
+                Completion::no("No such mailbox; create it first").with(Code::TryCreate),
+            )),
+            opened => Ok(opened?),
+        }
+    }
+}
+
+impl Change {
+    /// Carries it out.
+    pub(crate) fn apply(&self, account: &Authenticated) -> Outcome {
+        let text = match self {
+            Self::Create(name) => mailbox::create(account, name)?,
+            Self::Delete(name) => mailbox::delete(account, name)?,
+            Self::Rename(from, to) => mailbox::rename(account, from, to)?,
+            Self::Subscribe(name) => mailbox::subscribe(account, name)?,
+            Self::Unsubscribe(name) => mailbox::unsubscribe(account, name)?,
+        };
+        Ok(Step::Done(Completion::ok(text)))
+    }
+}
+
+impl Query {
+    /// Answers it.
+    pub(crate) fn answer(
+        &self,
+        account: &Authenticated,
+        selected: Option<&Selected>,
+        out: &mut Responses,
+    ) -> Outcome {
+        let text = match self {
+            Self::Status(name, items) => {
+                out.untagged(mailbox::status(account, selected, name, items)?);
+                "STATUS completed"
+            }
+            Self::Namespace => {
+                out.untagged(namespace::response(account.namespace()));
+                "NAMESPACE completed"
+            }
+        };
+        Ok(Step::Done(Completion::ok(text)))
+    }
+}

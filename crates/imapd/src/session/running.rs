@@ -1,0 +1,380 @@
+//! A command that needs the disk, carried out in slices.
+//!
+//! Every command ends the same way: what it did is settled with the newest state of the selected
+//! mailbox, the client is told what it has to hear, and only then comes the tagged response
+//! (RFC 3501 §5.2, §7).
+
+use std::mem;
+
+use auth::Identity;
+use machine::Link;
+
+use super::State;
+use super::authenticated::{Authenticated, Change, Query};
+use super::responses::Responses;
+use super::selected::{Look, Selected};
+use crate::command::{Command, ExpungeRule, Selected as InMailbox};
+use crate::error::Refused;
+use crate::extension::{Login, capabilities, unselect};
+use crate::handler::{copy, expunge, fetch, list, search, store};
+use crate::response::{Code, Completion, PlainCode};
+use crate::settings::Settings;
+use crate::types::{Access, ByUid, Tag};
+
+/// What a running command may use besides the state.
+pub(crate) struct Context<'a> {
+    /// The server's settings.
+    pub(crate) settings: &'a Settings,
+    /// The connection.
+    pub(crate) link: &'a Link,
+    /// Where responses go.
+    pub(crate) out: &'a mut Responses,
+}
+
+/// How far a slice of work came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// There is more to do.
+    More,
+    /// The command has been answered.
+    Done,
+    /// The command has been answered, and the user is logged in.
+    LoggedIn,
+    /// The selected mailbox does not exist any more.
+    Gone,
+    /// A response cannot be completed as it was begun; the connection is of no use any more.
+    Broken,
+}
+
+/// How a handler's slice ended.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// There is more to do.
+    More,
+    /// The command is done, all but telling.
+    Done(Completion),
+    /// See [`Progress::Broken`].
+    Broken,
+}
+
+/// The result of a handler's slice; a refusal ends the command.
+pub(crate) type Outcome = Result<Step, Refused>;
+
+/// What a command lets the client be told at its end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// Whether EXPUNGE may be sent (RFC 3501 §7.4.1).
+    rule: ExpungeRule,
+    /// Whether FETCH responses must have the UID (RFC 3501 §6.4.8).
+    by_uid: ByUid,
+}
+
+impl Terms {
+    /// Everything may be told.
+    pub(crate) const FREE: Self = Self {
+        rule: ExpungeRule::Allowed,
+        by_uid: ByUid::No,
+    };
+
+    /// The terms of a command.
+    pub(crate) fn of(command: &Command) -> Self {
+        let by_uid = match command {
+            Command::Any(_) | Command::NotAuthenticated(_) | Command::Authenticated(_) => ByUid::No,
+            Command::Selected(command) => match command {
+                InMailbox::Fetch { messages, .. }
+                | InMailbox::Store { messages, .. }
+                | InMailbox::Copy { messages, .. } => messages.by_uid(),
+                InMailbox::Search(search) => search.by_uid,
+                InMailbox::Expunge(Some(_)) => ByUid::Yes,
+                InMailbox::Check
+                | InMailbox::Close
+                | InMailbox::Unselect
+                | InMailbox::Expunge(None) => ByUid::No,
+            },
+        };
+        Self {
+            rule: command.expunge_rule(),
+            by_uid,
+        }
+    }
+}
+
+/// A command and its progress.
+#[derive(Debug)]
+pub(crate) enum Operation {
+    /// A login that was granted.
+    LogIn(Identity),
+    /// SELECT and EXAMINE.
+    Select(Vec<u8>, Access),
+    /// CREATE and the like.
+    Change(Change),
+    /// STATUS and NAMESPACE.
+    Query(Query),
+    /// LIST and LSUB.
+    List(Box<list::Listing>),
+    /// NOOP and CHECK, with the text of their completion.
+    Look(&'static str),
+    /// CLOSE and UNSELECT.
+    Deselect(Deselect),
+    /// EXPUNGE and UID EXPUNGE.
+    Expunge(expunge::Expunging),
+    /// SEARCH.
+    Search(Box<search::Searching>),
+    /// FETCH.
+    Fetch(Box<fetch::Fetching>),
+    /// STORE.
+    Store(Box<store::Storing>),
+    /// COPY.
+    Copy(copy::Copying),
+}
+
+/// How a mailbox is let go.
+#[derive(Debug)]
+pub(crate) enum Deselect {
+    /// CLOSE, with messages to be removed (RFC 3501 §6.4.2).
+    Expunging(expunge::Expunging),
+    /// CLOSE of a mailbox that was only looked at.
+    Close,
+    /// UNSELECT (RFC 3691).
+    Unselect,
+}
+
+/// A running command.
+#[derive(Debug)]
+pub(crate) struct Running {
+    tag: Option<Tag>,
+    terms: Terms,
+    stage: Stage,
+}
+
+/// How far a running command is.
+#[derive(Debug)]
+enum Stage {
+    /// It is being carried out.
+    Acting(Operation),
+    /// It is not carried out, or elsewhere; its answer brings news all the same.
+    Answering(Completion),
+    /// The client is being told what is new.
+    Telling(Completion),
+}
+
+impl Running {
+    /// A command to be carried out, or one that was refused and still has to be answered.
+    pub(crate) fn new(tag: Tag, terms: Terms, operation: Result<Operation, Refused>) -> Self {
+        Self {
+            tag: Some(tag),
+            terms,
+            stage: match operation {
+                Ok(operation) => Stage::Acting(operation),
+                Err(Refused(completion)) => Stage::Answering(completion),
+            },
+        }
+    }
+
+    /// Does one slice.
+    pub(crate) fn step(&mut self, context: &mut Context<'_>, state: &mut State) -> Progress {
+        let (completion, look, own) = match &mut self.stage {
+            Stage::Acting(operation) => {
+                let completion = match operation.step(context, state) {
+                    Ok(Step::More) => return Progress::More,
+                    Ok(Step::Broken) => return Progress::Broken,
+                    Ok(Step::Done(completion)) | Err(Refused(completion)) => completion,
+                };
+                if operation.has_logged_in(state) {
+                    context.out.complete(self.tag.take(), completion);
+                    return Progress::LoggedIn;
+                }
+                (completion, operation.look(), operation.may_remove_mailbox())
+            }
+            Stage::Answering(completion) => (completion.clone(), Look::Memory, false),
+            Stage::Telling(_) => return self.tell(context, state),
+        };
+        if let State::Selected(selected) = state
+            && selected.settle(look, self.terms.rule).is_gone()
+        {
+            if !own {
+                return Progress::Gone;
+            }
+            deselect(state);
+        }
+        self.stage = Stage::Telling(completion);
+        self.tell(context, state)
+    }
+
+    /// Tells the client what is new, then answers the command.
+    fn tell(&mut self, context: &mut Context<'_>, state: &mut State) -> Progress {
+        if let State::Selected(selected) = state
+            && !selected.tell(self.terms.by_uid, context.out)
+        {
+            return Progress::More;
+        }
+        if let Stage::Telling(completion) = &self.stage {
+            context.out.complete(self.tag.take(), completion.clone());
+        }
+        Progress::Done
+    }
+}
+
+impl Operation {
+    /// Does one slice.
+    fn step(&mut self, context: &mut Context<'_>, state: &mut State) -> Outcome {
+        match self {
+            Self::LogIn(identity) => return log_in(identity, context, state),
+            Self::Select(name, access) => return select(name, *access, context, state),
+            Self::Deselect(how) => return how.step(state),
+            Self::Look(text) => return Ok(Step::Done(Completion::ok(*text))),
+            Self::Change(_) | Self::Query(_) | Self::List(_) => {}
+            Self::Expunge(_)
+            | Self::Search(_)
+            | Self::Fetch(_)
+            | Self::Store(_)
+            | Self::Copy(_) => {
+                let State::Selected(selected) = state else {
+                    return Err(Refused::bad("no mailbox is selected"));
+                };
+                return self.step_selected(selected, context.out);
+            }
+        }
+        let (account, selected) = match &*state {
+            State::Authenticated(account) => (&**account, None),
+            State::Selected(selected) => (&*selected.account, Some(&**selected)),
+            State::NotAuthenticated(_) | State::Logout => {
+                return Err(Refused::bad("log in first"));
+            }
+        };
+        match self {
+            Self::Change(change) => change.apply(account),
+            Self::Query(query) => query.answer(account, selected, context.out),
+            Self::List(listing) => listing.step(account, context.out),
+            Self::LogIn(_)
+            | Self::Select(..)
+            | Self::Look(_)
+            | Self::Deselect(_)
+            | Self::Expunge(_)
+            | Self::Search(_)
+            | Self::Fetch(_)
+            | Self::Store(_)
+            | Self::Copy(_) => Err(Refused::bad("no such command")),
+        }
+    }
+
+    /// Does one slice of a command of the selected state.
+    fn step_selected(&mut self, selected: &mut Selected, out: &mut Responses) -> Outcome {
+        match self {
+            Self::Expunge(expunging) => expunging.step(&selected.writable()?),
+            Self::Search(searching) => searching.step(selected, out),
+            Self::Fetch(fetching) => fetching.step(selected, out),
+            Self::Store(storing) => storing.step(&mut selected.writable()?, out),
+            Self::Copy(copying) => copying.step(selected),
+            Self::LogIn(_)
+            | Self::Select(..)
+            | Self::Change(_)
+            | Self::Query(_)
+            | Self::List(_)
+            | Self::Look(_)
+            | Self::Deselect(_) => Err(Refused::bad("no such command")),
+        }
+    }
+
+    /// Where to look for news when the command is done. Commands that poll look at the disk, and
+    /// those that may have taken the mailbox away.
+    fn look(&self) -> Look {
+        match self {
+            Self::Look(_) | Self::Change(_) | Self::Expunge(_) => Look::Disk,
+            Self::LogIn(_)
+            | Self::Select(..)
+            | Self::Query(_)
+            | Self::List(_)
+            | Self::Deselect(_)
+            | Self::Search(_)
+            | Self::Fetch(_)
+            | Self::Store(_)
+            | Self::Copy(_) => Look::Memory,
+        }
+    }
+
+    /// Whether this was a login that succeeded.
+    fn has_logged_in(&self, state: &State) -> bool {
+        matches!((self, state), (Self::LogIn(_), State::Authenticated(_)))
+    }
+
+    /// Whether the client itself may have deleted or renamed the mailbox that it has selected. It
+    /// then has none selected; a session of somebody else is told goodbye (RFC 2180 §3.3).
+    fn may_remove_mailbox(&self) -> bool {
+        matches!(self, Self::Change(_))
+    }
+}
+
+impl Deselect {
+    /// CLOSE and UNSELECT. CLOSE removes messages without telling (RFC 3501 §6.4.2).
+    fn step(&mut self, state: &mut State) -> Outcome {
+        let completion = match self {
+            Self::Expunging(expunging) => {
+                let State::Selected(selected) = state else {
+                    return Err(Refused::bad("no mailbox is selected"));
+                };
+                match expunging.step(&selected.writable()?) {
+                    Ok(Step::Done(_)) => Completion::ok("CLOSE completed"),
+                    Ok(step) => return Ok(step),
+                    Err(Refused(completion)) => completion,
+                }
+            }
+            Self::Close => Completion::ok("CLOSE completed"),
+            Self::Unselect => unselect::completion(),
+        };
+        deselect(state);
+        Ok(Step::Done(completion))
+    }
+}
+
+/// Opens the account of a user who has proved who they are (RFC 3501 §6.2.3).
+fn log_in(identity: &Identity, context: &Context<'_>, state: &mut State) -> Outcome {
+    let account = context.settings.store.account(&identity.mail);
+    let account = account.map_err(|error| {
+        tracing::error!(user = %identity.name, %error, "account could not be opened");
+        Refused::no(
+            PlainCode::Unavailable,
+            "Mail is not available at the moment",
+        )
+    })?;
+    tracing::info!(user = %identity.name, "user logged in");
+    *state = State::Authenticated(Box::new(Authenticated::new(account)));
+    let names = capabilities(context.link, Login::After);
+    let completion = Completion::ok("Logged in").with(Code::Capability(names));
+    Ok(Step::Done(completion))
+}
+
+/// SELECT and EXAMINE (RFC 3501 §6.3.1, §6.3.2): what was selected before is let go first, also
+/// if this fails.
+fn select(name: &[u8], access: Access, context: &mut Context<'_>, state: &mut State) -> Outcome {
+    deselect(state);
+    let before = mem::replace(state, State::Logout);
+    let State::Authenticated(account) = before else {
+        *state = before;
+        return Err(Refused::bad("log in first"));
+    };
+    match Selected::open(account, name, access, &context.link.waker) {
+        Ok(mut selected) => {
+            selected.view.introduce(context.out);
+            let completion = match (access, selected.access()) {
+                (Access::ReadOnly, _) => Completion::ok("EXAMINE completed").with(Code::ReadOnly),
+                (_, Access::ReadOnly) => Completion::ok("SELECT completed").with(Code::ReadOnly),
+                (_, Access::ReadWrite) => Completion::ok("SELECT completed").with(Code::ReadWrite),
+            };
+            *state = State::Selected(Box::new(selected));
+            Ok(Step::Done(completion))
+        }
+        Err((account, refused)) => {
+            *state = State::Authenticated(account);
+            Err(refused)
+        }
+    }
+}
+
+/// Lets the selected mailbox go, if there is one.
+fn deselect(state: &mut State) {
+    *state = match mem::replace(state, State::Logout) {
+        State::Selected(selected) => State::Authenticated(selected.account),
+        state @ (State::NotAuthenticated(_) | State::Authenticated(_) | State::Logout) => state,
+    };
+}

@@ -1,0 +1,254 @@
+//! The selected state (RFC 3501 §3.3): a mailbox, and what the client knows of it.
+
+use std::sync::Arc;
+use std::task::Waker;
+
+use mailstore::{Error, FlagChange, Mailbox, Snapshot, Uid, Watch};
+
+use super::authenticated::Authenticated;
+use super::responses::Responses;
+use super::running::{Deselect, Operation};
+use super::view::{Own, View};
+use crate::command::{self, ExpungeRule};
+use crate::error::{Refused, completion};
+use crate::handler::{copy, expunge, fetch, search, store};
+use crate::types::{Access, ByUid};
+
+/// A selected mailbox.
+#[derive(Debug)]
+pub(crate) struct Selected {
+    /// Whose mailbox it is.
+    pub(crate) account: Box<Authenticated>,
+    /// The mailbox, shared by all sessions.
+    pub(crate) mailbox: Arc<Mailbox>,
+    /// Whether it may be changed.
+    access: Access,
+    /// What the client knows of it.
+    pub(crate) view: View,
+    /// Has the session woken by changes, and keeps the bytes of expunged messages readable.
+    _watch: Watch,
+}
+
+/// Where to look for changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// On disk: also at what other programs did.
+    Disk,
+    /// In memory: at what this process knows.
+    Memory,
+}
+
+/// Whether the mailbox is still there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Settled {
+    /// It is.
+    Here,
+    /// It has been deleted.
+    Gone,
+}
+
+impl Settled {
+    /// Whether it has been deleted.
+    pub(crate) fn is_gone(self) -> bool {
+        self == Self::Gone
+    }
+}
+
+/// A selected mailbox that may be changed: what STORE and EXPUNGE work on, so that EXAMINE cannot
+/// be forgotten.
+#[derive(Debug)]
+pub(crate) struct Writable<'a> {
+    mailbox: &'a Mailbox,
+    view: &'a mut View,
+}
+
+impl Selected {
+    /// Selects a mailbox for SELECT or EXAMINE.
+    ///
+    /// # Errors
+    /// If the mailbox cannot be opened; the account comes back, with no mailbox selected
+    /// (RFC 3501 §6.3.1).
+    pub(crate) fn open(
+        account: Box<Authenticated>,
+        name: &[u8],
+        access: Access,
+        waker: &Waker,
+    ) -> Result<Self, (Box<Authenticated>, Refused)> {
+        let opened = account.open(name).and_then(|mailbox| {
+            // Watched first, so that nothing is missed in between.
+            let watch = mailbox.watch(waker.clone());
+            let snapshot = mailbox.refresh()?;
+            Ok((mailbox, watch, snapshot))
+        });
+        let (mailbox, watch, snapshot) = match opened {
+            Ok(opened) => opened,
+            Err(refused) => return Err((account, refused)),
+        };
+        let mut selected = Self {
+            account,
+            mailbox,
+            access,
+            view: View::new(snapshot, access),
+            _watch: watch,
+        };
+        let newest = selected.claim_recent(Arc::clone(selected.view.snapshot()));
+        selected.view.restart(newest, selected.access);
+        Ok(selected)
+    }
+
+    /// Begins a command of the selected state. Sequence numbers mean what they mean now.
+    ///
+    /// # Errors
+    /// If it names messages that do not exist, or would change a read-only mailbox.
+    pub(crate) fn begin(&mut self, command: command::Selected) -> Result<Operation, Refused> {
+        Ok(match command {
+            command::Selected::Check => Operation::Look("CHECK completed"),
+            command::Selected::Close => Operation::Deselect(match self.access {
+                Access::ReadWrite => Deselect::Expunging(expunge::Expunging::close()),
+                Access::ReadOnly => Deselect::Close,
+            }),
+            command::Selected::Unselect => Operation::Deselect(Deselect::Unselect),
+            command::Selected::Expunge(set) => {
+                self.writable()?;
+                Operation::Expunge(expunge::Expunging::new(set.as_ref(), &self.view))
+            }
+            command::Selected::Search(search) => {
+                Operation::Search(Box::new(search::Searching::new(search, &self.view)?))
+            }
+            command::Selected::Fetch { messages, items } => {
+                let positions = self.view.resolve(&messages)?;
+                let fetch = fetch::Fetching::new(positions, items, messages.by_uid());
+                Operation::Fetch(Box::new(fetch))
+            }
+            command::Selected::Store {
+                messages,
+                change,
+                echo,
+            } => {
+                self.writable()?;
+                let positions = self.view.resolve(&messages)?;
+                let by_uid = messages.by_uid();
+                let store = store::Storing::new(positions, change, echo, by_uid);
+                Operation::Store(Box::new(store))
+            }
+            command::Selected::Copy { messages, mailbox } => {
+                let positions = self.view.resolve(&messages)?;
+                Operation::Copy(copy::Copying::new(positions, mailbox))
+            }
+        })
+    }
+
+    /// The mailbox for changing it.
+    ///
+    /// # Errors
+    /// If it is selected read-only.
+    pub(crate) fn writable(&mut self) -> Result<Writable<'_>, Refused> {
+        match self.access {
+            Access::ReadWrite => Ok(Writable {
+                mailbox: &self.mailbox,
+                view: &mut self.view,
+            }),
+            Access::ReadOnly => Err(Refused::read_only()),
+        }
+    }
+
+    /// At the end of a command: takes the newest state of the mailbox, to be told.
+    ///
+    /// What cannot be read now is not news: the client keeps what it knows.
+    pub(crate) fn settle(&mut self, look: Look, rule: ExpungeRule) -> Settled {
+        let newest = match look {
+            Look::Memory => self.mailbox.snapshot(),
+            Look::Disk => match self.mailbox.refresh() {
+                Ok(newest) => newest,
+                Err(Error::NotFound) => return Settled::Gone,
+                Err(error) => {
+                    tracing::warn!(%error, "mailbox could not be refreshed");
+                    self.mailbox.snapshot()
+                }
+            },
+        };
+        let newest = self.claim_recent(newest);
+        self.view.settle(&newest, rule);
+        Settled::Here
+    }
+
+    /// Tells the client what it has to hear; `false` if there is more than fits now.
+    pub(crate) fn tell(&mut self, by_uid: ByUid, out: &mut Responses) -> bool {
+        self.view.tell(by_uid, out)
+    }
+
+    /// Takes `\Recent` of new messages for this session (RFC 3501 §2.3.2). A session that only
+    /// looks shows it without taking it (RFC 3501 §6.3.2).
+    fn claim_recent(&mut self, newest: Arc<Snapshot>) -> Arc<Snapshot> {
+        let unclaimed = newest.first_recent().get()..newest.uid_next().get();
+        if unclaimed.is_empty() {
+            return newest;
+        }
+        if self.access == Access::ReadOnly {
+            self.view.note_recent(unclaimed);
+            return newest;
+        }
+        match self.mailbox.claim_recent() {
+            Ok(claimed) => {
+                self.view.note_recent(claimed);
+                self.mailbox.snapshot()
+            }
+            Err(error) => {
+                if matches!(error, Error::NoPermission { .. }) {
+                    self.access = Access::ReadOnly;
+                }
+                completion(&error);
+                newest
+            }
+        }
+    }
+
+    /// Whether the mailbox may be changed.
+    pub(crate) fn access(&self) -> Access {
+        self.access
+    }
+}
+
+impl Writable<'_> {
+    /// Changes flags and takes note of the result.
+    ///
+    /// # Errors
+    /// If the store cannot do it.
+    pub(crate) fn store_flags(
+        &mut self,
+        uids: &[Uid],
+        change: &FlagChange,
+        own: Own<'_>,
+    ) -> Result<Arc<Snapshot>, Error> {
+        let newest = self.mailbox.store_flags(uids, change)?;
+        self.view.learn(&newest, own);
+        Ok(newest)
+    }
+
+    /// Tells the client of new keywords, before it hears of messages that have them.
+    pub(crate) fn tell_keywords(&mut self, out: &mut Responses) {
+        self.view.tell_new_keywords(out);
+    }
+
+    /// The newest state of the mailbox.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(crate) fn refresh(&self) -> Result<Arc<Snapshot>, Error> {
+        self.mailbox.refresh()
+    }
+
+    /// What the client knows of the mailbox.
+    pub(crate) fn view(&self) -> &View {
+        self.view
+    }
+
+    /// Removes messages for good; the client hears of it at the end of the command.
+    ///
+    /// # Errors
+    /// If the store cannot do it.
+    pub(crate) fn expunge(&self, uids: &[Uid]) -> Result<(), Error> {
+        self.mailbox.expunge(uids).map(drop)
+    }
+}

@@ -1,0 +1,354 @@
+//! What one client knows of its mailbox: sequence numbers, flags and `\Recent`.
+//!
+//! Invariant: between commands the client has been told everything about the snapshot held here,
+//! and a sequence number is a position in it, less one. The numbering and the wire cannot drift
+//! apart, because only [`View::learn`] and [`View::settle`] take a newer snapshot, both note what
+//! the client must hear of it, and [`View::tell`] says it before the next command begins.
+
+use std::mem;
+use std::ops::Range;
+use std::sync::Arc;
+
+use mailstore::{FlagChange, FlagOp, FlagSet, Keywords, Message, Snapshot, Uid};
+
+use super::positions::Positions;
+use super::responses::Responses;
+use crate::command::ExpungeRule;
+use crate::error::Refused;
+use crate::response::{Code, FetchData, Status, Untagged, flag_names};
+use crate::types::{Access, ByUid, Messages, SeqNum};
+
+/// The client's view of the selected mailbox.
+#[derive(Debug)]
+pub(crate) struct View {
+    /// The snapshot that sequence numbers count in.
+    told: Arc<Snapshot>,
+    /// How many messages the client knows of: the last EXISTS less the EXPUNGEs since.
+    exists: usize,
+    /// How many of them it was told to be recent.
+    recent_told: usize,
+    /// The UIDs that this session was the first to see (RFC 3501 §2.3.2), ascending.
+    recent: Vec<Range<u32>>,
+    /// Whether flags can be changed, which PERMANENTFLAGS tells.
+    access: Access,
+    owed: Owed,
+}
+
+/// What the client has still to hear.
+#[derive(Debug, Default)]
+struct Owed {
+    /// Sequence numbers for EXPUNGE, in the order they are to be sent, and how many were sent.
+    expunges: Vec<SeqNum>,
+    expunges_sent: usize,
+    /// Messages whose flags were changed by others, and how many of them were told.
+    flags: Vec<Uid>,
+    flags_sent: usize,
+    /// New keywords came up.
+    keywords: bool,
+}
+
+/// Which of the changed flags the client does not have to hear of as news.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Own<'a> {
+    /// None: all changes are by others.
+    None,
+    /// The command itself tells the flags of these messages (ascending).
+    Told(&'a [Uid]),
+    /// The client made this change to these messages (ascending), and knows what comes of it:
+    /// `.SILENT` (RFC 3501 §6.4.6).
+    Silent(&'a [Uid], &'a FlagChange),
+}
+
+impl View {
+    /// The view of a client that has just been told about `snapshot`.
+    pub(crate) fn new(snapshot: Arc<Snapshot>, access: Access) -> Self {
+        Self {
+            exists: snapshot.len(),
+            told: snapshot,
+            recent_told: 0,
+            recent: Vec::new(),
+            access,
+            owed: Owed::default(),
+        }
+    }
+
+    /// Starts over with a snapshot that the client is about to be told whole.
+    pub(crate) fn restart(&mut self, snapshot: Arc<Snapshot>, access: Access) {
+        self.exists = snapshot.len();
+        self.told = snapshot;
+        self.access = access;
+    }
+
+    /// Notes messages that this session is the first to see.
+    pub(crate) fn note_recent(&mut self, uids: Range<u32>) {
+        match self.recent.last_mut() {
+            Some(last) if uids.start <= last.end => last.end = last.end.max(uids.end),
+            _ if uids.is_empty() => {}
+            _ => self.recent.push(uids),
+        }
+    }
+
+    /// Takes what `newest` says while a command runs. Messages that are gone stay in their places
+    /// (RFC 3501 §7.4.1); what the client must hear is kept for the end of the command.
+    pub(crate) fn learn(&mut self, newest: &Arc<Snapshot>, own: Own<'_>) {
+        if Arc::ptr_eq(&self.told, newest) {
+            return;
+        }
+        for uid in self.told.difference(newest).changed {
+            if !own.explains(uid, &self.told, newest) {
+                self.owed.flags.push(uid);
+            }
+        }
+        if self.told.keywords() != newest.keywords() {
+            self.owed.keywords = true;
+        }
+        self.told = self.told.keeping_expunged(newest);
+    }
+
+    /// Takes what `newest` says at the end of a command: also that messages are gone, if the
+    /// command is one that may say so.
+    pub(crate) fn settle(&mut self, newest: &Arc<Snapshot>, rule: ExpungeRule) {
+        self.learn(newest, Own::None);
+        if rule == ExpungeRule::Held {
+            return;
+        }
+        let mut sent = 0;
+        for uid in self.told.difference(newest).expunged {
+            let Some(position) = self.told.position(uid) else {
+                continue;
+            };
+            // A message that came and went within one command was never told of.
+            if position < self.exists {
+                let numbered = SeqNum::from_position(position.saturating_sub(sent));
+                self.owed.expunges.extend(numbered);
+                sent += 1;
+            }
+        }
+        self.exists = self.exists.saturating_sub(sent);
+        self.told = Arc::clone(newest);
+    }
+
+    /// Tells the client what it has to hear; `false` if there is more than fits now. EXPUNGE
+    /// comes first, then EXISTS, RECENT, and the flags in the numbering that holds then.
+    pub(crate) fn tell(&mut self, by_uid: ByUid, out: &mut Responses) -> bool {
+        while let Some(seq) = self.owed.expunges.get(self.owed.expunges_sent) {
+            if out.is_full() {
+                return false;
+            }
+            out.untagged(Untagged::Expunge(*seq));
+            self.owed.expunges_sent += 1;
+        }
+        self.tell_new_keywords(out);
+        self.tell_size(out);
+        while let Some(uid) = self.owed.flags.get(self.owed.flags_sent) {
+            if out.is_full() {
+                return false;
+            }
+            self.tell_flags(*uid, by_uid, out);
+            self.owed.flags_sent += 1;
+        }
+        self.owed = Owed::default();
+        true
+    }
+
+    /// Tells the number of messages, and of recent ones, where it is not what the client knows
+    /// (RFC 3501 §7.3.1, §7.3.2). The number never shrinks here: EXPUNGE has seen to that.
+    fn tell_size(&mut self, out: &mut Responses) {
+        let recent = self.recent();
+        let grown = self.told.len() != self.exists;
+        if grown {
+            self.exists = self.told.len();
+            out.untagged(Untagged::Exists(number(self.exists)));
+        }
+        if grown || recent != self.recent_told {
+            self.recent_told = recent;
+            out.untagged(Untagged::Recent(number(recent)));
+        }
+    }
+
+    /// Tells the flags that may be used in this mailbox, if there are new keywords
+    /// (RFC 3501 §7.2.6).
+    pub(crate) fn tell_new_keywords(&mut self, out: &mut Responses) {
+        if mem::take(&mut self.owed.keywords) {
+            out.untagged(Untagged::Flags(self.flags()));
+            out.untagged(self.permanent_flags());
+        }
+    }
+
+    /// Tells the flags of one message, if it is still there.
+    fn tell_flags(&self, uid: Uid, by_uid: ByUid, out: &mut Responses) {
+        let Some(position) = self.told.position(uid) else {
+            return;
+        };
+        if let (Some(seq), Some(message)) =
+            (SeqNum::from_position(position), self.told.get(position))
+        {
+            out.untagged(Untagged::Fetch(seq, self.flags_response(message, by_uid)));
+        }
+    }
+
+    /// The items of a FETCH response that tells flags, with the UID for UID commands
+    /// (RFC 3501 §6.4.8).
+    pub(crate) fn flags_response(&self, message: Message<'_>, by_uid: ByUid) -> Vec<FetchData> {
+        let flags = FetchData::Flags(self.flags_of(message));
+        match by_uid {
+            ByUid::Yes => vec![FetchData::Uid(message.uid()), flags],
+            ByUid::No => vec![flags],
+        }
+    }
+
+    /// Tells everything that SELECT tells before its tagged response (RFC 3501 §6.3.1).
+    pub(crate) fn introduce(&mut self, out: &mut Responses) {
+        out.untagged(Untagged::Flags(self.flags()));
+        out.untagged(Untagged::Exists(number(self.exists)));
+        self.recent_told = self.recent();
+        out.untagged(Untagged::Recent(number(self.recent_told)));
+        let mut status = |code: Code, text: &str| {
+            out.untagged(Untagged::Status(Status::Ok, Some(code), text.to_owned()));
+        };
+        let unseen = |message: Message<'_>| !message.flags().has(mailstore::SystemFlag::Seen);
+        let first = self.told.iter().position(unseen);
+        if let Some(seq) = first.and_then(SeqNum::from_position) {
+            status(Code::Unseen(seq), "First unseen message");
+        }
+        let next = self.told.uid_next();
+        status(Code::UidValidity(self.told.uid_validity()), "UIDs valid");
+        status(Code::UidNext(next), "Predicted next UID");
+        out.untagged(self.permanent_flags());
+    }
+
+    /// The names that FLAGS tells.
+    fn flags(&self) -> Vec<String> {
+        let system = mailstore::SystemFlag::ALL
+            .into_iter()
+            .map(|it| it.name().to_owned());
+        let keywords = self.told.keywords().iter();
+        system
+            .chain(keywords.map(|(_, keyword)| keyword.as_str().to_owned()))
+            .collect()
+    }
+
+    /// PERMANENTFLAGS (RFC 3501 §7.1): `\*` as long as there is room for new keywords.
+    fn permanent_flags(&self) -> Untagged {
+        let (names, text) = match self.access {
+            Access::ReadOnly => (Vec::new(), "No permanent flags permitted"),
+            Access::ReadWrite => {
+                let mut names = self.flags();
+                if self.told.keywords().iter().count() < Keywords::MAX {
+                    names.push("\\*".to_owned());
+                }
+                (names, "Flags permitted")
+            }
+        };
+        let code = Code::PermanentFlags(names);
+        Untagged::Status(Status::Ok, Some(code), text.to_owned())
+    }
+
+    /// The snapshot that sequence numbers count in.
+    pub(crate) fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.told
+    }
+
+    /// The UID of the last message, 0 if there is none: what `*` stands for (RFC 3501 §9).
+    pub(crate) fn last_uid(&self) -> u32 {
+        let last = self.told.len().checked_sub(1);
+        let last = last.and_then(|last| self.told.get(last));
+        last.map_or(0, |message| message.uid().get())
+    }
+
+    /// How many messages have `\Recent` in this session.
+    pub(crate) fn recent(&self) -> usize {
+        let bound = |uid: u32| {
+            let uid = Uid::new(uid).unwrap_or(Uid::MIN);
+            self.told.lower_bound(uid)
+        };
+        let counts = self.recent.iter();
+        counts
+            .map(|range| bound(range.end).saturating_sub(bound(range.start)))
+            .sum()
+    }
+
+    /// Whether a message has `\Recent` in this session.
+    pub(crate) fn is_recent(&self, uid: Uid) -> bool {
+        let after = self
+            .recent
+            .partition_point(|range| range.start <= uid.get());
+        let range = after
+            .checked_sub(1)
+            .and_then(|index| self.recent.get(index));
+        range.is_some_and(|range| range.contains(&uid.get()))
+    }
+
+    /// The names of a message's flags, `\Recent` among them.
+    pub(crate) fn flags_of(&self, message: Message<'_>) -> Vec<String> {
+        let mut names = flag_names(message.flags(), self.told.keywords());
+        if self.is_recent(message.uid()) {
+            names.push("\\Recent".to_owned());
+        }
+        names
+    }
+
+    /// The positions of the messages a command is about. A UID that does not exist names nothing
+    /// (RFC 3501 §6.4.8).
+    ///
+    /// # Errors
+    /// `BAD` for a sequence number that no message has (RFC 3501 §9, `seq-number`).
+    pub(crate) fn resolve(&self, messages: &Messages) -> Result<Positions, Refused> {
+        if let Messages::Seq(set) = messages {
+            let beyond = set.largest_number() > Some(number(self.told.len()));
+            if beyond || (self.told.is_empty() && set.names_largest()) {
+                return Err(Refused::bad("no message has this sequence number"));
+            }
+        }
+        Ok(self.find(messages))
+    }
+
+    /// The positions of those of the messages that exist.
+    pub(crate) fn find(&self, messages: &Messages) -> Positions {
+        let exists = self.told.len();
+        match messages {
+            Messages::Seq(set) => Positions::of_numbers(&set.resolve(number(exists)), exists),
+            Messages::Uid(set) => {
+                let ranges = set.resolve(self.last_uid());
+                let bound = |uid: Option<Uid>| uid.map_or(exists, |uid| self.told.lower_bound(uid));
+                Positions::new(ranges.0.iter().map(|&(first, last)| {
+                    let after = Uid::new(last).and_then(Uid::next);
+                    bound(Uid::new(first))..bound(after)
+                }))
+            }
+        }
+    }
+}
+
+impl Own<'_> {
+    /// Whether the flags that a message has in `newest` are no news to the client.
+    fn explains(self, uid: Uid, told: &Snapshot, newest: &Snapshot) -> bool {
+        match self {
+            Self::None => false,
+            Self::Told(uids) => uids.binary_search(&uid).is_ok(),
+            Self::Silent(uids, change) => {
+                let flags = |snapshot: &Snapshot| snapshot.by_uid(uid).map(|it| it.flags());
+                uids.binary_search(&uid).is_ok()
+                    && flags(told).map(|old| changed(old, change, newest.keywords()))
+                        == flags(newest)
+            }
+        }
+    }
+}
+
+/// The flags that come of a change, with keywords by their positions in `keywords`.
+fn changed(old: FlagSet, change: &FlagChange, keywords: &Keywords) -> FlagSet {
+    let named = change.keywords.iter();
+    let positions = named.filter_map(|keyword| keywords.position(keyword));
+    let flags = positions.fold(change.system, FlagSet::with_keyword);
+    match change.op {
+        FlagOp::Add => old.union(flags),
+        FlagOp::Remove => old.without(flags),
+        FlagOp::Replace => flags,
+    }
+}
+
+/// A count as it is told; mailboxes have fewer messages than there are UIDs.
+pub(crate) fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,255 @@
+//! A mail store in a temporary directory, and clients connected to it.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Wake, Waker};
+use std::time::{Duration, Instant, SystemTime};
+
+use auth::{Credential, Identity, Verdict};
+use imapd::{Session, Settings};
+use machine::{Effect, Event, Link, Machine, Now, PlaintextAuth, Security};
+use mailstore::{Fsync, Namespace, Options, Source, Store};
+use tempfile::TempDir;
+
+/// Time that passes only when a test says so.
+#[derive(Clone, Debug)]
+pub(crate) struct Clock(Arc<Mutex<Now>>);
+
+impl Clock {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "an instant cannot be made in another way; only differences matter"
+    )]
+    fn new() -> Self {
+        Self(Arc::new(Mutex::new(Now {
+            instant: Instant::now(),
+            wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
+        })))
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        *self.0.lock().unwrap()
+    }
+
+    pub(crate) fn advance(&self, time: Duration) {
+        let mut now = self.0.lock().unwrap();
+        now.instant += time;
+        now.wall += time;
+    }
+}
+
+/// A server with one user.
+pub(crate) struct World {
+    pub(crate) settings: Settings,
+    pub(crate) clock: Clock,
+    directory: TempDir,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// A server with other settings than the usual.
+    pub(crate) fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        let clock = Clock::new();
+        let numbers = AtomicU64::new(1);
+        let wall = clock.clone();
+        let source = Source::new(
+            move || wall.now().wall,
+            move || numbers.fetch_add(1, Ordering::SeqCst),
+        );
+        let store = Store::new(Options {
+            fsync: Fsync::Never,
+            namespace: Namespace::default(),
+            hostname: "test".to_owned(),
+            lock_timeout: Duration::from_secs(5),
+            mtime_guard: Duration::ZERO,
+            cache_bytes: 1024 * 1024,
+            source,
+        });
+        let mut settings = Settings::new(store);
+        change(&mut settings);
+        Self {
+            settings,
+            clock,
+            directory: TempDir::new().unwrap(),
+        }
+    }
+
+    /// The root of the user's mail.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.directory.path().join("user")
+    }
+
+    /// A connection that is allowed to log in.
+    pub(crate) fn connect(&self) -> Client {
+        self.connect_as(Security::Clear, PlaintextAuth::Allowed)
+    }
+
+    /// A connection that has not seen its greeting yet.
+    pub(crate) fn connect_as(&self, security: Security, plaintext_auth: PlaintextAuth) -> Client {
+        let bell = Arc::new(Bell::default());
+        let link = Link {
+            security,
+            plaintext_auth,
+            peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            waker: Waker::from(Arc::clone(&bell)),
+        };
+        let settings = Arc::new(self.settings.clone());
+        Client {
+            session: Session::new(settings, link, self.clock.now()),
+            clock: self.clock.clone(),
+            bell,
+            verdict: Verdict::Granted(Identity {
+                name: "user@test".to_owned(),
+                mail: self.root(),
+            }),
+            asked: None,
+            open: true,
+            deadline: None,
+            largest_write: 0,
+            slices: 0,
+        }
+    }
+}
+
+/// Remembers that it was rung.
+#[derive(Debug, Default)]
+pub(crate) struct Bell(AtomicBool);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// One connection, from the client's side.
+pub(crate) struct Client {
+    session: Session,
+    clock: Clock,
+    bell: Arc<Bell>,
+    /// What comes of the next login.
+    pub(crate) verdict: Verdict,
+    /// The last credential that was to be verified.
+    pub(crate) asked: Option<Credential>,
+    pub(crate) open: bool,
+    pub(crate) deadline: Option<Instant>,
+    /// The most octets that were written at once.
+    pub(crate) largest_write: usize,
+    /// How often the session worked.
+    pub(crate) slices: usize,
+}
+
+impl Client {
+    /// Sends octets, and gives all that is answered until the server waits.
+    pub(crate) fn send(&mut self, octets: impl AsRef<[u8]>) -> String {
+        let mut answer = self.settle();
+        answer.push_str(&self.event(Event::Bytes(octets.as_ref())));
+        answer
+    }
+
+    /// Sends octets and checks the answer line by line; `…` at the end of a line stands for
+    /// anything. This is the one assertion about answers.
+    #[track_caller]
+    pub(crate) fn expect(&mut self, octets: impl AsRef<[u8]>, expected: &[&str]) {
+        let answer = self.send(octets);
+        check(&answer, expected);
+    }
+
+    /// Checks what is said without being asked.
+    #[track_caller]
+    pub(crate) fn hear(&mut self, expected: &[&str]) {
+        let answer = self.listen();
+        check(&answer, expected);
+    }
+
+    /// What is said without being asked: the greeting, or what a wake-up brings.
+    pub(crate) fn listen(&mut self) -> String {
+        let mut answer = self.settle();
+        while self.open && self.bell.0.swap(false, Ordering::SeqCst) {
+            answer.push_str(&self.event(Event::Woken));
+        }
+        answer
+    }
+
+    /// Lets time pass up to the deadline, if it comes before `time` is over.
+    pub(crate) fn wait(&mut self, time: Duration) -> String {
+        let mut answer = self.settle();
+        let end = self.clock.now().instant + time;
+        while let Some(deadline) = self.deadline.filter(|it| self.open && *it <= end) {
+            let now = self.clock.now().instant;
+            self.clock.advance(deadline.saturating_duration_since(now));
+            answer.push_str(&self.event(Event::Deadline));
+        }
+        let now = self.clock.now().instant;
+        self.clock.advance(end.saturating_duration_since(now));
+        answer
+    }
+
+    /// Tells the session of something, and gives what it answers.
+    pub(crate) fn event(&mut self, event: Event<'_, Verdict>) -> String {
+        if !self.open {
+            return String::new();
+        }
+        self.session.on(self.clock.now(), event);
+        self.settle()
+    }
+
+    /// Carries out effects until the server waits.
+    pub(crate) fn settle(&mut self) -> String {
+        let mut answer = String::new();
+        while let Some(octets) = self.step() {
+            answer.push_str(&String::from_utf8_lossy(&octets));
+        }
+        answer
+    }
+
+    /// Carries out one effect; `None` when the server waits or has closed.
+    pub(crate) fn step(&mut self) -> Option<Vec<u8>> {
+        if !self.open {
+            return None;
+        }
+        match self.session.next() {
+            Effect::Write(octets) => {
+                assert!(!octets.is_empty(), "nothing was written");
+                self.largest_write = self.largest_write.max(octets.len());
+                return Some(octets);
+            }
+            Effect::Work => {
+                self.slices += 1;
+                self.session.work(self.clock.now());
+            }
+            Effect::Verify(credential) => {
+                self.asked = Some(credential);
+                let verdict = Event::Verified(self.verdict.clone());
+                self.session.on(self.clock.now(), verdict);
+            }
+            Effect::StartTls => self.session.on(self.clock.now(), Event::TlsReady),
+            Effect::Read { deadline } => {
+                self.deadline = deadline;
+                return None;
+            }
+            Effect::Close => {
+                self.open = false;
+                return None;
+            }
+        }
+        Some(Vec::new())
+    }
+}
+
+/// Compares an answer with what was expected.
+#[track_caller]
+pub(crate) fn check(answer: &str, expected: &[&str]) {
+    let lines: Vec<&str> = answer.split_terminator("\r\n").collect();
+    let fits = |line: &str, expected: &str| match expected.strip_suffix('…') {
+        Some(start) => line.starts_with(start),
+        None => line == expected,
+    };
+    let same = lines.len() == expected.len()
+        && lines.iter().zip(expected).all(|(line, it)| fits(line, it));
+    assert!(same, "answered: {lines:#?}\nexpected: {expected:#?}");
+}
