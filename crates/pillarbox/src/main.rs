@@ -19,7 +19,7 @@ fn main() -> ExitCode {
         Err(error) => {
             let mut stderr = io::stderr().lock();
             // There is nowhere left to complain about a closed standard error.
-            writeln!(stderr, "pillarbox: {error:#}").unwrap_or_default();
+            writeln!(stderr, "pillarbox: {}", explain(&error)).unwrap_or_default();
             ExitCode::FAILURE
         }
     }
@@ -42,6 +42,19 @@ fn run(cli: Cli) -> Result<ExitCode> {
             anyhow::bail!("this command is not there yet")
         }
     }
+}
+
+/// The error with its causes, as far as it does not name them itself.
+fn explain(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 /// `pillarbox serve`

@@ -118,7 +118,6 @@ impl Builder {
     /// then.
     pub async fn bind(self) -> Result<Server, Error> {
         let settings = &self.settings;
-        check_descriptors(settings.limits.connections);
         let tls = &settings.tls;
         let certificates = match self.certificates {
             None if settings.needs_tls() => Some(Certificates::load(&tls.certificate, &tls.key)?),
@@ -148,15 +147,22 @@ impl Builder {
     }
 }
 
-/// Raises the limit on open files, and warns if it is too low still.
-fn check_descriptors(connections: usize) {
-    let descriptors = raise_descriptor_limit();
-    if descriptors.is_some_and(|descriptors| descriptors < as_u64(connections)) {
+/// How many connections there may be: as many as set, as long as enough of the `descriptors` are
+/// left for mail. A session that cannot open its mailbox is worth less than a refused one.
+fn connections(wanted: usize, descriptors: Option<u64>) -> usize {
+    let Some(descriptors) = descriptors else {
+        return wanted;
+    };
+    let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX);
+    let reserved = (descriptors / 4).max(RESERVED_DESCRIPTORS);
+    let possible = descriptors.saturating_sub(reserved).max(1);
+    if possible < wanted {
         warn!(
-            ?descriptors,
-            connections, "fewer open files allowed than connections"
+            wanted,
+            possible, descriptors, "fewer connections than wanted: the limit on open files is low"
         );
     }
+    wanted.min(possible)
 }
 
 /// What the driver needs.
@@ -173,7 +179,7 @@ fn services(
         checking: Arc::new(Semaphore::new(settings.auth.parallel(cores))),
         working: Arc::new(Semaphore::new(WORKERS.max(4 * cores))),
         limiter: Limiter::new(Limits {
-            connections: settings.limits.connections,
+            connections: connections(settings.limits.connections, raise_descriptor_limit()),
             sessions_per_user_and_address: settings.limits.sessions_per_user,
         }),
         certificates,
@@ -312,10 +318,23 @@ fn pop3_settings(settings: &Settings, store: &Arc<Store>) -> pop3d::Settings {
     }
 }
 
-/// The number as one of 64 bits, which it is on every system there is.
-fn as_u64(number: usize) -> u64 {
-    u64::try_from(number).unwrap_or(u64::MAX)
-}
+/// Files that can be open besides connections, at least.
+const RESERVED_DESCRIPTORS: usize = 64;
 
 /// How many slices of work may run at once at least. Most of them wait for the disk or a lock.
 const WORKERS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptors_are_kept_for_mail() {
+        assert_eq!(connections(20_000, None), 20_000);
+        assert_eq!(connections(20_000, Some(1 << 20)), 20_000);
+        assert_eq!(connections(20_000, Some(1024)), 768);
+        assert_eq!(connections(20_000, Some(128)), 64);
+        assert_eq!(connections(20_000, Some(10)), 1);
+        assert_eq!(connections(5, Some(1024)), 5);
+    }
+}
