@@ -1,5 +1,6 @@
 //! A machine without a network: bytes in, bytes out, in virtual time.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Wake, Waker};
@@ -24,22 +25,34 @@ impl Wake for Bell {
     }
 }
 
-/// A connection to a machine that is driven by hand. Every login is granted by `verdict`.
-#[derive(Debug)]
+/// Decides about a credential.
+type Verdicts<M> = Box<dyn Fn(<M as Machine>::Credential) -> <M as Machine>::Verdict + Send + Sync>;
+
+/// A connection to a machine that is driven by hand. Logins are decided by `verdict`.
 pub struct Bare<M: Machine> {
     machine: M,
     now: Now,
     bell: Arc<Bell>,
-    verdict: fn(M::Credential) -> M::Verdict,
+    verdict: Verdicts<M>,
     open: bool,
     deadline: Option<Instant>,
+}
+
+impl<M: Machine> fmt::Debug for Bare<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bare")
+            .field("now", &self.now)
+            .field("open", &self.open)
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<M: Machine> Bare<M> {
     /// Starts a machine, giving it a waker.
     pub fn new(
         now: Now,
-        verdict: fn(M::Credential) -> M::Verdict,
+        verdict: impl Fn(M::Credential) -> M::Verdict + Send + Sync + 'static,
         start: impl FnOnce(Waker) -> M,
     ) -> Self {
         let bell = Arc::new(Bell::default());
@@ -48,7 +61,7 @@ impl<M: Machine> Bare<M> {
             machine,
             now,
             bell,
-            verdict,
+            verdict: Box::new(verdict),
             open: true,
             deadline: None,
         }
@@ -90,9 +103,28 @@ impl<M: Machine> Bare<M> {
         answer
     }
 
+    /// Ends the client's side, and gives what the machine still says.
+    pub fn hang_up(&mut self) -> Vec<u8> {
+        self.tell(Event::Eof)
+    }
+
+    /// Tells the machine that the server is stopping.
+    pub fn shut_down(&mut self) -> Vec<u8> {
+        self.tell(Event::Shutdown)
+    }
+
     /// Whether the machine has not closed the connection.
     pub fn is_open(&self) -> bool {
         self.open
+    }
+
+    fn tell(&mut self, event: Event<'_, M::Verdict>) -> Vec<u8> {
+        let mut answer = self.settle();
+        if self.open {
+            self.machine.on(self.now, event);
+            answer.extend(self.settle());
+        }
+        answer
     }
 
     fn advance(&mut self, instant: Instant) {

@@ -2,3 +2,5 @@
 
 pub mod bare;
 pub mod binary;
+pub mod server;
+pub mod transcript;

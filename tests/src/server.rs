@@ -1,0 +1,274 @@
+//! The real server inside the test's process, on free ports, and connections to it.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use auth::{Credential, Verdict};
+use machine::PlaintextAuth;
+use pillarbox::config::{Listener, Protocol, TlsMode};
+use pillarbox::tls::Certificates;
+use tokio::runtime::Runtime;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+/// A running server with a runtime of its own; stopped when dropped.
+#[derive(Debug)]
+pub struct Server {
+    server: Option<pillarbox::Server>,
+    runtime: Runtime,
+}
+
+/// When a connection becomes TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsStart {
+    /// With its first byte.
+    AtOnce,
+    /// When the client asks.
+    OnDemand,
+    /// It does not, and it is not offered.
+    Never,
+}
+
+impl Server {
+    /// Starts a server with these settings, all kinds of listeners on free ports of loopback, and
+    /// `check` in the place of the users file.
+    ///
+    /// # Errors
+    /// If it cannot start.
+    pub fn start(
+        settings: pillarbox::Settings,
+        plaintext: PlaintextAuth,
+        check: impl Fn(&Credential) -> Verdict + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?;
+        let settings = pillarbox::Settings {
+            listeners: listeners(plaintext),
+            ..settings
+        };
+        let builder = pillarbox::Server::builder(settings)
+            .certificates(identity()?.certificates.clone())
+            .check_with(move |credential, _, _| pillarbox::Outcome {
+                verdict: check(credential),
+                delay: Duration::ZERO,
+            });
+        let server = runtime.block_on(builder.bind())?;
+        Ok(Self {
+            server: Some(server),
+            runtime,
+        })
+    }
+
+    /// Connects to the listener of a protocol.
+    ///
+    /// # Errors
+    /// If there is none, or the handshake fails.
+    pub fn connect(&self, protocol: Protocol, start: TlsStart) -> Result<Connection> {
+        let mut connection = Connection::new(TcpStream::connect(self.address(protocol, start)?)?)?;
+        if start == TlsStart::AtOnce {
+            connection.start_tls()?;
+        }
+        Ok(connection)
+    }
+
+    /// Where a protocol is spoken.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub fn address(&self, protocol: Protocol, start: TlsStart) -> Result<SocketAddr> {
+        let mode = tls_mode(start);
+        self.server()?
+            .listeners()
+            .iter()
+            .find(|listener| listener.protocol == protocol && listener.tls == mode)
+            .map(|listener| listener.address)
+            .context("no such listener")
+    }
+
+    /// The server itself.
+    ///
+    /// # Errors
+    /// Never while it runs.
+    pub fn server(&self) -> Result<&pillarbox::Server> {
+        self.server.as_ref().context("server has stopped")
+    }
+
+    /// Stops the server, and waits for the end of its sessions.
+    pub fn shut_down(&mut self) {
+        if let Some(server) = self.server.take() {
+            self.runtime.block_on(server.shutdown());
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Sessions that a failed test has left behind are not waited for.
+        drop(self.server.take());
+    }
+}
+
+/// A client's connection, which blocks, and gives up after [`PATIENCE`].
+#[derive(Debug)]
+pub struct Connection(Stream);
+
+/// The bytes of a connection.
+#[derive(Debug)]
+enum Stream {
+    Clear(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+    /// While it changes from one to the other.
+    Changing,
+}
+
+impl Connection {
+    /// Takes over a stream.
+    ///
+    /// # Errors
+    /// If the stream is no more.
+    pub fn new(stream: TcpStream) -> Result<Self> {
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(Self(Stream::Clear(stream)))
+    }
+
+    /// Does the client's side of a handshake.
+    ///
+    /// # Errors
+    /// If it fails, or was done before.
+    pub fn start_tls(&mut self) -> Result<()> {
+        let Stream::Clear(mut stream) = std::mem::replace(&mut self.0, Stream::Changing) else {
+            bail!("TLS is active");
+        };
+        let name = ServerName::try_from("localhost")?;
+        let mut session = ClientConnection::new(Arc::clone(&identity()?.client), name)?;
+        while session.is_handshaking() {
+            session.complete_io(&mut stream).context("handshake")?;
+        }
+        self.0 = Stream::Tls(Box::new(StreamOwned::new(session, stream)));
+        Ok(())
+    }
+
+    /// Ends this side; the other one may still talk.
+    ///
+    /// # Errors
+    /// If the stream is no more.
+    pub fn hang_up(&mut self) -> Result<()> {
+        match &mut self.0 {
+            Stream::Clear(stream) => stream.shutdown(Shutdown::Write)?,
+            Stream::Tls(stream) => {
+                stream.conn.send_close_notify();
+                stream.flush()?;
+                stream.sock.shutdown(Shutdown::Write)?;
+            }
+            Stream::Changing => bail!("no connection"),
+        }
+        Ok(())
+    }
+}
+
+impl Read for Connection {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.0 {
+            Stream::Clear(stream) => stream.read(buffer),
+            Stream::Tls(stream) => stream.read(buffer),
+            Stream::Changing => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+}
+
+impl Write for Connection {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.0 {
+            Stream::Clear(stream) => stream.write(bytes),
+            Stream::Tls(stream) => stream.write(bytes),
+            Stream::Changing => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.0 {
+            Stream::Clear(stream) => stream.flush(),
+            Stream::Tls(stream) => stream.flush(),
+            Stream::Changing => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+}
+
+/// One listener of every kind.
+fn listeners(plaintext: PlaintextAuth) -> Vec<Listener> {
+    let plaintext_auth = match plaintext {
+        PlaintextAuth::Refused => pillarbox::config::PlaintextAuth::Refused,
+        PlaintextAuth::Allowed => pillarbox::config::PlaintextAuth::Allowed,
+    };
+    let starts = [TlsStart::Never, TlsStart::OnDemand, TlsStart::AtOnce];
+    [Protocol::Imap, Protocol::Pop3]
+        .into_iter()
+        .flat_map(|protocol| starts.map(|start| (protocol, tls_mode(start))))
+        .map(|(protocol, tls)| Listener {
+            protocol,
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            tls,
+            plaintext_auth,
+        })
+        .collect()
+}
+
+/// The setting of a listener.
+const fn tls_mode(start: TlsStart) -> TlsMode {
+    match start {
+        TlsStart::AtOnce => TlsMode::Implicit,
+        TlsStart::OnDemand => TlsMode::StartTls,
+        TlsStart::Never => TlsMode::None,
+    }
+}
+
+/// The certificate of all test servers, and clients that trust it.
+#[derive(Debug)]
+struct TestIdentity {
+    certificates: Certificates,
+    client: Arc<ClientConfig>,
+}
+
+/// Makes the certificate once per process.
+fn identity() -> Result<&'static TestIdentity> {
+    static IDENTITY: OnceLock<Result<TestIdentity, String>> = OnceLock::new();
+    let made = IDENTITY.get_or_init(|| make_identity().map_err(|error| format!("{error:#}")));
+    made.as_ref().map_err(|error| anyhow::anyhow!("{error}"))
+}
+
+fn make_identity() -> Result<TestIdentity> {
+    let dir = tempfile::tempdir()?;
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    let write = |name: &str, text: String| -> Result<PathBuf> {
+        let path = dir.path().join(name);
+        fs::write(&path, text)?;
+        Ok(path)
+    };
+    let certificate = write("certificate.pem", made.cert.pem())?;
+    let key = write("key.pem", made.signing_key.serialize_pem())?;
+    let certificates = Certificates::load(&certificate, &key)?;
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(&certificate)?)?;
+    let client = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TestIdentity {
+        certificates,
+        client: Arc::new(client),
+    })
+}
+
+/// How long a client waits for what never comes. Only a failing test takes so long.
+const PATIENCE: Duration = Duration::from_secs(10);
