@@ -1,5 +1,7 @@
 //! The real binary: signals, the ready line, and what it leaves behind.
 
+#![expect(clippy::unwrap_used, reason = "every line is part of a test")]
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
