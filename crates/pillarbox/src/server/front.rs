@@ -89,7 +89,13 @@ impl Front {
         let (now, services) = (self.services.source.now(), Arc::clone(&self.services));
         // How a session ended was logged where it did.
         match listener.protocol {
-            Protocol::Imap => Ok(()),
+            Protocol::Imap => {
+                let session = imapd::Session::new(Arc::clone(&self.imap), link, now);
+                drop(self);
+                Connection::new(services, peer, stream, session, bell, stop)
+                    .run()
+                    .await
+            }
             Protocol::Pop3 => {
                 let session = pop3d::Session::new(Arc::clone(&self.pop3), link, now);
                 drop(self);

@@ -66,6 +66,8 @@ async fn every_port_is_bound_and_says_hello() {
     }
     let mut pop3 = TcpStream::connect(server.pop3().unwrap()).await.unwrap();
     assert!(line(&mut pop3).await.starts_with("+OK "));
+    let mut imap = TcpStream::connect(server.imap().unwrap()).await.unwrap();
+    assert!(line(&mut imap).await.starts_with("* OK "));
     server.shutdown().await;
 }
 
@@ -73,12 +75,13 @@ async fn every_port_is_bound_and_says_hello() {
 async fn shutdown_says_goodbye_and_frees_the_ports() {
     let dir = tempfile::tempdir().unwrap();
     let server = start(settings(&dir)).await;
-    let address = server.pop3().unwrap();
-    let mut pop3 = TcpStream::connect(address).await.unwrap();
-    line(&mut pop3).await;
+    let address = server.imap().unwrap();
+    let mut imap = TcpStream::connect(address).await.unwrap();
+    line(&mut imap).await;
     server.shutdown().await;
     let mut rest = String::new();
-    pop3.read_to_string(&mut rest).await.unwrap();
+    imap.read_to_string(&mut rest).await.unwrap();
+    assert!(rest.starts_with("* BYE "), "{rest}");
     drop(bind(address).unwrap());
 }
 
