@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use auth::{Credential, Verdict};
+use auth::Accounts;
 use machine::PlaintextAuth;
 use pillarbox::config::{Listener, Protocol, TlsMode};
 use pillarbox::tls::Certificates;
@@ -37,15 +37,15 @@ pub enum TlsStart {
 }
 
 impl Server {
-    /// Starts a server with these settings, all kinds of listeners on free ports of loopback, and
-    /// `check` in the place of the users file.
+    /// Starts a server with these settings and accounts, and all kinds of listeners on free ports
+    /// of loopback.
     ///
     /// # Errors
     /// If it cannot start.
     pub fn start(
         settings: pillarbox::Settings,
         plaintext: PlaintextAuth,
-        check: impl Fn(&Credential) -> Verdict + Send + Sync + 'static,
+        accounts: Accounts,
     ) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -57,10 +57,7 @@ impl Server {
         };
         let builder = pillarbox::Server::builder(settings)
             .certificates(identity()?.certificates.clone())
-            .check_with(move |credential, _, _| pillarbox::Outcome {
-                verdict: check(credential),
-                delay: Duration::ZERO,
-            });
+            .accounts(accounts);
         let server = runtime.block_on(builder.bind())?;
         Ok(Self {
             server: Some(server),

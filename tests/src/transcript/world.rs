@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
-use auth::{Credential, Identity, Verdict};
+use auth::{Accounts, Credential, Identity, MailTemplate, Verdict};
 use machine::{Link, PlaintextAuth, Security};
 use mailstore::{Namespace, Store};
 use tempfile::TempDir;
@@ -52,7 +52,7 @@ impl World {
         } else {
             PlaintextAuth::Allowed
         };
-        let settings = settings(header)?;
+        let settings = settings(header, dir.path())?;
         let start = match (transport, header.security) {
             (Transport::Tls, _) => TlsStart::AtOnce,
             (_, Some(script::Security::StartTls)) => TlsStart::OnDemand,
@@ -61,9 +61,8 @@ impl World {
         let service = match transport {
             Transport::Bare => Service::Bare(Store::new(store_options(&settings))),
             Transport::Tcp | Transport::Tls => {
-                let (users, root) = (Arc::clone(&users), dir.path().to_owned());
-                let check = move |credential: &Credential| verdict(&users, &root, credential);
-                Service::Network(Server::start(settings.clone(), plaintext, check)?, start)
+                let accounts = Accounts::File(users_file(dir.path(), &users)?);
+                Service::Network(Server::start(settings.clone(), plaintext, accounts)?, start)
             }
         };
         let mut world = Self {
@@ -244,12 +243,27 @@ impl World {
                 });
                 Ok(Box::new(BareLine::new(bare)))
             }
-            Protocol::Imap => bail!("there is no IMAP yet"),
+            Protocol::Imap => {
+                let settings = Arc::new(imap_settings(&self.settings, store));
+                let bare = Bare::new(now, check, |waker| {
+                    imapd::Session::new(settings, link(waker), now)
+                });
+                Ok(Box::new(BareLine::new(bare)))
+            }
         }
     }
 }
 
-/// Stands in for the users file: no hash, no delay.
+/// Writes the users file of a server. The passwords stand there as they are, so that a login costs
+/// nothing.
+fn users_file(dir: &Path, users: &[User]) -> Result<PathBuf> {
+    let path = dir.join("users");
+    let line = |user: &User| format!("{}:{{PLAIN}}{}::::::\n", user.name, user.password);
+    fs::write(&path, users.iter().map(line).collect::<String>())?;
+    Ok(path)
+}
+
+/// Stands in for the users file on the bare machine.
 fn verdict(users: &[User], root: &Path, credential: &Credential) -> Verdict {
     let known = users.iter().find(|user| {
         user.name == credential.user && user.password.as_bytes() == credential.password.expose()
@@ -280,11 +294,15 @@ fn mail_root(dir: &Path, user: &str) -> PathBuf {
 }
 
 /// The settings that a transcript wants: those of a server, with what it sets by name.
-fn settings(header: &Header) -> Result<pillarbox::Settings> {
+fn settings(header: &Header, dir: &Path) -> Result<pillarbox::Settings> {
     let mut settings = pillarbox::Settings {
         hostname: "dewey.example".to_owned(),
+        mail: MailTemplate::parse(&format!("{}/mail/{{user}}", dir.display()))?,
         ..pillarbox::Settings::default()
     };
+    settings.auth.failure_delay = Duration::ZERO;
+    settings.auth.failure_jitter = Duration::ZERO;
+    settings.auth.failure_delay_max = Duration::ZERO;
     settings.storage.fsync = mailstore::Fsync::Never;
     settings.storage.lock_timeout = Duration::from_millis(100);
     for (name, value) in &header.settings {
@@ -319,6 +337,25 @@ fn store_options(settings: &pillarbox::Settings) -> mailstore::Options {
         mtime_guard: settings.storage.mtime_guard,
         cache_bytes: settings.storage.cache,
         source: pillarbox::Source::system().for_store(),
+    }
+}
+
+/// The settings of IMAP, as the server makes them.
+fn imap_settings(settings: &pillarbox::Settings, store: &Arc<Store>) -> imapd::Settings {
+    let defaults = imapd::Settings::new(Arc::clone(store));
+    imapd::Settings {
+        hostname: settings.hostname.clone(),
+        limits: imapd::Limits {
+            message: settings.limits.message,
+            bad_commands: settings.limits.bad_commands,
+            ..defaults.limits
+        },
+        timeouts: imapd::Timeouts {
+            login: settings.timeouts.login,
+            idle: settings.timeouts.imap_idle,
+            keepalive: settings.timeouts.keepalive,
+        },
+        ..defaults
     }
 }
 
