@@ -64,8 +64,11 @@ pub enum Any {
     /// LOGOUT (RFC 3501 §6.1.3).
     Logout,
     /// ID (RFC 2971 §3.1): field names with their values; empty for NIL.
-    Id(Vec<(Vec<u8>, Option<Vec<u8>>)>),
+    Id(Vec<IdField>),
 }
+
+/// A field of ID (RFC 2971 §3.1): its name and its value, if it has one.
+pub type IdField = (Vec<u8>, Option<Vec<u8>>);
 
 /// Commands of the not authenticated state.
 #[derive(Debug)]
@@ -332,11 +335,11 @@ pub enum SearchKey {
     /// `ALL`.
     All,
     /// All of these.
-    And(Vec<SearchKey>),
+    And(Vec<Self>),
     /// `OR`.
-    Or(Box<(SearchKey, SearchKey)>),
+    Or(Box<(Self, Self)>),
     /// `NOT`.
-    Not(Box<SearchKey>),
+    Not(Box<Self>),
     /// A system flag is set.
     Flag(mailstore::SystemFlag),
     /// `KEYWORD`; `None` for a name that cannot be a keyword, and so is never set.

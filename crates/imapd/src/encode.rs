@@ -60,3 +60,6 @@ fn name_list(out: &mut Vec<u8>, names: &[impl AsRef<str>]) {
     spaced(out, names, |out, item| name(out, item.as_ref()));
     out.push(b')');
 }
+
+#[cfg(test)]
+mod tests;

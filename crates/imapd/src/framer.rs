@@ -205,6 +205,10 @@ impl Framer {
     }
 
     /// The next frame.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "there is always a next frame, as with a machine's effects"
+    )]
     pub fn next(&mut self) -> Frame {
         loop {
             let progress = match mem::replace(&mut self.state, State::Closed) {
@@ -435,7 +439,7 @@ impl Framer {
                     After::MessageEnd(error) => Progress::Break(Frame::MessageEnd(Err(error))),
                 }
             }
-            Skipped::Lost => self.fatal("an end to what is skipped"),
+            Skipped::Lost => self.fatal("a command within the limits"),
         }
     }
 
@@ -522,3 +526,6 @@ const CHUNK: usize = 64 * 1024;
 
 /// What an announcement should have had.
 const LITERAL_SIZE: &str = "a literal's size";
+
+#[cfg(test)]
+mod tests;

@@ -36,7 +36,10 @@ pub fn command(bytes: &[u8], limits: &Limits) -> Result<Tagged, (Option<Tag>, Sy
 
 /// The tag of a command that may be broken behind it.
 pub(crate) fn tag(bytes: &[u8]) -> Option<Tag> {
-    core::tag(bytes).ok().map(|(_, tag)| tag)
+    match core::tag(bytes) {
+        Ok(([] | [b' ', ..], tag)) => Some(tag),
+        Ok(_) | Err(_) => None,
+    }
 }
 
 /// What the literal is that an unfinished command ends with.
@@ -154,20 +157,22 @@ impl<'a> ParseError<&'a [u8]> for Failed<'a> {
 
     /// Of two ways that do not match, the one that went further tells more.
     fn or(self, other: Self) -> Self {
-        if other.rest.len() < self.rest.len() {
-            other
-        } else {
-            self
-        }
+        let further = other.rest.len() < self.rest.len();
+        let clearer = other.rest.len() == self.rest.len() && self.expected.is_none();
+        if further || clearer { other } else { self }
     }
 }
 
 impl<'a> ContextError<&'a [u8]> for Failed<'a> {
-    /// The innermost rule that can name itself does.
-    fn add_context(_: &'a [u8], expected: &'static str, other: Self) -> Self {
+    /// A rule that does not even begin is named itself; inside of a rule its part is.
+    fn add_context(input: &'a [u8], expected: &'static str, other: Self) -> Self {
+        let begins = other.rest.len() < input.len();
         Self {
-            expected: other.expected.or(Some(expected)),
+            expected: other.expected.filter(|_| begins).or(Some(expected)),
             ..other
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -226,3 +226,62 @@ pub enum Access {
     /// EXAMINE.
     ReadOnly,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(ranges: &[(u32, u32)]) -> SequenceSet {
+        let bound = |number| NonZeroU32::new(number).map_or(Bound::Largest, Bound::Number);
+        SequenceSet(
+            ranges
+                .iter()
+                .map(|&(first, second)| (bound(first), bound(second)))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn sets_resolve_as_rfc_3501_says() {
+        // The examples of RFC 3501 §9, with 0 for `*`.
+        let table: [(&[(u32, u32)], u32, &str); 8] = [
+            (&[(2, 2), (4, 7), (9, 9), (12, 0)], 15, "2,4:7,9,12:15"),
+            (&[(0, 4), (5, 7)], 10, "4:10"),
+            (&[(4, 2)], 10, "2:4"),
+            (&[(3291, 0)], 7, "7:3291"),
+            (&[(1, u32::MAX)], 3, "1:4294967295"),
+            (
+                &[(u32::MAX, u32::MAX), (1, u32::MAX - 1)],
+                3,
+                "1:4294967295",
+            ),
+            (&[(0, 0)], 0, ""),
+            (&[(1, 0), (5, 5)], 0, "5"),
+        ];
+        for (ranges, largest, expected) in table {
+            let resolved = set(ranges).resolve(largest);
+            assert_eq!(resolved.to_string(), expected, "{ranges:?}");
+        }
+    }
+
+    #[test]
+    fn overlapping_ranges_cost_nothing() {
+        let ranges: Vec<(u32, u32)> = (1..=4000).map(|start| (start, u32::MAX)).collect();
+        let resolved = set(&ranges).resolve(10);
+        assert_eq!(resolved, Ranges(vec![(1, u32::MAX)]));
+        assert!(resolved.contains(u32::MAX) && !resolved.contains(0));
+        assert_eq!(
+            size_of::<(Bound, Bound)>(),
+            8,
+            "a set is as small as it can be"
+        );
+    }
+
+    #[test]
+    fn the_largest_number_is_known() {
+        assert_eq!(set(&[(2, 9), (5, 0)]).largest_number(), Some(9));
+        assert_eq!(set(&[(0, 0)]).largest_number(), None);
+        assert!(set(&[(2, 0)]).names_largest());
+        assert!(!set(&[(2, 9)]).names_largest());
+    }
+}

@@ -5,14 +5,16 @@ use nom::branch::alt;
 use nom::character::complete::char;
 use nom::combinator::{map, recognize, value};
 use nom::error::context;
-use nom::sequence::{preceded, separated_pair, terminated};
+use nom::sequence::{delimited, preceded, separated_pair, terminated};
 
 use auth::Secret;
 use auth::sasl::Mechanism;
 
-use crate::command::{Any, Authenticated, Command, MailboxArg, NotAuthenticated, Selected};
+use crate::command::{
+    Any, Authenticated, Command, IdField, MailboxArg, NotAuthenticated, Selected,
+};
 use crate::settings::Limits;
-use crate::types::{ByUid, Messages, SequenceSet, Tag};
+use crate::types::{ByUid, Messages, Tag};
 
 use super::core::{
     astring, atom, base64, end_lenient, list1, nil, nstring, sequence_set, sp, string, tag, word,
@@ -34,11 +36,8 @@ pub(super) fn command_lenient<'a>(input: &'a [u8], limits: &Limits) -> Parsed<'a
     let (rest, name) = context("a command", word).parse(input)?;
     let (rest, command) = match without_arguments(&name) {
         Some(command) => (rest, command),
-        None if takes_arguments(&name) => {
-            let (rest, _) = sp(rest)?;
-            with_arguments(&name, limits, rest)?
-        }
-        None => return Err(Failed::error(input, "a command")),
+        None => with_arguments(&name, limits, rest)
+            .unwrap_or_else(|| Err(Failed::error(input, "a command")))?,
     };
     let (rest, ()) = end_lenient(rest)?;
     Ok((rest, command))
@@ -61,129 +60,111 @@ fn without_arguments(name: &[u8]) -> Option<Command> {
     })
 }
 
-/// Whether a command of this name has arguments
-fn takes_arguments(name: &[u8]) -> bool {
-    const NAMES: [&str; 19] = [
-        "APPEND",
-        "AUTHENTICATE",
-        "COPY",
-        "CREATE",
-        "DELETE",
-        "EXAMINE",
-        "FETCH",
-        "ID",
-        "LIST",
-        "LOGIN",
-        "LSUB",
-        "RENAME",
-        "SEARCH",
-        "SELECT",
-        "STATUS",
-        "STORE",
-        "SUBSCRIBE",
-        "UID",
-        "UNSUBSCRIBE",
-    ];
-    NAMES.iter().any(|known| known.as_bytes() == name)
+/// The arguments of the command `name`, with the space before them
+fn with_arguments<'a>(
+    name: &[u8],
+    limits: &Limits,
+    input: &'a [u8],
+) -> Option<Parsed<'a, Command>> {
+    let id = |fields| Command::Any(Any::Id(fields));
+    Some(match name {
+        b"ID" => map(preceded(sp, id_params_list), id).parse(input),
+        b"LOGIN" => map(preceded(sp, login), Command::NotAuthenticated).parse(input),
+        b"AUTHENTICATE" => map(preceded(sp, authenticate), Command::NotAuthenticated).parse(input),
+        b"UID" => map(|input| uid(limits, input), Command::Selected).parse(input),
+        name => {
+            let selected = about_messages(name, ByUid::No, limits, input)
+                .map(|parsed| parsed.map(|(rest, it)| (rest, Command::Selected(it))));
+            let authenticated = || {
+                about_mailboxes(name, input)
+                    .map(|parsed| parsed.map(|(rest, it)| (rest, Command::Authenticated(it))))
+            };
+            return selected.or_else(authenticated);
+        }
+    })
 }
 
-/// The arguments of the command `name`
-fn with_arguments<'a>(name: &[u8], limits: &Limits, input: &'a [u8]) -> Parsed<'a, Command> {
-    let of_mailbox = |make: fn(MailboxArg) -> Authenticated| {
-        move |input: &'a [u8]| map(mailbox, make).parse(input)
-    };
-    let (rest, command) = match name {
-        b"ID" => return map(id_params_list, |fields| Command::Any(Any::Id(fields))).parse(input),
-        b"LOGIN" => return map(login, Command::NotAuthenticated).parse(input),
-        b"AUTHENTICATE" => return map(authenticate, Command::NotAuthenticated).parse(input),
-        b"SELECT" => of_mailbox(Authenticated::Select)(input)?,
-        b"EXAMINE" => of_mailbox(Authenticated::Examine)(input)?,
-        b"CREATE" => of_mailbox(Authenticated::Create)(input)?,
-        b"DELETE" => of_mailbox(Authenticated::Delete)(input)?,
-        b"SUBSCRIBE" => of_mailbox(Authenticated::Subscribe)(input)?,
-        b"UNSUBSCRIBE" => of_mailbox(Authenticated::Unsubscribe)(input)?,
-        b"RENAME" => rename(input)?,
-        b"LIST" => map(list, |(reference, pattern)| Authenticated::List {
-            reference,
-            pattern,
-        })
-        .parse(input)?,
-        b"LSUB" => map(list, |(reference, pattern)| Authenticated::Lsub {
-            reference,
-            pattern,
-        })
-        .parse(input)?,
-        b"STATUS" => status(input)?,
-        b"APPEND" => return Err(append_without_message(input)),
-        b"UID" => return map(|input| uid(limits, input), Command::Selected).parse(input),
-        name => {
-            let (rest, command) = about_messages(name, ByUid::No, limits, input)?;
-            return Ok((rest, Command::Selected(command)));
+/// `append / create / delete / examine / list / lsub / rename / select / status / subscribe /
+/// unsubscribe` (RFC 3501 §9, `command-auth`), behind the name
+fn about_mailboxes<'a>(name: &[u8], input: &'a [u8]) -> Option<Parsed<'a, Authenticated>> {
+    let of = |make: fn(MailboxArg) -> Authenticated| map(preceded(sp, mailbox), make);
+    let listed =
+        |make: fn((MailboxArg, MailboxArg)) -> Authenticated| map(preceded(sp, list), make);
+    Some(match name {
+        b"SELECT" => of(Authenticated::Select).parse(input),
+        b"EXAMINE" => of(Authenticated::Examine).parse(input),
+        b"CREATE" => of(Authenticated::Create).parse(input),
+        b"DELETE" => of(Authenticated::Delete).parse(input),
+        b"SUBSCRIBE" => of(Authenticated::Subscribe).parse(input),
+        b"UNSUBSCRIBE" => of(Authenticated::Unsubscribe).parse(input),
+        b"RENAME" => preceded(sp, rename).parse(input),
+        b"STATUS" => preceded(sp, status).parse(input),
+        b"LIST" => {
+            listed(|(reference, pattern)| Authenticated::List { reference, pattern }).parse(input)
         }
-    };
-    Ok((rest, Command::Authenticated(command)))
+        b"LSUB" => {
+            listed(|(reference, pattern)| Authenticated::Lsub { reference, pattern }).parse(input)
+        }
+        b"APPEND" => preceded(sp, append_without_message).parse(input),
+        _ => return None,
+    })
 }
 
 /// `uid = "UID" SP (copy / fetch / search / store)` (RFC 3501 §9), and
-/// `uid-expunge = "UID" SP "EXPUNGE" SP sequence-set` (RFC 4315 §4), behind UID and its space
+/// `uid-expunge = "UID" SP "EXPUNGE" SP sequence-set` (RFC 4315 §4), behind UID
 fn uid<'a>(limits: &Limits, input: &'a [u8]) -> Parsed<'a, Selected> {
+    let (input, _) = sp(input)?;
     let (rest, name) = context("a command that has a UID form", word).parse(input)?;
-    match name.as_slice() {
-        b"COPY" | b"FETCH" | b"SEARCH" | b"STORE" => {
-            let (rest, _) = sp(rest)?;
-            about_messages(&name, ByUid::Yes, limits, rest)
-        }
-        b"EXPUNGE" => map(preceded(sp, sequence_set), |uids| {
-            Selected::Expunge(Some(uids))
-        })
-        .parse(rest),
-        _ => Err(Failed::error(input, "a command that has a UID form")),
+    if name == b"EXPUNGE" {
+        let expunge = |uids| Selected::Expunge(Some(uids));
+        return map(preceded(sp, sequence_set), expunge).parse(rest);
     }
+    about_messages(&name, ByUid::Yes, limits, rest)
+        .unwrap_or_else(|| Err(Failed::error(input, "a command that has a UID form")))
 }
 
-/// `copy / fetch / search / store` (RFC 3501 §9), behind the name and its space
+/// `copy / fetch / search / store` (RFC 3501 §9), behind the name
 fn about_messages<'a>(
     name: &[u8],
     by_uid: ByUid,
     limits: &Limits,
     input: &'a [u8],
-) -> Parsed<'a, Selected> {
-    if name == b"SEARCH" {
-        return search(by_uid, limits, input).map(|(rest, found)| (rest, Selected::Search(found)));
-    }
-    let messages = |set: SequenceSet| match by_uid {
+) -> Option<Parsed<'a, Selected>> {
+    let messages = map(sequence_set, |set| match by_uid {
         ByUid::No => Messages::Seq(set),
         ByUid::Yes => Messages::Uid(set),
-    };
-    let (rest, messages) = terminated(map(sequence_set, messages), sp).parse(input)?;
-    match name {
-        b"COPY" => {
-            let (rest, mailbox) = mailbox(rest)?;
-            Ok((rest, Selected::Copy { messages, mailbox }))
+    });
+    let messages = delimited(sp, messages, sp);
+    Some(match name {
+        b"SEARCH" => {
+            let search = preceded(sp, |input| search(by_uid, limits, input));
+            map(search, Selected::Search).parse(input)
         }
-        b"FETCH" => {
-            let (rest, items) = fetch_items(rest)?;
-            Ok((rest, Selected::Fetch { messages, items }))
-        }
-        b"STORE" => {
-            let (rest, (change, echo)) = store_att_flags(rest)?;
-            let store = Selected::Store {
+        b"COPY" => map((messages, mailbox), |(messages, mailbox)| Selected::Copy {
+            messages,
+            mailbox,
+        })
+        .parse(input),
+        b"FETCH" => map((messages, fetch_items), |(messages, items)| {
+            Selected::Fetch { messages, items }
+        })
+        .parse(input),
+        b"STORE" => map((messages, store_att_flags), |(messages, (change, echo))| {
+            Selected::Store {
                 messages,
                 change,
                 echo,
-            };
-            Ok((rest, store))
-        }
-        _ => Err(Failed::error(input, "a command")),
-    }
+            }
+        })
+        .parse(input),
+        _ => return None,
+    })
 }
 
 /// Why an APPEND that the framer took for a whole command is none: it has no message
-fn append_without_message(input: &[u8]) -> nom::Err<Failed<'_>> {
-    match super::mailbox::append_arguments(input, 0) {
-        Err(error) => error,
-        Ok((rest, _)) => Failed::error(rest, "the message as a literal"),
-    }
+fn append_without_message(input: &[u8]) -> Parsed<'_, Authenticated> {
+    let (rest, _) = super::mailbox::append_arguments(input, 0)?;
+    Err(Failed::error(rest, "the message"))
 }
 
 /// `login = "LOGIN" SP userid SP password` (RFC 3501 §9), behind the name and its space
@@ -215,7 +196,7 @@ fn authenticate(input: &[u8]) -> Parsed<'_, NotAuthenticated> {
 }
 
 /// `id_params_list ::= "(" #(string SPACE nstring) ")" / nil` (RFC 2971 §4)
-fn id_params_list(input: &[u8]) -> Parsed<'_, Vec<(Vec<u8>, Option<Vec<u8>>)>> {
+fn id_params_list(input: &[u8]) -> Parsed<'_, Vec<IdField>> {
     let none = value(Vec::new(), (char('('), char(')')));
     if input.starts_with(b"(") {
         alt((none, list1(id_param))).parse(input)
@@ -225,6 +206,6 @@ fn id_params_list(input: &[u8]) -> Parsed<'_, Vec<(Vec<u8>, Option<Vec<u8>>)>> {
 }
 
 /// `string SPACE nstring` (RFC 2971 §4)
-fn id_param(input: &[u8]) -> Parsed<'_, (Vec<u8>, Option<Vec<u8>>)> {
+fn id_param(input: &[u8]) -> Parsed<'_, IdField> {
     separated_pair(string, sp, nstring).parse(input)
 }

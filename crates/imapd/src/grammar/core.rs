@@ -89,7 +89,10 @@ fn quoted_lenient(input: &[u8]) -> Parsed<'_, Vec<u8>> {
 fn quoted_char_lenient(input: &[u8]) -> Parsed<'_, u8> {
     match input {
         [b'\\', octet @ (b'"' | b'\\'), rest @ ..] => Ok((rest, *octet)),
-        [b'\\', rest @ ..] => Err(Failed::error(rest, "a quote or a backslash")),
+        [b'\\', rest @ ..] => Err(nom::Err::Failure(Failed {
+            rest,
+            expected: Some("a quote or a backslash"),
+        })),
         [b'"' | b'\r' | b'\n' | b'\0', ..] | [] => Err(Failed::error(input, "a quote")),
         [octet, rest @ ..] => Ok((rest, *octet)),
     }
@@ -142,11 +145,11 @@ fn decimal<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
 pub(super) fn sequence_set(input: &[u8]) -> Parsed<'_, SequenceSet> {
     let one = map(seq_number, |number| (number, number));
     let ranges = separated_list1(char(','), alt((seq_range, one)));
-    let set = map(ranges, |mut ranges| {
+    let mut set = map(ranges, |mut ranges| {
         ranges.shrink_to_fit();
         SequenceSet(ranges)
     });
-    context("a sequence set", set).parse(input)
+    set.parse(input)
 }
 
 /// `seq-range = seq-number ":" seq-number` (RFC 3501 §9)
@@ -157,7 +160,8 @@ fn seq_range(input: &[u8]) -> Parsed<'_, (Bound, Bound)> {
 /// `seq-number = nz-number / "*"` (RFC 3501 §9)
 fn seq_number(input: &[u8]) -> Parsed<'_, Bound> {
     let largest = value(Bound::Largest, char('*'));
-    alt((map(nz_number, Bound::Number), largest)).parse(input)
+    let number = map(nz_number, Bound::Number);
+    context("a number from 1 to 2^32-1 or *", alt((number, largest))).parse(input)
 }
 
 /// `base64 = *(4base64-char) [base64-terminal]` (RFC 3501 §9)
@@ -165,7 +169,7 @@ pub(super) fn base64(input: &[u8]) -> Parsed<'_, &[u8]> {
     let is_base64_char =
         |octet: u8| octet.is_ascii_alphanumeric() || octet == b'+' || octet == b'/';
     let text = recognize((take_while1(is_base64_char), opt(char('=')), opt(char('='))));
-    let whole = verify(text, |text: &[u8]| text.len() % 4 == 0);
+    let whole = verify(text, |text: &[u8]| text.len().is_multiple_of(4));
     context("base64", whole).parse(input)
 }
 
@@ -350,7 +354,11 @@ mod tests {
     fn base64_comes_in_fours() {
         let length = |input| base64(input).map(|(_, text)| text.len());
         for accepted in ["dGVzdAB0ZXN0AHRlc3Q=", "YQ==", "YWE=", "YWFh", "+/+/"] {
-            assert_eq!(length(accepted.as_bytes()), Ok(accepted.len()), "{accepted:?}");
+            assert_eq!(
+                length(accepted.as_bytes()),
+                Ok(accepted.len()),
+                "{accepted:?}"
+            );
         }
         for refused in [
             "", "=", "Y", "YQ", "YQ=", "YWE==", "YQ===", "YQ==YQ==", "YW-_", "Y Q=",

@@ -13,7 +13,6 @@ use nom::sequence::{delimited, preceded, terminated};
 use crate::command::Date;
 
 use super::Parsed;
-use super::core::sp;
 
 /// `date = date-text / DQUOTE date-text DQUOTE` (RFC 3501 §9)
 pub(super) fn date(input: &[u8]) -> Parsed<'_, Date> {
@@ -31,8 +30,8 @@ fn date_text(input: &[u8]) -> Parsed<'_, Date> {
 pub(super) fn date_time(input: &[u8]) -> Parsed<'_, SystemTime> {
     let fields = (
         |input| calendar_date(date_day_fixed_lenient, input),
-        preceded(sp, time),
-        preceded(sp, zone),
+        preceded(char(' '), time),
+        preceded(char(' '), zone),
     );
     let time = map_opt(
         delimited(char('"'), fields, char('"')),
@@ -66,7 +65,7 @@ fn date_day(input: &[u8]) -> Parsed<'_, i64> {
 ///
 /// Interop: clients that build APPEND's date by hand forget the space before a single digit.
 fn date_day_fixed_lenient(input: &[u8]) -> Parsed<'_, i64> {
-    let one = preceded(sp, |input| digits(1, 1, input));
+    let one = preceded(char(' '), |input| digits(1, 1, input));
     alt((one, date_day)).parse(input)
 }
 

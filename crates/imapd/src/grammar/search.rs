@@ -4,7 +4,7 @@ use nom::Parser;
 use nom::character::complete::char;
 use nom::combinator::{map, verify};
 use nom::error::context;
-use nom::sequence::terminated;
+use nom::sequence::{preceded, terminated};
 
 use mail_parser::decoders::charsets::DecoderFnc;
 use mail_parser::decoders::charsets::map::charset_decoder;
@@ -125,45 +125,50 @@ impl Keys {
     /// A search key that begins with its name (RFC 3501 §9, `search-key`)
     fn named<'a>(&mut self, inside: usize, input: &'a [u8]) -> Parsed<'a, SearchKey> {
         let (rest, name) = context("a search key", word).parse(input)?;
-        if let Some(key) = simple(&name) {
-            return Ok((rest, key));
-        }
-        if !takes_argument(&name) {
-            return Err(Failed::error(input, "a search key"));
-        }
-        let (rest, _) = sp(rest)?;
         match name.as_slice() {
             b"NOT" => {
-                let (rest, key) = self.search_key(inside, rest)?;
+                let (rest, key) = self.argument(inside, rest)?;
                 Ok((rest, not(key)))
             }
             b"OR" => {
-                let (rest, first) = self.search_key(inside, rest)?;
-                let (rest, _) = sp(rest)?;
-                let (rest, second) = self.search_key(inside, rest)?;
+                let (rest, first) = self.argument(inside, rest)?;
+                let (rest, second) = self.argument(inside, rest)?;
                 Ok((rest, SearchKey::Or(Box::new((first, second)))))
             }
             b"HEADER" => {
-                let (rest, field) = terminated(header_fld_name, sp).parse(rest)?;
+                let (rest, field) = preceded(sp, header_fld_name).parse(rest)?;
                 let (rest, text) = self.text(rest)?;
                 Ok((rest, SearchKey::Header(field, text)))
             }
-            b"BODY" => self
-                .text(rest)
-                .map(|(rest, text)| (rest, SearchKey::Body(text))),
-            b"TEXT" => self
-                .text(rest)
-                .map(|(rest, text)| (rest, SearchKey::Text(text))),
             b"BCC" | b"CC" | b"FROM" | b"SUBJECT" | b"TO" => {
                 let (rest, text) = self.text(rest)?;
                 Ok((rest, SearchKey::Header(name, text)))
             }
-            other => with_argument(other, rest),
+            b"BODY" => {
+                let (rest, text) = self.text(rest)?;
+                Ok((rest, SearchKey::Body(text)))
+            }
+            b"TEXT" => {
+                let (rest, text) = self.text(rest)?;
+                Ok((rest, SearchKey::Text(text)))
+            }
+            name => match without_arguments(name) {
+                Some(key) => Ok((rest, key)),
+                None => with_argument(name, rest)
+                    .unwrap_or_else(|| Err(Failed::error(input, "a search key"))),
+            },
         }
     }
 
-    /// An `astring` in the charset of the command, decoded
+    /// `SP search-key`
+    fn argument<'a>(&mut self, depth: usize, input: &'a [u8]) -> Parsed<'a, SearchKey> {
+        let (rest, _) = sp(input)?;
+        self.search_key(depth, rest)
+    }
+
+    /// `SP astring` in the charset of the command, decoded
     fn text<'a>(&self, input: &'a [u8]) -> Parsed<'a, String> {
+        let (input, _) = sp(input)?;
         let (rest, string) = astring(input)?;
         match self.charset.decode(string) {
             Some(text) => Ok((rest, text)),
@@ -176,7 +181,7 @@ impl Keys {
 }
 
 /// A search key without arguments (RFC 3501 §6.4.4)
-fn simple(name: &[u8]) -> Option<SearchKey> {
+fn without_arguments(name: &[u8]) -> Option<SearchKey> {
     let flag = SearchKey::Flag;
     Some(match name {
         b"ALL" => SearchKey::All,
@@ -197,51 +202,33 @@ fn simple(name: &[u8]) -> Option<SearchKey> {
     })
 }
 
-/// Whether a search key of this name has arguments (RFC 3501 §6.4.4)
-fn takes_argument(name: &[u8]) -> bool {
-    const NAMES: [&str; 20] = [
-        "BCC",
-        "BEFORE",
-        "BODY",
-        "CC",
-        "FROM",
-        "HEADER",
-        "KEYWORD",
-        "LARGER",
-        "NOT",
-        "ON",
-        "OR",
-        "SENTBEFORE",
-        "SENTON",
-        "SENTSINCE",
-        "SINCE",
-        "SMALLER",
-        "SUBJECT",
-        "TEXT",
-        "TO",
-        "UID",
-    ];
-    NAMES.iter().any(|known| known.as_bytes() == name) || name == b"UNKEYWORD"
-}
-
-/// The argument of a search key that has no string in it (RFC 3501 §6.4.4)
-fn with_argument<'a>(name: &[u8], input: &'a [u8]) -> Parsed<'a, SearchKey> {
-    let internal = |op| move |date| SearchKey::InternalDate(op, date);
-    let sent = |op| move |date| SearchKey::SentDate(op, date);
-    match name {
-        b"BEFORE" => map(date, internal(DateOp::Before)).parse(input),
-        b"ON" => map(date, internal(DateOp::On)).parse(input),
-        b"SINCE" => map(date, internal(DateOp::Since)).parse(input),
-        b"SENTBEFORE" => map(date, sent(DateOp::Before)).parse(input),
-        b"SENTON" => map(date, sent(DateOp::On)).parse(input),
-        b"SENTSINCE" => map(date, sent(DateOp::Since)).parse(input),
-        b"LARGER" => map(number, SearchKey::Larger).parse(input),
-        b"SMALLER" => map(number, SearchKey::Smaller).parse(input),
-        b"KEYWORD" => flag_keyword(input),
-        b"UNKEYWORD" => map(flag_keyword, not).parse(input),
-        b"UID" => map(sequence_set, |set| SearchKey::Messages(Messages::Uid(set))).parse(input),
-        _ => Err(Failed::error(input, "a search key")),
-    }
+/// The argument of a search key that has no string in it, with its space (RFC 3501 §6.4.4)
+fn with_argument<'a>(name: &[u8], input: &'a [u8]) -> Option<Parsed<'a, SearchKey>> {
+    let internal = |op| {
+        map(preceded(sp, date), move |date| {
+            SearchKey::InternalDate(op, date)
+        })
+    };
+    let sent = |op| {
+        map(preceded(sp, date), move |date| {
+            SearchKey::SentDate(op, date)
+        })
+    };
+    let uids = |set| SearchKey::Messages(Messages::Uid(set));
+    Some(match name {
+        b"BEFORE" => internal(DateOp::Before).parse(input),
+        b"ON" => internal(DateOp::On).parse(input),
+        b"SINCE" => internal(DateOp::Since).parse(input),
+        b"SENTBEFORE" => sent(DateOp::Before).parse(input),
+        b"SENTON" => sent(DateOp::On).parse(input),
+        b"SENTSINCE" => sent(DateOp::Since).parse(input),
+        b"LARGER" => map(preceded(sp, number), SearchKey::Larger).parse(input),
+        b"SMALLER" => map(preceded(sp, number), SearchKey::Smaller).parse(input),
+        b"KEYWORD" => preceded(sp, flag_keyword).parse(input),
+        b"UNKEYWORD" => map(preceded(sp, flag_keyword), not).parse(input),
+        b"UID" => map(preceded(sp, sequence_set), uids).parse(input),
+        _ => return None,
+    })
 }
 
 /// `flag-keyword = atom` (RFC 3501 §9): a name too long for a keyword is one that is never set

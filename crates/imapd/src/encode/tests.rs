@@ -1,0 +1,470 @@
+use mailstore::{Uid, UidValidity};
+use proptest::prelude::*;
+
+use crate::command::{FetchSection, Partial, Section, SectionName, SectionText, Seen, StatusItem};
+use crate::response::{
+    Code, Completion, FetchData, ListEntry, PlainCode, Response, Status, Untagged,
+};
+use crate::types::{Ranges, SeqNum, Tag};
+
+use super::*;
+
+/// A response as it is written, without its line end.
+fn written(response: &Response) -> String {
+    let mut out = Vec::new();
+    encode(response, &mut out);
+    let text = String::from_utf8(out).unwrap();
+    text.strip_suffix("\r\n").unwrap().to_owned()
+}
+
+fn untagged(response: Untagged) -> String {
+    written(&Response::Untagged(response))
+}
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
+}
+
+fn seq(number: u32) -> SeqNum {
+    SeqNum::new(number).unwrap()
+}
+
+fn uid(number: u32) -> Uid {
+    Uid::new(number).unwrap()
+}
+
+#[test]
+fn status_responses_of_rfc_3501_are_written_as_printed() {
+    let ok = |code, text: &str| untagged(Untagged::Status(Status::Ok, Some(code), text.to_owned()));
+    let table = [
+        (
+            ok(Code::Alert, "System shutdown in 10 minutes"),
+            "* OK [ALERT] System shutdown in 10 minutes",
+        ),
+        (
+            ok(
+                Code::PermanentFlags(Vec::new()),
+                "No permanent flags permitted",
+            ),
+            "* OK [PERMANENTFLAGS ()] No permanent flags permitted",
+        ),
+        (
+            ok(
+                Code::PermanentFlags(names(&["\\Deleted", "\\Seen", "\\*"])),
+                "Limited",
+            ),
+            "* OK [PERMANENTFLAGS (\\Deleted \\Seen \\*)] Limited",
+        ),
+        (
+            ok(Code::UidNext(uid(4392)), "Predicted next UID"),
+            "* OK [UIDNEXT 4392] Predicted next UID",
+        ),
+        (
+            ok(
+                Code::UidValidity(UidValidity::new(3_857_529_045).unwrap()),
+                "UIDs valid",
+            ),
+            "* OK [UIDVALIDITY 3857529045] UIDs valid",
+        ),
+        (
+            ok(Code::Unseen(seq(12)), "Message 12 is first unseen"),
+            "* OK [UNSEEN 12] Message 12 is first unseen",
+        ),
+        (
+            untagged(Untagged::Status(
+                Status::No,
+                None,
+                "Disk is 98% full, please delete unnecessary data".to_owned(),
+            )),
+            "* NO Disk is 98% full, please delete unnecessary data",
+        ),
+        (
+            untagged(Untagged::Status(
+                Status::Bad,
+                None,
+                "Command line too long".to_owned(),
+            )),
+            "* BAD Command line too long",
+        ),
+        (
+            untagged(Untagged::Bye(
+                None,
+                "Autologout; idle for too long".to_owned(),
+            )),
+            "* BYE Autologout; idle for too long",
+        ),
+        (
+            written(&Response::Continue(
+                "Ready for additional command text".to_owned(),
+            )),
+            "+ Ready for additional command text",
+        ),
+        (written(&Response::Continue(String::new())), "+ "),
+    ];
+    for (found, expected) in table {
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn completions_are_written_with_their_tag() {
+    let tagged = |tag: &str, completion| {
+        written(&Response::Completion(Some(Tag(tag.to_owned())), completion))
+    };
+    let validity = UidValidity::new(38_505).unwrap();
+    let table = [
+        (
+            tagged(
+                "A142",
+                Completion::ok("SELECT completed").with(Code::ReadWrite),
+            ),
+            "A142 OK [READ-WRITE] SELECT completed",
+        ),
+        (
+            tagged(
+                "A932",
+                Completion::ok("EXAMINE completed").with(Code::ReadOnly),
+            ),
+            "A932 OK [READ-ONLY] EXAMINE completed",
+        ),
+        (
+            tagged("A223", Completion::no("COPY failed: disk is full")),
+            "A223 NO COPY failed: disk is full",
+        ),
+        // RFC 4315 §3
+        (
+            tagged(
+                "A003",
+                Completion::ok("APPEND completed")
+                    .with(Code::AppendUid(validity, Ranges::collect([3955]))),
+            ),
+            "A003 OK [APPENDUID 38505 3955] APPEND completed",
+        ),
+        (
+            tagged(
+                "A004",
+                Completion::ok("Done").with(Code::CopyUid(
+                    validity,
+                    Ranges::collect([304, 319, 320]),
+                    Ranges::collect([3956, 3957, 3958]),
+                )),
+            ),
+            "A004 OK [COPYUID 38505 304,319:320 3956:3958] Done",
+        ),
+        (
+            tagged(
+                "a",
+                Completion::no("unknown charset")
+                    .with(Code::BadCharset(names(&["US-ASCII", "UTF-8"]))),
+            ),
+            "a NO [BADCHARSET (US-ASCII UTF-8)] unknown charset",
+        ),
+        (
+            tagged("a", Completion::no("x").with(Code::BadCharset(Vec::new()))),
+            "a NO [BADCHARSET] x",
+        ),
+        (
+            tagged("a", Completion::no("x").with(Code::TryCreate)),
+            "a NO [TRYCREATE] x",
+        ),
+        (
+            tagged(
+                "a",
+                Completion::ok("x").with(Code::Capability(names(&["IMAP4rev1", "IDLE"]))),
+            ),
+            "a OK [CAPABILITY IMAP4rev1 IDLE] x",
+        ),
+        // RFC 5530 §3
+        (
+            tagged(
+                "b",
+                Completion::no("Authentication failed.")
+                    .with(Code::Plain(PlainCode::AuthenticationFailed)),
+            ),
+            "b NO [AUTHENTICATIONFAILED] Authentication failed.",
+        ),
+        (
+            written(&Response::Completion(None, Completion::bad("no tag"))),
+            "* BAD no tag",
+        ),
+    ];
+    for (found, expected) in table {
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn data_of_rfc_3501_is_written_as_printed() {
+    let list = |attributes: &[&'static str], separator, name: &str| ListEntry {
+        attributes: attributes.to_vec(),
+        separator: Some(separator),
+        name: name.to_owned(),
+    };
+    let table = [
+        (
+            Untagged::Capability(names(&["IMAP4rev1", "STARTTLS", "AUTH=GSSAPI"])),
+            "* CAPABILITY IMAP4rev1 STARTTLS AUTH=GSSAPI",
+        ),
+        (
+            Untagged::List(list(&["\\Noselect"], '/', "")),
+            "* LIST (\\Noselect) \"/\" \"\"",
+        ),
+        (
+            Untagged::List(list(&["\\Noselect"], '/', "~/Mail/foo")),
+            "* LIST (\\Noselect) \"/\" ~/Mail/foo",
+        ),
+        (
+            Untagged::List(list(&[], '.', "INBOX.bar")),
+            "* LIST () \".\" INBOX.bar",
+        ),
+        (
+            Untagged::List(list(&["\\Noselect", "\\HasChildren"], '\\', "a b")),
+            "* LIST (\\Noselect \\HasChildren) \"\\\\\" \"a b\"",
+        ),
+        (
+            Untagged::List(ListEntry {
+                attributes: Vec::new(),
+                separator: None,
+                name: "flat".to_owned(),
+            }),
+            "* LIST () NIL flat",
+        ),
+        (
+            Untagged::Lsub(list(&[], '.', "#news.comp.mail.mime")),
+            "* LSUB () \".\" #news.comp.mail.mime",
+        ),
+        (
+            Untagged::StatusData(
+                "blurdybloop".to_owned(),
+                vec![(StatusItem::Messages, 231), (StatusItem::UidNext, 44_292)],
+            ),
+            "* STATUS blurdybloop (MESSAGES 231 UIDNEXT 44292)",
+        ),
+        (Untagged::Search(vec![2, 84, 882]), "* SEARCH 2 84 882"),
+        (Untagged::Search(Vec::new()), "* SEARCH"),
+        (
+            Untagged::Flags(names(&["\\Answered", "\\Flagged", "$Junk"])),
+            "* FLAGS (\\Answered \\Flagged $Junk)",
+        ),
+        (Untagged::Exists(23), "* 23 EXISTS"),
+        (Untagged::Recent(5), "* 5 RECENT"),
+        (Untagged::Expunge(seq(44)), "* 44 EXPUNGE"),
+        // RFC 2342 §5, RFC 2971 §3.2
+        (
+            Untagged::Namespace(String::new(), '/'),
+            "* NAMESPACE ((\"\" \"/\")) NIL NIL",
+        ),
+        (Untagged::Id(Vec::new()), "* ID NIL"),
+        (
+            Untagged::Id(vec![("name".to_owned(), "Pillarbox".to_owned())]),
+            "* ID (\"name\" \"Pillarbox\")",
+        ),
+    ];
+    for (response, expected) in table {
+        assert_eq!(untagged(response), expected);
+    }
+}
+
+#[test]
+fn fetch_responses_are_written_as_printed() {
+    let flags = |flags: &[&str]| FetchData::Flags(names(flags));
+    let fields = vec![b"DATE".to_vec(), b"FROM".to_vec()];
+    let section = |part: Vec<u32>, text, partial| FetchSection {
+        section: Section { part, text },
+        partial,
+        seen: Seen::Set,
+        name: SectionName::Body,
+    };
+    let from = Partial {
+        origin: 5,
+        octets: 10,
+    };
+    let table = [
+        (
+            vec![flags(&["\\Seen"]), FetchData::Rfc822Size(44_827)],
+            "FLAGS (\\Seen) RFC822.SIZE 44827",
+        ),
+        (
+            vec![flags(&[]), FetchData::Uid(uid(4_827_313))],
+            "FLAGS () UID 4827313",
+        ),
+        (
+            vec![FetchData::InternalDate(837_596_665)],
+            "INTERNALDATE \"17-Jul-1996 09:44:25 +0000\"",
+        ),
+        (
+            vec![FetchData::Wire("ENVELOPE", b"(NIL)".to_vec())],
+            "ENVELOPE (NIL)",
+        ),
+        (
+            vec![FetchData::Section(
+                section(
+                    vec![],
+                    Some(SectionText::HeaderFields(fields.clone())),
+                    None,
+                ),
+                Some(b"Date: x\r\n\r\n".to_vec()),
+            )],
+            "BODY[HEADER.FIELDS (DATE FROM)] {11}\r\nDate: x\r\n\r\n",
+        ),
+        (
+            vec![
+                FetchData::Section(
+                    section(
+                        vec![4, 2],
+                        Some(SectionText::HeaderFieldsNot(fields)),
+                        Some(from),
+                    ),
+                    Some(b"".to_vec()),
+                ),
+                FetchData::Section(section(vec![1], Some(SectionText::Mime), None), None),
+                FetchData::Section(section(vec![3], None, None), None),
+                FetchData::Section(section(vec![], Some(SectionText::Text), None), None),
+                FetchData::Section(section(vec![], Some(SectionText::Header), None), None),
+            ],
+            "BODY[4.2.HEADER.FIELDS.NOT (DATE FROM)]<5> {0}\r\n BODY[1.MIME] NIL BODY[3] NIL BODY[TEXT] NIL BODY[HEADER] NIL",
+        ),
+        (
+            vec![FetchData::Section(
+                section(
+                    vec![],
+                    Some(SectionText::HeaderFields(vec![
+                        b"a b".to_vec(),
+                        b"c\r".to_vec(),
+                    ])),
+                    None,
+                ),
+                None,
+            )],
+            "BODY[HEADER.FIELDS (\"a b\" {2}\r\nc\r)] NIL",
+        ),
+    ];
+    for (items, expected) in table {
+        assert_eq!(
+            untagged(Untagged::Fetch(seq(23), items)),
+            format!("* 23 FETCH ({expected})")
+        );
+    }
+    for (name, expected) in [
+        (SectionName::Rfc822, "RFC822"),
+        (SectionName::Rfc822Header, "RFC822.HEADER"),
+        (SectionName::Rfc822Text, "RFC822.TEXT"),
+    ] {
+        let section = FetchSection {
+            name,
+            ..section(vec![], Some(SectionText::Header), None)
+        };
+        let data = FetchData::Section(section, None);
+        assert_eq!(
+            untagged(Untagged::Fetch(seq(1), vec![data])),
+            format!("* 1 FETCH ({expected} NIL)")
+        );
+    }
+}
+
+#[test]
+fn a_fetch_response_in_pieces_is_the_same() {
+    let section = FetchSection {
+        section: Section::default(),
+        partial: None,
+        seen: Seen::Set,
+        name: SectionName::Body,
+    };
+    let data = [
+        FetchData::Uid(uid(7)),
+        FetchData::Section(section.clone(), Some(b"a(b".to_vec())),
+        FetchData::Rfc822Size(3),
+    ];
+    let mut sent = Vec::new();
+    let mut out = Vec::new();
+    let mut fetch = fetch_open(&mut out, seq(2));
+    sent.append(&mut out);
+    fetch.item(&mut out, &data[0]);
+    sent.append(&mut out);
+    fetch.section_open(&mut out, &section, 3);
+    sent.append(&mut out);
+    out.extend_from_slice(b"a(b");
+    sent.append(&mut out);
+    fetch.item(&mut out, &data[2]);
+    fetch.close(&mut out);
+    sent.append(&mut out);
+    let mut whole = Vec::new();
+    encode(
+        &Response::Untagged(Untagged::Fetch(seq(2), data.to_vec())),
+        &mut whole,
+    );
+    assert_eq!(sent, whole);
+    assert_eq!(
+        whole,
+        b"* 2 FETCH (UID 7 BODY[] {3}\r\na(b RFC822.SIZE 3)\r\n"
+    );
+}
+
+#[test]
+fn internal_dates_have_two_columns_for_the_day() {
+    let table = [
+        (0, "\" 1-Jan-1970 00:00:00 +0000\""),
+        (-1, "\"31-Dec-1969 23:59:59 +0000\""),
+        (951_782_400, "\"29-Feb-2000 00:00:00 +0000\""),
+        (951_868_800, "\" 1-Mar-2000 00:00:00 +0000\""),
+        (i64::MIN, "\" 1-Jan-0000 00:00:00 +0000\""),
+        (i64::MAX, "\"31-Dec-9999 23:59:59 +0000\""),
+    ];
+    for (seconds, expected) in table {
+        let data = FetchData::InternalDate(seconds);
+        assert_eq!(
+            untagged(Untagged::Fetch(seq(1), vec![data])),
+            format!("* 1 FETCH (INTERNALDATE {expected})")
+        );
+    }
+}
+
+#[test]
+fn text_never_breaks_the_line() {
+    let text = "a\r\nb OK\0 caf\u{e9}\t\u{7f}";
+    let expected = "a??b OK? caf???";
+    assert_eq!(
+        written(&Response::Completion(None, Completion::no(text))),
+        format!("* NO {expected}")
+    );
+    assert_eq!(
+        written(&Response::Continue(text.to_owned())),
+        format!("+ {expected}")
+    );
+    assert_eq!(
+        untagged(Untagged::Bye(None, text.to_owned())),
+        format!("* BYE {expected}")
+    );
+    // Neither empty nor a code that is none.
+    assert_eq!(
+        written(&Response::Completion(None, Completion::ok(""))),
+        "* OK -"
+    );
+    assert_eq!(
+        written(&Response::Completion(None, Completion::ok("[ALERT] x"))),
+        "* OK ALERT] x"
+    );
+}
+
+#[test]
+fn names_never_break_the_line() {
+    assert_eq!(
+        untagged(Untagged::Flags(names(&["a\r\nb", "c)d", "e\"f", "g\0h"]))),
+        "* FLAGS (ab cd ef gh)"
+    );
+    assert_eq!(
+        untagged(Untagged::StatusData("a\r\nb".to_owned(), Vec::new())),
+        "* STATUS {4}\r\na\r\nb ()"
+    );
+}
+
+proptest! {
+    #[test]
+    fn a_status_response_is_one_line(text in any::<String>(), flags in prop::collection::vec(any::<String>(), 0..3)) {
+        let completion = Completion::ok(text).with(Code::PermanentFlags(flags));
+        let line = written(&Response::Completion(None, completion));
+        prop_assert!(line.bytes().all(|octet| (b' '..=b'~').contains(&octet)));
+        let code = line.strip_prefix("* OK [PERMANENTFLAGS (");
+        prop_assert!(code.is_some_and(|rest| rest.find(")] ") == rest.find(']').map(|at| at - 1)));
+    }
+}

@@ -1,0 +1,467 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// What to do with a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Choice {
+    Accept,
+    Refuse,
+}
+
+/// A frame in short.
+fn tell(frame: &Frame) -> String {
+    let text = |octets: &[u8]| octets.escape_ascii().to_string();
+    let tag_text = |tag: &Option<Tag>| tag.as_ref().map_or("*".to_owned(), Tag::to_string);
+    match frame {
+        Frame::More => "more".to_owned(),
+        Frame::Continue => "continue".to_owned(),
+        Frame::Command(octets) => format!("command {}", text(octets)),
+        Frame::Line(octets) => format!("line {}", text(octets)),
+        Frame::Message(command, announced) => {
+            format!(
+                "message {} {} {:?}",
+                command.tag, announced.octets, announced.kind
+            )
+        }
+        Frame::MessageData(octets) => format!("data {}", text(octets)),
+        Frame::MessageEnd(Ok(())) => "end".to_owned(),
+        Frame::MessageEnd(Err(error)) => format!("end: {error}"),
+        Frame::Bad { tag, error } => format!("bad {} {error}", tag_text(tag)),
+        Frame::Fatal(error) => format!("fatal {error}"),
+    }
+}
+
+/// All frames up to the next `More`; pieces of a message are joined.
+fn drain(framer: &mut Framer, choice: Choice, frames: &mut Vec<String>) {
+    loop {
+        let frame = framer.next();
+        match (&frame, frames.last_mut()) {
+            (Frame::More, _) => return,
+            (Frame::MessageData(octets), Some(last)) if last.starts_with("data ") => {
+                assert!(octets.len() <= CHUNK);
+                last.push_str(&octets.escape_ascii().to_string());
+            }
+            _ => frames.push(tell(&frame)),
+        }
+        if matches!(frame, Frame::Message(..)) {
+            match choice {
+                Choice::Accept => framer.accept_message(),
+                Choice::Refuse => framer.refuse_message(),
+            }
+        }
+    }
+}
+
+/// The frames of an input that is pushed in pieces of `size`.
+fn frames(phase: Phase, choice: Choice, input: &[u8], size: usize) -> Vec<String> {
+    let mut framer = Framer::new(&Limits::default());
+    framer.set_phase(phase);
+    let mut frames = Vec::new();
+    for piece in input.chunks(size) {
+        framer.push(piece);
+        drain(&mut framer, choice, &mut frames);
+    }
+    frames
+}
+
+/// Checks the frames of an input after login, whole and octet by octet.
+fn check(choice: Choice, input: &str, expected: &[&str]) {
+    for size in [input.len().max(1), 1] {
+        let found = frames(Phase::AfterLogin, choice, input.as_bytes(), size);
+        assert_eq!(found, expected, "{input:?} in pieces of {size}");
+    }
+}
+
+#[test]
+fn commands_end_with_their_line() {
+    check(
+        Choice::Accept,
+        "a NOOP\r\nb NOOP\nc",
+        &["command a NOOP", "command b NOOP"],
+    );
+    check(
+        Choice::Accept,
+        "\r\n\n\r\na NOOP\r\n\r\n",
+        &["command a NOOP"],
+    );
+    check(Choice::Accept, "a b\rc\r\n", &["command a b\\rc"]);
+    check(Choice::Accept, " \r\n", &["command  "]);
+}
+
+#[test]
+fn only_synchronizing_literals_are_continued() {
+    check(
+        Choice::Accept,
+        "a LOGIN {3}\r\nfoo {4+}\r\nb\r\nr\r\nb NOOP\r\n",
+        &[
+            "continue",
+            r"command a LOGIN {3}\r\nfoo {4+}\r\nb\r\nr",
+            "command b NOOP",
+        ],
+    );
+    check(
+        Choice::Accept,
+        "a LOGIN {0}\r\n {0+}\n\r\n",
+        &["continue", r"command a LOGIN {0}\r\n {0+}\n"],
+    );
+    check(
+        Choice::Accept,
+        "a LOGIN \"{3}\" x}\r\n",
+        &[r#"command a LOGIN \"{3}\" x}"#],
+    );
+}
+
+#[test]
+fn lines_are_not_looked_into() {
+    let mut framer = Framer::new(&Limits::default());
+    framer.push(b"a IDLE\r\nDONE\r\n\r\n{3}\r\nb NOOP\r\n");
+    assert_eq!(tell(&framer.next()), "command a IDLE");
+    framer.set_mode(Mode::Lines);
+    assert_eq!(tell(&framer.next()), "line DONE");
+    assert_eq!(tell(&framer.next()), "line ");
+    assert_eq!(tell(&framer.next()), "line {3}");
+    framer.set_mode(Mode::Commands);
+    assert_eq!(tell(&framer.next()), "command b NOOP");
+    assert_eq!(tell(&framer.next()), "more");
+    framer.set_mode(Mode::Lines);
+    framer.push(&[b'x'; 8193]);
+    framer.push(b"{3+}\r\nfoo\r\n");
+    assert!(tell(&framer.next()).starts_with("bad * expected a line within"));
+    assert_eq!(tell(&framer.next()), "line foo");
+}
+
+#[test]
+fn a_message_is_handed_through() {
+    check(
+        Choice::Accept,
+        "a APPEND x (\\Seen) {6}\r\nab\r\ncd\r\nb NOOP\r\n",
+        &[
+            "message a 6 Sync",
+            r"data ab\r\ncd",
+            "end",
+            "command b NOOP",
+        ],
+    );
+    check(
+        Choice::Accept,
+        "a APPEND {1}\r\nx {0+}\r\n\nb NOOP\r\n",
+        &["continue", "message a 0 NonSync", "end", "command b NOOP"],
+    );
+    let long = "x".repeat(200_000);
+    check(
+        Choice::Accept,
+        &format!("a APPEND x {{200000+}}\r\n{long}\r\n"),
+        &["message a 200000 NonSync", &format!("data {long}"), "end"],
+    );
+}
+
+#[test]
+fn a_refused_message_is_skipped() {
+    check(
+        Choice::Refuse,
+        "a APPEND x {3}\r\nb NOOP\r\n",
+        &["message a 3 Sync", "command b NOOP"],
+    );
+    check(
+        Choice::Refuse,
+        "a APPEND x {8+}\r\nb NOOP\r\n {3+}\r\n\r\n\n\r\nc NOOP\r\n",
+        &["message a 8 NonSync", "command c NOOP"],
+    );
+}
+
+#[test]
+fn nothing_may_follow_a_message() {
+    let end = "end: expected nothing behind the message at octet 0";
+    check(
+        Choice::Accept,
+        "a APPEND x {1}\r\nm {1}\r\nb NOOP\r\n",
+        &["message a 1 Sync", "data m", end, "command b NOOP"],
+    );
+    check(
+        Choice::Accept,
+        "a APPEND x {1+}\r\nm {3+}\r\n\r\nx\r\nb NOOP\r\n",
+        &["message a 1 NonSync", "data m", end, "command b NOOP"],
+    );
+    check(
+        Choice::Accept,
+        "a APPEND x {1+}\r\nm\rx\r\nb NOOP\r\n",
+        &["message a 1 NonSync", "data m", end, "command b NOOP"],
+    );
+}
+
+#[test]
+fn a_broken_append_is_skipped() {
+    check(
+        Choice::Accept,
+        "a APPEND x (\\Seen {3}\r\nb NOOP\r\n",
+        &["bad a expected a flag at octet 18", "command b NOOP"],
+    );
+    check(
+        Choice::Accept,
+        "a APPEND x y {9+}\r\nz NOOP\r\nx\r\nb NOOP\r\n",
+        &[
+            "bad a expected the message as a literal at octet 11",
+            "command b NOOP",
+        ],
+    );
+    check(Choice::Accept, "a APPEND\r\n", &["command a APPEND"]);
+}
+
+#[test]
+fn limits_before_login_hold() {
+    let line = |octets: usize| format!("a {}", "x".repeat(octets - 2));
+    let run = |input: &str| {
+        let whole = frames(
+            Phase::BeforeLogin,
+            Choice::Accept,
+            input.as_bytes(),
+            input.len(),
+        );
+        let pieces = frames(Phase::BeforeLogin, Choice::Accept, input.as_bytes(), 1);
+        assert_eq!(whole, pieces);
+        whole
+    };
+    let fits = line(8192);
+    assert_eq!(run(&format!("{fits}\r\n")), [format!("command {fits}")]);
+    let bad = "bad a expected a line within the limits at octet 8192";
+    assert_eq!(
+        run(&format!("{}\r\nb NOOP\r\n", line(8193))),
+        [bad, "command b NOOP"]
+    );
+    assert_eq!(
+        run(&format!("{}{{2+}}\r\n\r\n\r\nb NOOP\r\n", line(8193))),
+        [bad, "command b NOOP"]
+    );
+    let fatal = "fatal expected a command within the limits at octet 0";
+    assert_eq!(run(&format!("{}\r\nb NOOP\r\n", line(65_537))), [fatal]);
+    assert_eq!(
+        run(&format!("a LOGIN {{8192}}\r\n{} x\r\n", "u".repeat(8192))).len(),
+        2
+    );
+    let literal = |tag, at| format!("bad {tag} expected a literal within the limits at octet {at}");
+    assert_eq!(
+        run("a LOGIN {8193}\r\nb LOGIN {4000000000}\r\nc NOOP\r\n"),
+        [
+            literal("a", 16),
+            literal("b", 22),
+            "command c NOOP".to_owned()
+        ]
+    );
+    assert_eq!(
+        run(&format!(
+            "a LOGIN {{8193+}}\r\n{}\r\nc NOOP\r\n",
+            "\n".repeat(8193)
+        )),
+        [literal("a", 17), "command c NOOP".to_owned()]
+    );
+    assert_eq!(run("a LOGIN {65537+}\r\nb NOOP\r\n"), [fatal]);
+    let many = format!(
+        "a X{} {{8000+}}\r\n",
+        format!(" {{8000+}}\r\n{}", "y".repeat(8000)).repeat(8)
+    );
+    assert_eq!(
+        run(&format!("{many}{}\r\nb NOOP\r\n", "z".repeat(8000))),
+        [literal("a", many.len()), "command b NOOP".to_owned()]
+    );
+}
+
+#[test]
+fn sizes_that_cannot_be_read_are_refused() {
+    check(
+        Choice::Accept,
+        "a LOGIN {18446744073709551616}\r\nb NOOP\r\n",
+        &[
+            "bad a expected a literal's size at octet 32",
+            "command b NOOP",
+        ],
+    );
+    check(
+        Choice::Accept,
+        "a LOGIN {18446744073709551616+}\r\nb NOOP\r\n",
+        &["fatal expected a literal's size at octet 0"],
+    );
+    check(
+        Choice::Refuse,
+        "a APPEND x {18446744073709551615}\r\nb NOOP\r\n",
+        &["message a 18446744073709551615 Sync", "command b NOOP"],
+    );
+}
+
+#[test]
+fn an_endless_line_costs_little_and_ends_the_connection() {
+    let mut framer = Framer::new(&Limits::default());
+    let mut frames = Vec::new();
+    for _ in 0..4096 {
+        framer.push(&[b'('; 16 * 1024]);
+        drain(&mut framer, Choice::Accept, &mut frames);
+        assert!(framer.input.capacity() <= 100_000, "S18");
+    }
+    assert_eq!(frames.len(), 1);
+    assert!(frames[0].starts_with("fatal "), "{frames:?}");
+}
+
+#[test]
+fn memory_is_bounded_before_login_and_given_back() {
+    let mut framer = Framer::new(&Limits::default());
+    let mut frames = Vec::new();
+    let mut most = 0;
+    for _ in 0..100 {
+        framer.push(b"a X");
+        for _ in 0..20 {
+            framer.push(b" {8000+}\r\n");
+            for _ in 0..8 {
+                framer.push(&[b'x'; 1000]);
+                drain(&mut framer, Choice::Accept, &mut frames);
+                most = most.max(framer.input.capacity());
+            }
+        }
+        framer.push(b"\r\n");
+        drain(&mut framer, Choice::Accept, &mut frames);
+        assert_eq!(framer.input.capacity(), 0, "nothing is buffered");
+    }
+    assert_eq!(frames.len(), 100);
+    assert!(most <= 100_000, "{most}");
+}
+
+#[test]
+fn an_upload_is_not_buffered() {
+    let mut framer = Framer::new(&Limits::default());
+    framer.set_phase(Phase::AfterLogin);
+    framer.push(b"a APPEND x {52428800+}\r\n");
+    assert!(matches!(framer.next(), Frame::Message(..)));
+    framer.accept_message();
+    let mut octets = 0;
+    for _ in 0..3200 {
+        framer.push(&[b'x'; 16 * 1024]);
+        while let Frame::MessageData(data) = framer.next() {
+            octets += data.len();
+        }
+        assert_eq!(framer.input.capacity(), 0);
+    }
+    assert_eq!(octets, 52_428_800);
+    framer.push(b"\r\n");
+    assert_eq!(tell(&framer.next()), "end");
+}
+
+#[test]
+fn a_reset_forgets_everything() {
+    for before in [
+        &b"b LOGIN x"[..],
+        b"b LOGIN {100+}\r\nabc",
+        b"b APPEND x {100+}\r\nabc",
+        &[b'x'; 9000],
+        &[b'x'; 90_000],
+    ] {
+        let mut framer = Framer::new(&Limits::default());
+        framer.push(b"a STARTTLS\r\n");
+        framer.push(before);
+        assert_eq!(tell(&framer.next()), "command a STARTTLS");
+        let mut frames = Vec::new();
+        drain(&mut framer, Choice::Accept, &mut frames);
+        framer.reset();
+        assert_eq!(framer.buffered(), 0);
+        framer.push(b"c NOOP\r\n");
+        assert_eq!(tell(&framer.next()), "command c NOOP");
+    }
+}
+
+#[test]
+fn debug_shows_no_input() {
+    let mut framer = Framer::new(&Limits::default());
+    framer.push(b"a LOGIN tim hunter2\r\nb LOGIN tim hunter2");
+    let frame = framer.next();
+    assert!(matches!(frame, Frame::Command(_)));
+    assert!(matches!(framer.next(), Frame::More));
+    let shown = format!("{framer:?} {frame:?}");
+    assert!(
+        !shown.contains("hunter2") && !shown.contains("104, 117"),
+        "{shown}"
+    );
+}
+
+/// Input made of what matters to a framer.
+fn input() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        4 => prop::sample::select(vec![
+            &b"\r\n"[..], b"\n", b"\r", b" ", b"a ", b"{3}", b"{0+}", b"{5+}\r\n", b"{2}\r\n", b"{70+}\r\n",
+            b"{9000+}\r\n", b"{90}\n", b"{18446744073709551616}\r\n", b"{000000000000000000000000000000009+}\r\n",
+            b"a APPEND x {4}\r\n", b"a APPEND {1+}\r\nx {4+}\r\n", b"a APPEND x (\\Seen {4+}\r\n", b"\"", b"}", b"+}",
+        ]).prop_map(<[u8]>::to_vec),
+        1 => prop::collection::vec(any::<u8>(), 0..8),
+        1 => (0usize..120).prop_map(|octets| vec![b'x'; octets]),
+    ];
+    prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn pieces_do_not_matter(
+        input in input(),
+        size in 1usize..20,
+        before_login in any::<bool>(),
+        accept in any::<bool>(),
+    ) {
+        let limits = Limits {
+            line_before_login: 40,
+            literal_before_login: 40,
+            arguments_before_login: 100,
+            line: 200,
+            arguments: 300,
+            ..Limits::default()
+        };
+        let phase = if before_login { Phase::BeforeLogin } else { Phase::AfterLogin };
+        let choice = if accept { Choice::Accept } else { Choice::Refuse };
+        let mut told = Vec::new();
+        for size in [input.len().max(1), size, 1] {
+            let mut framer = Framer::new(&limits);
+            framer.set_phase(phase);
+            let mut frames = Vec::new();
+            for piece in input.chunks(size) {
+                framer.push(piece);
+                drain(&mut framer, choice, &mut frames);
+            }
+            told.push(frames);
+        }
+        prop_assert_eq!(&told[0], &told[1]);
+        prop_assert_eq!(&told[0], &told[2]);
+    }
+
+    #[test]
+    fn any_bytes_never_panic(
+        input in prop::collection::vec(any::<u8>(), 0..400),
+        lines in any::<bool>(),
+    ) {
+        let mut framer = Framer::new(&Limits::default());
+        if lines {
+            framer.set_mode(Mode::Lines);
+        }
+        framer.push(&input);
+        let mut frames = Vec::new();
+        drain(&mut framer, Choice::Accept, &mut frames);
+        prop_assert!(framer.buffered() <= input.len());
+    }
+
+    #[test]
+    fn what_is_framed_is_parsed_or_refused(input in input()) {
+        let mut framer = Framer::new(&Limits::default());
+        framer.set_phase(Phase::AfterLogin);
+        framer.push(&input);
+        loop {
+            match framer.next() {
+                Frame::More | Frame::Fatal(_) => break,
+                Frame::Command(octets) => {
+                    if let Err((_, error)) = grammar::command(&octets, &Limits::default()) {
+                        prop_assert!(error.at() <= octets.len());
+                    }
+                }
+                Frame::Message(..) => framer.accept_message(),
+                Frame::Continue
+                | Frame::Line(_)
+                | Frame::MessageData(_)
+                | Frame::MessageEnd(_)
+                | Frame::Bad { .. } => {}
+            }
+        }
+    }
+}
