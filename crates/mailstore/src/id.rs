@@ -48,6 +48,9 @@ impl fmt::Display for Uid {
 pub struct UidValidity(NonZeroU32);
 
 impl UidValidity {
+    /// The smallest value.
+    pub const MIN: Self = Self(NonZeroU32::MIN);
+
     /// Accepts `1..=2^32-1` (RFC 3501 §9, `nz-number`).
     pub const fn new(value: u32) -> Option<Self> {
         match NonZeroU32::new(value) {

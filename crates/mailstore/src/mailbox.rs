@@ -1,23 +1,70 @@
 //! An open mailbox, shared by all sessions of the process.
+//!
+//! # Who sees what, and when
+//!
+//! There is one writer at a time: a mutex in the process, then the kernel's lock on
+//! `pillarbox.lock`. A writer works in this order: refresh the index → file-system work → one
+//! append to the index → sync → unlock → publish the new snapshot → wake the watchers. Readers take
+//! the published snapshot and never wait for a writer.
+//!
+//! A UID or an expunge is published only when it is on the disk, whoever wrote it. Flags may be
+//! published earlier ([`Fsync::Optimized`](crate::Fsync::Optimized)).
+//!
+//! | Operation | Order |
+//! |---|---|
+//! | append, copy | file in `tmp/`, fsync → lock → rename into `cur/` → frame → fdatasync of the index → fsync of `cur/` |
+//! | flags | lock → rename in `cur/` → frame |
+//! | expunge | lock → remove → fsync of `cur/` → frame → fdatasync of the index |
+//!
+//! A crash in between leaves files that differ from the index, and the next look at the
+//! directories (`sync`) mends the index: the files are the truth.
+//!
+//! A mailbox that was deleted, renamed or given a new UIDVALIDITY is *gone* for all who have it
+//! open: every call gives [`Error::NotFound`].
 
+mod change;
+mod graveyard;
+mod read;
+mod transfer;
+mod writer;
+
+use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::Waker;
 use std::time::SystemTime;
 
 use crate::content::MessageFile;
 use crate::deliver::Staged;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::flag::FlagChange;
 use crate::id::{Uid, UidValidity};
+use crate::index::{Index, State};
 use crate::name::MailboxName;
 use crate::snapshot::{Message, Snapshot};
-use crate::watch::Watch;
+use crate::store::{Environment, Options};
+use crate::sync;
+use crate::watch::{Watch, Watchers};
+use graveyard::Graveyard;
+use read::Learned;
+use writer::Writer;
 
 /// A mailbox. All methods may be called by many sessions at once; they block on the disk.
 #[derive(Debug)]
 pub struct Mailbox {
     name: MailboxName,
+    root: PathBuf,
+    directory: PathBuf,
+    environment: Arc<Environment>,
+    published: RwLock<Arc<Snapshot>>,
+    writer: Mutex<Writer>,
+    /// What was learned by reading files and is not in the index yet.
+    learned: Mutex<BTreeMap<Uid, Learned>>,
+    graveyard: Mutex<Graveyard>,
+    watchers: Watchers,
+    gone: AtomicBool,
 }
 
 /// A message to append.
@@ -57,7 +104,8 @@ impl Mailbox {
 
     /// The newest snapshot known to this process; no I/O.
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        todo!()
+        let published = self.published.read();
+        Arc::clone(&published.unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Looks at what other programs and processes did, and gives the newest snapshot. Costs two or
@@ -66,7 +114,8 @@ impl Mailbox {
     /// # Errors
     /// [`Error::NotFound`](crate::Error::NotFound) if the mailbox has been deleted.
     pub fn refresh(&self) -> Result<Arc<Snapshot>> {
-        todo!()
+        self.look()?;
+        Ok(self.snapshot())
     }
 
     /// Moves messages from `new/` to `cur/` and claims for the caller all messages that nobody
@@ -76,7 +125,7 @@ impl Mailbox {
     /// # Errors
     /// If the index cannot be written.
     pub fn claim_recent(&self) -> Result<Range<u32>> {
-        todo!()
+        self.claim()
     }
 
     /// Opens a message's file, wherever it is by now.
@@ -84,8 +133,7 @@ impl Mailbox {
     /// # Errors
     /// [`Error::Expunged`](crate::Error::Expunged) if its bytes are gone.
     pub fn read(&self, message: Message<'_>) -> Result<MessageFile> {
-        let _ = message;
-        todo!()
+        self.open_message(message)
     }
 
     /// The message's size in CRLF form (RFC822.SIZE); reads the file once if it is not known yet,
@@ -94,8 +142,7 @@ impl Mailbox {
     /// # Errors
     /// [`Error::Expunged`](crate::Error::Expunged) if its bytes are gone.
     pub fn rfc822_size(&self, message: Message<'_>) -> Result<u64> {
-        let _ = message;
-        todo!()
+        self.learn_size(message)
     }
 
     /// The message's internal date in seconds since 1970; asks the file system once if it is not
@@ -104,14 +151,12 @@ impl Mailbox {
     /// # Errors
     /// [`Error::Expunged`](crate::Error::Expunged) if its file is gone.
     pub fn internal_date(&self, message: Message<'_>) -> Result<i64> {
-        let _ = message;
-        todo!()
+        self.learn_date(message)
     }
 
     /// Remembers a size that the caller has learned by reading the whole message.
     pub fn note_rfc822_size(&self, uid: Uid, octets: u64) {
-        let _ = (uid, octets);
-        todo!()
+        self.note_size(uid, octets);
     }
 
     /// Changes the flags of messages; UIDs that are gone are ignored. All or nothing for new
@@ -121,8 +166,8 @@ impl Mailbox {
     /// If a file cannot be renamed for lack of space or permission, or
     /// [`Error::Limit`](crate::Error::Limit) for a keyword too many.
     pub fn store_flags(&self, uids: &[Uid], change: &FlagChange) -> Result<Arc<Snapshot>> {
-        let _ = (uids, change);
-        todo!()
+        self.change_flags(uids, change)?;
+        Ok(self.snapshot())
     }
 
     /// Removes messages for good; UIDs that are gone are ignored.
@@ -130,8 +175,8 @@ impl Mailbox {
     /// # Errors
     /// If a file cannot be removed. Those removed before stay removed.
     pub fn expunge(&self, uids: &[Uid]) -> Result<Arc<Snapshot>> {
-        let _ = uids;
-        todo!()
+        self.remove(uids)?;
+        Ok(self.snapshot())
     }
 
     /// Copies messages with flags, keywords and internal dates (RFC 3501 §6.4.7): all or nothing.
@@ -141,8 +186,7 @@ impl Mailbox {
     /// [`Error::Expunged`](crate::Error::Expunged) if one of them is gone; or as for
     /// [`append`](Self::append).
     pub fn copy_to(&self, uids: &[Uid], target: &Self) -> Result<Copied> {
-        let _ = (uids, target);
-        todo!()
+        self.copy(uids, target)
     }
 
     /// Starts a new message in `tmp/`.
@@ -150,7 +194,8 @@ impl Mailbox {
     /// # Errors
     /// If the file cannot be made.
     pub fn stage(&self) -> Result<Staged> {
-        todo!()
+        self.check()?;
+        Staged::create(&self.directory, &self.environment)
     }
 
     /// Adds staged messages: all or nothing, durable when this returns.
@@ -158,13 +203,124 @@ impl Mailbox {
     /// # Errors
     /// [`Error::NoSpace`](crate::Error::NoSpace) and the like; then nothing was added.
     pub fn append(&self, messages: Vec<Appending>) -> Result<Appended> {
-        let _ = messages;
-        todo!()
+        self.add(messages)
     }
 
     /// Calls `waker` after every change from now on, until the [`Watch`] is dropped.
     pub fn watch(self: &Arc<Self>, waker: Waker) -> Watch {
-        let _ = waker;
-        todo!()
+        Watch::new(Arc::clone(self), waker)
+    }
+
+    /// Delivers a staged message into `new/`, durably, with neither lock nor index: as any other
+    /// delivery agent does it. It has no flags and no UID yet.
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`] and the like; then nothing was delivered.
+    pub fn deliver(&self, staged: Staged) -> Result<()> {
+        self.check()?;
+        staged.deliver(&self.directory, &self.environment)
+    }
+
+    /// Moves all messages to another mailbox, as RENAME of INBOX does (RFC 3501 §6.3.5).
+    ///
+    /// # Errors
+    /// As for [`copy_to`](Self::copy_to) and [`expunge`](Self::expunge). No message is lost; some
+    /// may be moved already, or be in both.
+    pub fn move_all_to(&self, target: &Self) -> Result<()> {
+        self.move_all(target)
     }
 }
+
+/// What the store does.
+impl Mailbox {
+    /// Opens the mailbox in `directory`, reading its index and its directories.
+    pub(crate) fn open(
+        environment: Arc<Environment>,
+        root: &Path,
+        directory: &Path,
+        name: MailboxName,
+    ) -> Result<Self> {
+        let unread = Snapshot::empty(UidValidity::MIN);
+        let mailbox = Self {
+            name,
+            root: root.to_path_buf(),
+            directory: directory.to_path_buf(),
+            environment,
+            published: RwLock::new(Arc::new(unread)),
+            writer: Mutex::default(),
+            learned: Mutex::default(),
+            graveyard: Mutex::default(),
+            watchers: Watchers::default(),
+            gone: AtomicBool::new(false),
+        };
+        mailbox.look()?;
+        mailbox.clean_tmp();
+        Ok(mailbox)
+    }
+
+    /// Whether any session watches it.
+    pub(crate) fn is_watched(&self) -> bool {
+        !self.watchers.is_empty()
+    }
+
+    /// The sessions that watch it.
+    pub(crate) fn watchers(&self) -> &Watchers {
+        &self.watchers
+    }
+
+    /// Ends its use: every later call gives [`Error::NotFound`].
+    pub(crate) fn leave(&self) {
+        self.gone.store(true, Ordering::Release);
+        self.watchers.wake();
+    }
+
+    /// Puts what is only in memory where it belongs: learned sizes into the index, flag changes to
+    /// the disk, files that nobody needs away.
+    pub(crate) fn flush(&self) {
+        if self.is_gone() {
+            return;
+        }
+        self.write_learned();
+        self.force_flags();
+        self.sweep_graves();
+    }
+
+    fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.is_gone() {
+            Err(Error::NotFound)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Drop for Mailbox {
+    fn drop(&mut self) {
+        self.flush();
+        self.close();
+    }
+}
+
+/// Writes the first index of a new mailbox, durably, and its directories where they are missing.
+///
+/// # Errors
+/// If they cannot be written.
+pub(crate) fn initialize(
+    directory: &Path,
+    uid_validity: UidValidity,
+    options: &Options,
+) -> Result<()> {
+    sync::make_directories(directory)?;
+    let environment = Environment::new(options.clone());
+    let source = &environment.options.source;
+    let id = writer::mailbox_id(source);
+    let state = State::new(Snapshot::empty(uid_validity), id);
+    Index::in_memory(directory, state).replace(source.random(), environment.force_messages())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,18 @@
 //! What a mailbox held at one moment: immutable, cheap to share, cheap to compare.
+//!
+//! A snapshot costs 48 bytes and the file name for each message. Readers never wait: a writer
+//! builds the next snapshot from a copy that shares every chunk it does not touch, and publishes it
+//! in one step.
 
+mod chunk;
+
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use crate::flag::{FlagSet, Keywords};
 use crate::id::{ModSeq, Uid, UidValidity};
+pub(crate) use chunk::{Added, Place};
+use chunk::{Chunk, Record};
 
 /// The messages of a mailbox at one moment, ascending by UID, and what is known about the whole.
 ///
@@ -11,13 +20,29 @@ use crate::id::{ModSeq, Uid, UidValidity};
 /// one mailbox share the rest, and comparing them skips what is shared.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    _private: Arc<()>,
+    uid_validity: UidValidity,
+    uid_next: Uid,
+    first_recent: Uid,
+    highest_mod_seq: ModSeq,
+    keywords: Arc<Keywords>,
+    chunks: Vec<Arc<Chunk>>,
+    /// The position of each chunk's first message.
+    starts: Vec<usize>,
+    len: usize,
+    in_new: usize,
+    era: Arc<Era>,
 }
+
+/// The time between two removals of messages. While any snapshot of an era lives, a session may
+/// still ask for the messages that were removed at its end or later.
+#[derive(Debug)]
+pub(crate) struct Era;
 
 /// A message in a [`Snapshot`].
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
-    _snapshot: &'a Snapshot,
+    chunk: &'a Chunk,
+    record: &'a Record,
 }
 
 /// What changed from one snapshot to a newer one.
@@ -34,72 +59,95 @@ pub struct Difference {
 impl Snapshot {
     /// The mailbox's UIDVALIDITY.
     pub fn uid_validity(&self) -> UidValidity {
-        todo!()
+        self.uid_validity
     }
 
     /// The UID that the next message will have at the least (UIDNEXT).
     pub fn uid_next(&self) -> Uid {
-        todo!()
+        self.uid_next
     }
 
     /// The highest mod-sequence of the mailbox.
     pub fn highest_mod_seq(&self) -> ModSeq {
-        todo!()
+        self.highest_mod_seq
     }
 
     /// The first UID that no session has claimed as `\Recent` yet.
     pub fn first_recent(&self) -> Uid {
-        todo!()
+        self.first_recent
     }
 
     /// The mailbox's keywords.
     pub fn keywords(&self) -> &Keywords {
-        todo!()
+        &self.keywords
     }
 
     /// How many messages there are.
     pub fn len(&self) -> usize {
-        todo!()
+        self.len
     }
 
     /// Whether there is no message.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.len == 0
     }
 
     /// The message at a position, counted from 0 (the sequence number less one).
     pub fn get(&self, position: usize) -> Option<Message<'_>> {
-        let _ = position;
-        todo!()
+        let at = self.starts.partition_point(|start| *start <= position);
+        let at = at.checked_sub(1)?;
+        let offset = position.checked_sub(*self.starts.get(at)?)?;
+        Message::at(self.chunks.get(at)?, offset)
     }
 
     /// The message with a UID.
     pub fn by_uid(&self, uid: Uid) -> Option<Message<'_>> {
-        let _ = uid;
-        todo!()
+        let chunk = self.chunks.get(self.chunk_of(uid))?;
+        Message::at(chunk, chunk.find(uid).ok()?)
     }
 
     /// The position of a UID, counted from 0.
     pub fn position(&self, uid: Uid) -> Option<usize> {
-        let _ = uid;
-        todo!()
+        let at = self.chunk_of(uid);
+        let offset = self.chunks.get(at)?.find(uid).ok()?;
+        Some(self.starts.get(at)? + offset)
     }
 
     /// The position of the first message whose UID is `uid` or above ([`Self::len`] if none).
     pub fn lower_bound(&self, uid: Uid) -> usize {
-        let _ = uid;
-        todo!()
+        let at = self.chunk_of(uid);
+        match (self.chunks.get(at), self.starts.get(at)) {
+            (Some(chunk), Some(start)) => start + chunk.find(uid).unwrap_or_else(|place| place),
+            _ => self.len,
+        }
     }
 
     /// All messages, ascending.
     pub fn iter(&self) -> impl Iterator<Item = Message<'_>> {
-        (0..self.len()).filter_map(|position| self.get(position))
+        self.chunks.iter().flat_map(|chunk| {
+            let records = chunk.records.iter();
+            records.map(move |record| Message { chunk, record })
+        })
     }
 
     /// What a client that knows `self` must be told to know `newer`. Skips shared chunks.
     pub fn difference(&self, newer: &Self) -> Difference {
-        let _ = newer;
-        todo!()
+        let mut difference = Difference::default();
+        if self.uid_validity != newer.uid_validity {
+            difference.expunged = self.iter().map(|message| message.uid()).collect();
+            difference.added = newer.iter().map(|message| message.uid()).collect();
+            return difference;
+        }
+        merge(self, newer, |step| match step {
+            Step::Shared(_) => {}
+            Step::Old(old) => difference.expunged.push(old.uid()),
+            Step::New(new) => difference.added.push(new.uid()),
+            Step::Both(old, new) if old.flags() != new.flags() => {
+                difference.changed.push(new.uid());
+            }
+            Step::Both(..) => {}
+        });
+        difference
     }
 
     /// `newer` with the messages of `self` that it lacks put back in their places: what a client
@@ -107,34 +155,535 @@ impl Snapshot {
     /// is missing.
     #[must_use]
     pub fn keeping_expunged(self: &Arc<Self>, newer: &Arc<Self>) -> Arc<Self> {
-        let _ = newer;
-        todo!()
+        if self.uid_validity != newer.uid_validity || self.difference(newer).expunged.is_empty() {
+            return Arc::clone(newer);
+        }
+        let mut kept = Self {
+            chunks: Vec::with_capacity(newer.chunks.len() + 1),
+            era: Arc::clone(&self.era),
+            ..Self::clone(newer)
+        };
+        merge(self, newer, |step| match step {
+            Step::Shared(chunk) => kept.chunks.push(Arc::clone(chunk)),
+            Step::Old(message) | Step::New(message) | Step::Both(_, message) => {
+                kept.push_message(message);
+            }
+        });
+        kept.reindex();
+        Arc::new(kept)
     }
 }
 
-impl Message<'_> {
+/// What the index does to its working copy.
+impl Snapshot {
+    /// A mailbox without messages.
+    pub(crate) fn empty(uid_validity: UidValidity) -> Self {
+        Self {
+            uid_validity,
+            uid_next: Uid::MIN,
+            first_recent: Uid::MIN,
+            highest_mod_seq: ModSeq::MIN,
+            keywords: Arc::default(),
+            chunks: Vec::new(),
+            starts: Vec::new(),
+            len: 0,
+            in_new: 0,
+            era: Arc::new(Era),
+        }
+    }
+
+    /// Adds a message above all others; `false` if that cannot be.
+    #[must_use]
+    pub(crate) fn push(&mut self, added: &Added) -> bool {
+        let Some(next) = added.uid.next() else {
+            return false;
+        };
+        if added.uid < self.uid_next || !self.open_chunk().is_some_and(|chunk| chunk.push(added)) {
+            return false;
+        }
+        self.uid_next = next;
+        self.raise_mod_seq(added.mod_seq);
+        true
+    }
+
+    /// Gives a message flags, a mod-sequence, a place and a name; `false` if the name cannot be.
+    /// A message that is not there is ignored.
+    #[must_use]
+    pub(crate) fn update(
+        &mut self,
+        uid: Uid,
+        (flags, mod_seq): (FlagSet, ModSeq),
+        place: Place,
+        name: impl FnOnce(&[u8]) -> Option<Vec<u8>>,
+    ) -> bool {
+        self.raise_mod_seq(mod_seq);
+        let Some((chunk, at)) = self.find_mut(uid) else {
+            return true;
+        };
+        let Some(record) = chunk.records.get_mut(at) else {
+            return true;
+        };
+        record.flags = flags;
+        record.mod_seq = mod_seq;
+        record.place = place;
+        let record = *record;
+        name(chunk.name(&record)).is_some_and(|name| chunk.rename(at, &name))
+    }
+
+    /// Remembers a size and a date.
+    pub(crate) fn learn(&mut self, uid: Uid, size: Option<u64>, date: Option<i64>) {
+        if let Some((chunk, at)) = self.find_mut(uid)
+            && let Some(record) = chunk.records.get_mut(at)
+        {
+            record.learn(size, date);
+        }
+    }
+
+    /// Removes the messages from `first` to `last` and gives their UIDs.
+    pub(crate) fn remove(&mut self, first: Uid, last: Uid) -> Vec<Uid> {
+        let mut gone = Vec::new();
+        let start = self.chunk_of(first);
+        for chunk in self.chunks.iter_mut().skip(start) {
+            match chunk.records.first() {
+                Some(record) if record.uid > last => break,
+                _ => Arc::make_mut(chunk).remove(first, last, &mut gone),
+            }
+        }
+        if !gone.is_empty() {
+            self.chunks.retain(|chunk| !chunk.records.is_empty());
+            self.era = Arc::new(Era);
+        }
+        gone
+    }
+
+    /// Gives every message the same mod-sequence.
+    pub(crate) fn touch_all(&mut self, mod_seq: ModSeq) {
+        self.raise_mod_seq(mod_seq);
+        for chunk in &mut self.chunks {
+            for record in &mut Arc::make_mut(chunk).records {
+                record.mod_seq = mod_seq;
+            }
+        }
+    }
+
+    /// Raises UIDNEXT, the first recent UID and the highest mod-sequence; none ever goes back.
+    pub(crate) fn raise(&mut self, uid_next: Uid, first_recent: Uid, mod_seq: ModSeq) {
+        self.uid_next = self.uid_next.max(uid_next);
+        self.first_recent = self.first_recent.max(first_recent);
+        self.raise_mod_seq(mod_seq);
+    }
+
+    /// Puts the keywords in place.
+    pub(crate) fn set_keywords(&mut self, keywords: Keywords) {
+        self.keywords = Arc::new(keywords);
+    }
+
+    /// Counts again after changes; without it, positions are wrong.
+    pub(crate) fn reindex(&mut self) {
+        self.starts.clear();
+        self.len = 0;
+        self.in_new = 0;
+        for chunk in &self.chunks {
+            self.starts.push(self.len);
+            self.len += chunk.records.len();
+            self.in_new += chunk.in_new();
+        }
+    }
+
+    /// How many messages are in `new/`.
+    pub(crate) fn in_new(&self) -> usize {
+        self.in_new
+    }
+
+    /// The era it belongs to.
+    pub(crate) fn era(&self) -> &Arc<Era> {
+        &self.era
+    }
+
+    /// Whether it is the same in everything, by the chunks it shares.
+    pub(crate) fn is_identical(&self, other: &Self) -> bool {
+        let shared = |(a, b): (&Arc<Chunk>, &Arc<Chunk>)| Arc::ptr_eq(a, b);
+        self.has_same_numbers(other)
+            && self.chunks.len() == other.chunks.len()
+            && self.chunks.iter().zip(&other.chunks).all(shared)
+    }
+
+    /// Whether no session would notice a difference.
+    pub(crate) fn looks_like(&self, other: &Self) -> bool {
+        self.has_same_numbers(other) && self.difference(other) == Difference::default()
+    }
+
+    fn has_same_numbers(&self, other: &Self) -> bool {
+        let keywords =
+            Arc::ptr_eq(&self.keywords, &other.keywords) || self.keywords == other.keywords;
+        keywords
+            && self.uid_validity == other.uid_validity
+            && self.uid_next == other.uid_next
+            && self.first_recent == other.first_recent
+            && self.highest_mod_seq == other.highest_mod_seq
+            && self.len == other.len
+    }
+
+    /// The memory it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        let chunks = self.chunks.iter();
+        chunks.map(|chunk| chunk.bytes() + 64).sum::<usize>() + 256
+    }
+
+    fn raise_mod_seq(&mut self, mod_seq: ModSeq) {
+        self.highest_mod_seq = self.highest_mod_seq.max(mod_seq);
+    }
+
+    /// The chunk that has `uid`, if any has it.
+    fn chunk_of(&self, uid: Uid) -> usize {
+        self.chunks
+            .partition_point(|chunk| chunk.last_uid().is_some_and(|last| last < uid))
+    }
+
+    fn find_mut(&mut self, uid: Uid) -> Option<(&mut Chunk, usize)> {
+        let at = self.chunk_of(uid);
+        let chunk = self.chunks.get_mut(at)?;
+        let offset = chunk.find(uid).ok()?;
+        Some((Arc::make_mut(chunk), offset))
+    }
+
+    /// The chunk that takes the next message.
+    fn open_chunk(&mut self) -> Option<&mut Chunk> {
+        let room = |chunk: &Arc<Chunk>| chunk.records.len() < CHUNK;
+        if !self.chunks.last().is_some_and(room) {
+            let messages = if self.chunks.is_empty() { 0 } else { CHUNK };
+            self.chunks.push(Arc::new(Chunk::with_capacity(messages)));
+        }
+        self.chunks.last_mut().map(Arc::make_mut)
+    }
+
+    /// Puts a message of another snapshot at the end.
+    fn push_message(&mut self, message: Message<'_>) {
+        let Some(chunk) = self.open_chunk() else {
+            return;
+        };
+        let fits = chunk.push_from(message.chunk, message.record);
+        debug_assert!(fits, "a name that fitted once fits again");
+    }
+}
+
+impl<'a> Message<'a> {
     /// The message's UID.
     pub fn uid(&self) -> Uid {
-        todo!()
+        self.record.uid
     }
 
     /// Its flags.
     pub fn flags(&self) -> FlagSet {
-        todo!()
+        self.record.flags
     }
 
     /// Its mod-sequence.
     pub fn mod_seq(&self) -> ModSeq {
-        todo!()
+        self.record.mod_seq
     }
 
     /// Its size in CRLF form (RFC822.SIZE), if it is known without reading the file.
     pub fn rfc822_size(&self) -> Option<u64> {
-        todo!()
+        self.record.size()
     }
 
     /// Its internal date in seconds since 1970, if it is known without asking the file system.
     pub fn internal_date(&self) -> Option<i64> {
-        todo!()
+        self.record.date()
+    }
+
+    /// When it was saved in this mailbox in seconds since 1970, 0 if unknown.
+    pub(crate) fn saved(&self) -> u32 {
+        self.record.saved
+    }
+
+    /// The directory of its file.
+    pub(crate) fn place(&self) -> Place {
+        self.record.place
+    }
+
+    /// The name of its file.
+    pub(crate) fn file_name(&self) -> &'a [u8] {
+        self.chunk.name(self.record)
+    }
+
+    fn at(chunk: &'a Chunk, offset: usize) -> Option<Self> {
+        let record = chunk.records.get(offset)?;
+        Some(Self { chunk, record })
+    }
+}
+
+/// One step of walking through two snapshots side by side.
+enum Step<'a> {
+    /// Both have this very chunk.
+    Shared(&'a Arc<Chunk>),
+    /// Only the older one has this message.
+    Old(Message<'a>),
+    /// Only the newer one has it.
+    New(Message<'a>),
+    /// Both have it, in different chunks.
+    Both(Message<'a>, Message<'a>),
+}
+
+/// Walks through two snapshots of one mailbox by UID.
+fn merge<'a>(old: &'a Snapshot, new: &'a Snapshot, mut visit: impl FnMut(Step<'a>)) {
+    let (mut a, mut b) = (Cursor::new(old), Cursor::new(new));
+    loop {
+        if let (Some(x), Some(y)) = (a.whole_chunk(), b.whole_chunk())
+            && Arc::ptr_eq(x, y)
+        {
+            visit(Step::Shared(y));
+            a.skip_chunk();
+            b.skip_chunk();
+            continue;
+        }
+        match (a.peek(), b.peek()) {
+            (None, None) => return,
+            (Some(x), None) => {
+                visit(Step::Old(x));
+                a.advance();
+            }
+            (None, Some(y)) => {
+                visit(Step::New(y));
+                b.advance();
+            }
+            (Some(x), Some(y)) => match x.uid().cmp(&y.uid()) {
+                Ordering::Less => {
+                    visit(Step::Old(x));
+                    a.advance();
+                }
+                Ordering::Greater => {
+                    visit(Step::New(y));
+                    b.advance();
+                }
+                Ordering::Equal => {
+                    visit(Step::Both(x, y));
+                    a.advance();
+                    b.advance();
+                }
+            },
+        }
+    }
+}
+
+/// A place in a snapshot.
+struct Cursor<'a> {
+    chunks: &'a [Arc<Chunk>],
+    offset: usize,
+}
+
+impl<'a> Cursor<'a> {
+    fn new(snapshot: &'a Snapshot) -> Self {
+        Self {
+            chunks: &snapshot.chunks,
+            offset: 0,
+        }
+    }
+
+    fn peek(&self) -> Option<Message<'a>> {
+        Message::at(self.chunks.first()?, self.offset)
+    }
+
+    /// The chunk that begins here.
+    fn whole_chunk(&self) -> Option<&'a Arc<Chunk>> {
+        self.chunks.first().filter(|_| self.offset == 0)
+    }
+
+    fn skip_chunk(&mut self) {
+        self.chunks = self.chunks.get(1..).unwrap_or_default();
+        self.offset = 0;
+    }
+
+    fn advance(&mut self) {
+        self.offset += 1;
+        if self.peek().is_none() {
+            self.skip_chunk();
+        }
+    }
+}
+
+/// How many messages are in a chunk at most.
+const CHUNK: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn uid(value: u32) -> Uid {
+        Uid::new(value).unwrap()
+    }
+
+    fn added(value: u32) -> Added {
+        Added {
+            uid: uid(value),
+            flags: FlagSet::EMPTY,
+            mod_seq: ModSeq::MIN,
+            size: None,
+            date: None,
+            saved: 0,
+            place: Place::Cur,
+            name: format!("{value}.M1P1.host:2,").into_bytes(),
+        }
+    }
+
+    fn filled(messages: u32) -> Snapshot {
+        let mut snapshot = Snapshot::empty(UidValidity::new(1).unwrap());
+        for value in 1..=messages {
+            assert!(snapshot.push(&added(value)));
+        }
+        snapshot.reindex();
+        snapshot
+    }
+
+    #[test]
+    fn positions_and_uids_agree_over_chunks() {
+        let mut snapshot = filled(1500);
+        snapshot.remove(uid(2), uid(700));
+        snapshot.reindex();
+        assert_eq!(snapshot.len(), 801);
+        assert_eq!(snapshot.get(1).unwrap().uid(), uid(701));
+        assert_eq!(snapshot.position(uid(701)), Some(1));
+        assert_eq!(snapshot.position(uid(2)), None);
+        assert_eq!(snapshot.lower_bound(uid(2)), 1);
+        assert_eq!(snapshot.lower_bound(uid(1501)), 801);
+        assert!(snapshot.get(801).is_none());
+        let name = snapshot.by_uid(uid(1500)).unwrap().file_name();
+        assert_eq!(name, b"1500.M1P1.host:2,");
+    }
+
+    #[test]
+    fn a_message_costs_at_most_120_bytes() {
+        let mut snapshot = Snapshot::empty(UidValidity::new(1).unwrap());
+        for value in 1..=10_240 {
+            let name = b"1700000000.M123456P12345_17.mail.example.org,S=1234,W=1256:2,RS";
+            let message = Added {
+                name: name.to_vec(),
+                ..added(value)
+            };
+            assert!(snapshot.push(&message));
+        }
+        assert!(
+            snapshot.bytes() / 10_240 <= 120,
+            "{}",
+            snapshot.bytes() / 10_240
+        );
+    }
+
+    #[test]
+    fn one_change_in_many_shares_all_other_chunks() {
+        let old = filled(100_000);
+        let mut new = old.clone();
+        let flags = FlagSet::from_bits(1);
+        assert!(new.update(
+            uid(70_000),
+            (flags, ModSeq::new(9).unwrap()),
+            Place::Cur,
+            |name| { Some(name.to_vec()) }
+        ));
+        let unshared = old.chunks.iter().zip(&new.chunks);
+        assert_eq!(unshared.filter(|(a, b)| !Arc::ptr_eq(a, b)).count(), 1);
+        assert_eq!(old.difference(&new).changed, [uid(70_000)]);
+        assert_eq!(old.by_uid(uid(70_000)).unwrap().flags(), FlagSet::EMPTY);
+    }
+
+    #[test]
+    fn renaming_over_and_over_does_not_grow() {
+        let mut snapshot = filled(3);
+        for round in 0..10_000 {
+            let name = format!("2.M1P1.host:2,{}", ["S", "RS", "F"][round % 3]);
+            let state = (FlagSet::EMPTY, ModSeq::MIN);
+            assert!(snapshot.update(uid(2), state, Place::Cur, |_| Some(name.into_bytes())));
+        }
+        assert!(snapshot.bytes() < 2000, "{}", snapshot.bytes());
+        assert_eq!(
+            snapshot.by_uid(uid(3)).unwrap().file_name(),
+            b"3.M1P1.host:2,"
+        );
+    }
+
+    #[test]
+    fn uids_only_go_up() {
+        let mut snapshot = filled(5);
+        assert!(!snapshot.push(&added(5)));
+        assert!(!snapshot.push(&added(u32::MAX)));
+        snapshot.raise(uid(9), uid(1), ModSeq::MIN);
+        assert!(!snapshot.push(&added(8)));
+        assert!(snapshot.push(&added(9)));
+    }
+
+    /// What to do to a message.
+    #[derive(Clone, Debug)]
+    enum Op {
+        Add,
+        Remove(u32, u32),
+        Flag(u32, u64),
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            Just(Op::Add),
+            (1..60u32, 0..5u32).prop_map(|(first, more)| Op::Remove(first, first + more)),
+            (1..60u32, 0..32u64).prop_map(|(uid, bits)| Op::Flag(uid, bits)),
+        ]
+    }
+
+    fn model(snapshot: &Snapshot) -> BTreeMap<Uid, FlagSet> {
+        let pairs = snapshot
+            .iter()
+            .map(|message| (message.uid(), message.flags()));
+        pairs.collect()
+    }
+
+    fn apply(snapshot: &mut Snapshot, ops: &[Op]) {
+        for op in ops {
+            match *op {
+                Op::Add => assert!(snapshot.push(&added(snapshot.uid_next().get()))),
+                Op::Remove(first, last) => drop(snapshot.remove(uid(first), uid(last))),
+                Op::Flag(value, bits) => {
+                    let state = (FlagSet::from_bits(bits), ModSeq::MIN);
+                    let same = |name: &[u8]| Some(name.to_vec());
+                    assert!(snapshot.update(uid(value), state, Place::Cur, same));
+                }
+            }
+        }
+        snapshot.reindex();
+    }
+
+    proptest! {
+        #[test]
+        fn difference_is_what_a_naive_comparison_finds(
+            before in prop::collection::vec(op(), 0..60),
+            after in prop::collection::vec(op(), 0..60),
+        ) {
+            let mut old = filled(40);
+            apply(&mut old, &before);
+            let mut new = old.clone();
+            apply(&mut new, &after);
+            let (a, b) = (model(&old), model(&new));
+            let difference = old.difference(&new);
+            let expunged: Vec<_> = a.keys().filter(|uid| !b.contains_key(uid)).copied().collect();
+            let added: Vec<_> = b.keys().filter(|uid| !a.contains_key(uid)).copied().collect();
+            let differs = |uid: &&Uid| a.get(uid).is_some_and(|flags| Some(flags) != b.get(uid));
+            let changed: Vec<_> = b.keys().filter(differs).copied().collect();
+            prop_assert_eq!(difference, Difference { expunged, changed, added });
+
+            let (old, new) = (Arc::new(old), Arc::new(new));
+            let kept = old.keeping_expunged(&new);
+            let mut expected = a.clone();
+            expected.extend(b.clone());
+            prop_assert_eq!(model(&kept), expected);
+            for (position, message) in kept.iter().enumerate() {
+                prop_assert_eq!(kept.position(message.uid()), Some(position));
+                prop_assert!(message.file_name().starts_with(message.uid().to_string().as_bytes()));
+            }
+            let later = kept.difference(&new);
+            prop_assert_eq!(later.expunged, old.difference(&new).expunged);
+            prop_assert!(later.changed.is_empty() && later.added.is_empty());
+        }
     }
 }

@@ -1,12 +1,16 @@
 //! The process's one [`Store`]: its options and its open mailboxes.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::account::Account;
-use crate::error::Result;
-use crate::name::Namespace;
+use crate::error::{Error, Result};
+use crate::filename::Unique;
+use crate::index::Force;
+use crate::mailbox::Mailbox;
+use crate::name::{MailboxName, Namespace};
 use crate::source::Source;
 
 /// When data is forced to the disk.
@@ -40,21 +44,93 @@ pub struct Options {
     pub source: Source,
 }
 
+/// What everything in a store shares.
+#[derive(Debug)]
+pub(crate) struct Environment {
+    pub(crate) options: Options,
+    /// Names for new files.
+    pub(crate) unique: Unique,
+    boot: OnceLock<u64>,
+}
+
+impl Environment {
+    /// With these options.
+    pub(crate) fn new(options: Options) -> Self {
+        Self {
+            unique: Unique::new(&options.hostname),
+            options,
+            boot: OnceLock::new(),
+        }
+    }
+
+    /// A number that differs from one boot of the machine to the next; 0 if the system has none.
+    pub(crate) fn boot(&self) -> u64 {
+        *self.boot.get_or_init(|| {
+            let id = std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+            let digits = id.iter().filter_map(|byte| char::from(*byte).to_digit(16));
+            digits
+                .take(16)
+                .fold(0, |number, digit| number << 4 | u64::from(digit))
+        })
+    }
+
+    /// When changes that clients rely on must be on the disk.
+    pub(crate) fn force_messages(&self) -> Force {
+        match self.options.fsync {
+            Fsync::Optimized | Fsync::Always => Force::Now,
+            Fsync::Never => Force::Never,
+        }
+    }
+
+    /// When changes of flags must be on the disk.
+    pub(crate) fn force_flags(&self) -> Force {
+        match self.options.fsync {
+            Fsync::Optimized => Force::Later,
+            Fsync::Always => Force::Now,
+            Fsync::Never => Force::Never,
+        }
+    }
+}
+
 /// The mail of this process: hands out accounts, and shares open mailboxes between sessions.
+///
+/// A mailbox that nobody has open any more stays in memory until those take more than
+/// [`Options::cache_bytes`]; the one that was used longest ago goes first. No mailbox holds a
+/// descriptor.
 #[derive(Debug)]
 pub struct Store {
-    options: Options,
+    environment: Arc<Environment>,
+    registry: Mutex<Registry>,
+}
+
+#[derive(Debug, Default)]
+struct Registry {
+    mailboxes: HashMap<PathBuf, Registered>,
+    /// Counts the openings.
+    clock: u64,
+    /// The bytes of all of them, as far as known.
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Registered {
+    mailbox: Arc<Mailbox>,
+    used: u64,
+    bytes: usize,
 }
 
 impl Store {
     /// Makes a store. Nothing is read yet.
     pub fn new(options: Options) -> Arc<Self> {
-        Arc::new(Self { options })
+        Arc::new(Self {
+            environment: Arc::new(Environment::new(options)),
+            registry: Mutex::default(),
+        })
     }
 
     /// How this store works.
     pub fn options(&self) -> &Options {
-        &self.options
+        &self.environment.options
     }
 
     /// The account whose Maildir++ tree has this root; made (with an INBOX) if it is not there.
@@ -62,19 +138,148 @@ impl Store {
     /// # Errors
     /// If the root cannot be made or is not a directory.
     pub fn account(self: &Arc<Self>, root: &Path) -> Result<Account> {
-        let _ = root;
-        todo!("account")
+        Account::new(Arc::clone(self), root)
     }
 
     /// Looks for changes by other programs in all mailboxes that somebody watches, and wakes the
     /// watchers. To be called every poll interval.
     pub fn poll(&self) {
-        todo!("poll")
+        for mailbox in self.open_mailboxes() {
+            if !mailbox.is_watched() {
+                continue;
+            }
+            match mailbox.refresh() {
+                // Its watchers were woken and will see for themselves.
+                Ok(_) | Err(Error::NotFound) => {}
+                Err(error) => tracing::warn!(mailbox = %mailbox.name(), %error, "poll failed"),
+            }
+        }
     }
 
     /// Forces flag changes to disk that are not yet ([`Fsync::Optimized`]). To be called every few
     /// seconds and at the end.
     pub fn flush(&self) {
-        todo!("flush")
+        for mailbox in self.open_mailboxes() {
+            mailbox.flush();
+        }
+        self.evict();
+    }
+
+    /// Opens the mailbox in `directory` of the account in `root`, or gives the one that another
+    /// session of this process has open.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if the directory does not exist.
+    pub(crate) fn open_mailbox(
+        self: &Arc<Self>,
+        root: &Path,
+        directory: &Path,
+        name: MailboxName,
+    ) -> Result<Arc<Mailbox>> {
+        if let Some(mailbox) = self.registered(directory) {
+            match mailbox.refresh() {
+                Ok(_) => return Ok(mailbox),
+                // Deleted and perhaps made again by another process.
+                Err(Error::NotFound) => self.forget(directory),
+                Err(error) => return Err(error),
+            }
+        }
+        let opened = Mailbox::open(Arc::clone(&self.environment), root, directory, name)?;
+        let bytes = opened.snapshot().bytes();
+        let mut registry = self.registry();
+        registry.clock += 1;
+        let used = registry.clock;
+        let entry = registry.mailboxes.entry(directory.to_path_buf());
+        // Another session may have been faster.
+        let registered = entry.or_insert_with(|| Registered {
+            mailbox: Arc::new(opened),
+            used,
+            bytes: 0,
+        });
+        registered.used = used;
+        let grown = bytes.saturating_sub(registered.bytes);
+        registered.bytes = registered.bytes.max(bytes);
+        let mailbox = Arc::clone(&registered.mailbox);
+        registry.bytes += grown;
+        let full = registry.bytes > self.options().cache_bytes;
+        drop(registry);
+        if full {
+            self.evict();
+        }
+        Ok(mailbox)
+    }
+
+    /// Ends the use of the mailbox in `directory`, which was deleted or renamed: its sessions get
+    /// [`Error::NotFound`], its watchers are woken.
+    pub(crate) fn forget(&self, directory: &Path) {
+        let mut registry = self.registry();
+        let registered = registry.mailboxes.remove(directory);
+        let bytes = registered.as_ref().map_or(0, |registered| registered.bytes);
+        registry.bytes = registry.bytes.saturating_sub(bytes);
+        drop(registry);
+        if let Some(registered) = registered {
+            registered.mailbox.leave();
+        }
+    }
+
+    /// Whether the mailbox in `directory` is in memory.
+    #[cfg(test)]
+    pub(crate) fn is_open(&self, directory: &Path) -> bool {
+        self.registry().mailboxes.contains_key(directory)
+    }
+
+    /// The open mailbox in `directory`, marked as used.
+    fn registered(&self, directory: &Path) -> Option<Arc<Mailbox>> {
+        let mut registry = self.registry();
+        registry.clock += 1;
+        let used = registry.clock;
+        let registered = registry.mailboxes.get_mut(directory)?;
+        registered.used = used;
+        Some(Arc::clone(&registered.mailbox))
+    }
+
+    /// Drops mailboxes that nobody has open, the longest unused first, until the rest fits.
+    fn evict(&self) {
+        let mut registry = self.registry();
+        let mut total = 0;
+        for registered in registry.mailboxes.values_mut() {
+            registered.bytes = registered.mailbox.snapshot().bytes();
+            total += registered.bytes;
+        }
+        let mut closed: Vec<(u64, usize, PathBuf)> = Vec::new();
+        for (directory, registered) in &registry.mailboxes {
+            // Nobody can take another reference while the registry is locked.
+            if Arc::strong_count(&registered.mailbox) == 1 {
+                closed.push((registered.used, registered.bytes, directory.clone()));
+            }
+        }
+        closed.sort_unstable();
+        let mut closed_bytes: usize = closed.iter().map(|(_, bytes, _)| bytes).sum();
+        let mut dropped = Vec::new();
+        for (_, bytes, directory) in closed {
+            if closed_bytes <= self.options().cache_bytes {
+                break;
+            }
+            closed_bytes -= bytes;
+            total -= bytes;
+            dropped.extend(registry.mailboxes.remove(&directory));
+        }
+        registry.bytes = total;
+        drop(registry);
+        // Only now: the end of a mailbox writes what it has learned.
+        drop(dropped);
+    }
+
+    fn open_mailboxes(&self) -> Vec<Arc<Mailbox>> {
+        let registry = self.registry();
+        let registered = registry.mailboxes.values();
+        registered
+            .map(|registered| Arc::clone(&registered.mailbox))
+            .collect()
+    }
+
+    /// The map is whole even if a thread panicked while it held the lock.
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

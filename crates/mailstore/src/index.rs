@@ -1,0 +1,597 @@
+//! The file `pillarbox.index`: a snapshot of the mailbox, and the changes since.
+//!
+//! # Format
+//!
+//! Little endian. First a snapshot (`columns`), then frames (`frame`), each with everything
+//! that one command changed. The file's *generation* is a random number that changes whenever the
+//! file is replaced.
+//!
+//! # Reading needs no lock
+//!
+//! A reader remembers the generation and the offset up to which it has applied frames. To refresh,
+//! it compares the file's identity, size and times; if they differ, it applies the valid frames
+//! after its offset and stops at the first that is not valid (it is being written). If the file was
+//! replaced, it reads all of it. What it then shows to a client must be on the disk: if the
+//! *committed* field does not reach as far as new UIDs, the reader forces them to the disk itself,
+//! because the process that wrote them may die before it does.
+//!
+//! # Writing
+//!
+//! Under the lock (`pillarbox.lock`): refresh → cut off an invalid tail → file-system work → one
+//! `pwrite` at the end → `fdatasync` (if the change asks for it) → note the length as committed.
+//! The note itself is not forced to the disk; it may be older than the truth but never newer.
+//!
+//! # Compaction
+//!
+//! When the frames exceed 64 KiB and half the snapshot: write `pillarbox.index.tmp` → `fdatasync` →
+//! `rename` → `fsync` of the directory, all under the lock.
+//!
+//! # Crashes
+//!
+//! A crash leaves a prefix of the file that reaches at least as far as it is committed. Flag
+//! changes may be lost with the machine's power (never with the process alone), and a client may
+//! have seen their mod-sequences. So mod-sequences whose frames are not on the disk stay below a
+//! durable *reserve*. A reserve of an earlier boot that was not closed means that power was lost:
+//! then every message gets a mod-sequence above the reserve.
+//!
+//! # Damage
+//!
+//! If the snapshot, or any frame within the committed length, does not have the right CRC, nothing
+//! of the file is used: the mailbox is scanned anew under a new UIDVALIDITY. A UID that was given
+//! to a client therefore never names another message.
+
+mod codec;
+mod columns;
+mod frame;
+mod stamp;
+mod vanished;
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use crate::error::{Error, Result};
+use crate::flag::Keyword;
+use crate::id::{ModSeq, Uid};
+use crate::replace::{failed, open_regular, sync_directory};
+use crate::snapshot::Snapshot;
+use columns::Header;
+use vanished::{Vanished, VanishedRange};
+
+pub(crate) use codec::FileTime;
+pub(crate) use frame::{Entry, Rename, runs};
+pub(crate) use stamp::{Stamp, Stamps};
+
+/// Everything the index says.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    /// The messages. A working copy; it is published by cloning.
+    pub(crate) snapshot: Snapshot,
+    /// The UIDs that were expunged.
+    pub(crate) vanished: Vanished,
+    /// The last look at the directories.
+    pub(crate) stamps: Stamps,
+    /// The mod-sequences that may be in use without being on the disk.
+    pub(crate) reserve: Reserve,
+    /// A number that no other mailbox has, kept over renames (RFC 8474 §4.1).
+    pub(crate) mailbox_id: u128,
+}
+
+/// Mod-sequences below `mod_seq` may have been used without being on the disk, in this boot of the
+/// machine; none if `mod_seq` is 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reserve {
+    pub(crate) mod_seq: u64,
+    pub(crate) boot: u64,
+}
+
+impl State {
+    /// A state without history.
+    pub(crate) fn new(snapshot: Snapshot, mailbox_id: u128) -> Self {
+        Self {
+            snapshot,
+            vanished: Vanished::default(),
+            stamps: Stamps::NEVER,
+            reserve: Reserve::default(),
+            mailbox_id,
+        }
+    }
+
+    /// Does what a frame says; `None` if it contradicts the state.
+    fn apply(&mut self, entries: &[Entry]) -> Option<()> {
+        for entry in entries {
+            self.apply_entry(entry)?;
+        }
+        self.snapshot.reindex();
+        Some(())
+    }
+
+    fn apply_entry(&mut self, entry: &Entry) -> Option<()> {
+        let snapshot = &mut self.snapshot;
+        match entry {
+            Entry::Add(added) => snapshot.push(added).then_some(())?,
+            Entry::Flags {
+                uid,
+                flags,
+                mod_seq,
+                place,
+                rename,
+            } => {
+                let state = (*flags, *mod_seq);
+                let named = snapshot.update(*uid, state, *place, |old| rename.apply(old));
+                named.then_some(())?;
+            }
+            Entry::Expunge {
+                first,
+                last,
+                mod_seq,
+            } => {
+                let gone = snapshot.remove(*first, *last);
+                let seen = snapshot.uid_next();
+                snapshot.raise(seen, Uid::MIN, *mod_seq);
+                for (first, last) in runs(&gone) {
+                    let mod_seq = *mod_seq;
+                    self.vanished.add(VanishedRange {
+                        first,
+                        last,
+                        mod_seq,
+                    });
+                }
+            }
+            Entry::Meta {
+                uid_next,
+                first_recent,
+                mod_seq,
+            } => {
+                snapshot.raise(*uid_next, *first_recent, *mod_seq);
+            }
+            Entry::Synced(stamps) => self.stamps = *stamps,
+            Entry::Reserve { mod_seq, boot } => {
+                let (mod_seq, boot) = (*mod_seq, *boot);
+                self.reserve = Reserve { mod_seq, boot };
+            }
+            Entry::TouchAll(mod_seq) => snapshot.touch_all(*mod_seq),
+            Entry::Close => self.reserve = Reserve::default(),
+            Entry::Keyword { position, name } => {
+                let keyword = Keyword::new(str::from_utf8(name).ok()?)?;
+                let mut keywords = snapshot.keywords().clone();
+                keywords.set(*position, keyword);
+                snapshot.set_keywords(keywords);
+            }
+            Entry::Learned { uid, size, date } => snapshot.learn(*uid, *size, *date),
+        }
+        Some(())
+    }
+}
+
+/// When an appended frame has to be on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Force {
+    /// Before going on.
+    Now,
+    /// Some time later, by [`Index::force`].
+    Later,
+    /// Never: the store's data is thrown away.
+    Never,
+}
+
+/// The index file as this process knows it. Holds no descriptor.
+#[derive(Debug)]
+pub(crate) struct Index {
+    /// What it says.
+    pub(crate) state: State,
+    path: PathBuf,
+    /// `None` if the index is only in memory, because the tree is read-only.
+    file: Option<Known>,
+}
+
+/// What is known about the file.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    identity: Identity,
+    generation: u64,
+    /// Where the snapshot ends.
+    snapshot: u64,
+    /// Up to where frames were applied.
+    offset: u64,
+    /// Whether frames before `offset` may not be on the disk yet.
+    unforced: bool,
+    /// Whether a client must not see the state before they are.
+    hidden: bool,
+}
+
+/// What changes when a file is written or replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Identity {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: FileTime,
+    changed: FileTime,
+}
+
+impl Identity {
+    fn of(metadata: &std::fs::Metadata) -> Self {
+        let time = |seconds, nanoseconds: i64| FileTime {
+            seconds,
+            nanoseconds: u32::try_from(nanoseconds).unwrap_or_default(),
+        };
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: time(metadata.mtime(), metadata.mtime_nsec()),
+            changed: time(metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    fn is_same_file(&self, other: &Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+}
+
+/// What a refresh found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refreshed {
+    /// Everything that can be read has been applied.
+    Whole,
+    /// There are octets after the last valid frame: being written, or left by a crash.
+    Tail,
+}
+
+impl Index {
+    /// The index file of the mailbox in `directory`.
+    pub(crate) fn path_in(directory: &Path) -> PathBuf {
+        directory.join(FILE)
+    }
+
+    /// An index that is only in memory.
+    pub(crate) fn in_memory(directory: &Path, state: State) -> Self {
+        let path = Self::path_in(directory);
+        Self {
+            state,
+            path,
+            file: None,
+        }
+    }
+
+    /// Reads the index of the mailbox in `directory`. `None` if there is none.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if it is damaged.
+    pub(crate) fn load(directory: &Path) -> Result<Option<(Self, Refreshed)>> {
+        let path = Self::path_in(directory);
+        let file = match open_regular(&path, OFlags::RDONLY) {
+            Ok(file) => file,
+            Err(Error::NotFound) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let (index, refreshed) = Self::read(path, &file)?;
+        Ok(Some((index, refreshed)))
+    }
+
+    fn read(path: PathBuf, file: &File) -> Result<(Self, Refreshed)> {
+        let metadata = file.metadata().map_err(failed(&path))?;
+        let identity = Identity::of(&metadata);
+        let bytes = read_from(file, 0, identity.size).map_err(failed(&path))?;
+        let header = Header::decode(&bytes).ok_or_else(|| damaged(&path, "has no valid header"))?;
+        let (state, length) = columns::decode(&header, &bytes)
+            .ok_or_else(|| damaged(&path, "has a damaged snapshot"))?;
+        let snapshot = u64::try_from(length).unwrap_or(u64::MAX);
+        let mut index = Self {
+            state,
+            path,
+            file: Some(Known {
+                identity,
+                generation: header.generation,
+                snapshot,
+                offset: snapshot,
+                unforced: false,
+                hidden: false,
+            }),
+        };
+        let frames = bytes.get(length..).unwrap_or_default();
+        let committed = columns::read_committed(header.generation, &bytes);
+        let refreshed = index.apply_frames(frames, committed)?;
+        Ok((index, refreshed))
+    }
+
+    /// Applies what others have appended, or reads everything anew if the file was replaced.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if it is damaged or gone.
+    pub(crate) fn refresh(&mut self) -> Result<Refreshed> {
+        let Some(known) = self.file else {
+            return Ok(Refreshed::Whole);
+        };
+        let path = &self.path;
+        let missing = |error| match error {
+            Error::NotFound => damaged(path, "is gone"),
+            other => other,
+        };
+        let metadata = match std::fs::symlink_metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(missing(Error::NotFound));
+            }
+            Err(error) => return Err(failed(path)(error)),
+        };
+        let identity = Identity::of(&metadata);
+        if identity == known.identity && identity.size == known.offset {
+            return Ok(Refreshed::Whole);
+        }
+        let file = open_regular(path, OFlags::RDONLY).map_err(missing)?;
+        let identity = Identity::of(&file.metadata().map_err(failed(path))?);
+        let head = read_from(&file, 0, HEAD).map_err(failed(path))?;
+        let header = Header::decode(&head);
+        let same = identity.is_same_file(&known.identity)
+            && header.is_some_and(|header| header.generation == known.generation);
+        if !same {
+            let (read, refreshed) = Self::read(self.path.clone(), &file)?;
+            *self = read;
+            return Ok(refreshed);
+        }
+        if identity.size < known.offset {
+            return Err(damaged(&self.path, "has been cut"));
+        }
+        let frames = read_from(&file, known.offset, identity.size).map_err(failed(path))?;
+        if let Some(known) = &mut self.file {
+            known.identity = identity;
+        }
+        let committed = columns::read_committed(known.generation, &head);
+        self.apply_frames(&frames, committed)
+    }
+
+    /// Applies the valid frames in `bytes`, which begin at the offset.
+    fn apply_frames(&mut self, bytes: &[u8], committed: u64) -> Result<Refreshed> {
+        let Some(known) = &mut self.file else {
+            return Ok(Refreshed::Whole);
+        };
+        let mut rest = bytes;
+        let mut entries = Vec::new();
+        while let Some((length, more)) = frame::decode(known.generation, known.offset, rest) {
+            known.offset += u64::try_from(length).unwrap_or_default();
+            if known.offset > committed {
+                known.unforced = true;
+                known.hidden |= more.iter().any(Entry::must_be_durable);
+            }
+            rest = rest.get(length..).unwrap_or_default();
+            entries.extend(more);
+        }
+        if known.offset < committed {
+            return Err(damaged(&self.path, "has lost or damaged frames"));
+        }
+        self.state
+            .apply(&entries)
+            .ok_or_else(|| damaged(&self.path, "contradicts itself"))?;
+        Ok(if rest.is_empty() {
+            Refreshed::Whole
+        } else {
+            Refreshed::Tail
+        })
+    }
+
+    /// Cuts off what is after the last valid frame. Only under the lock, after a refresh.
+    pub(crate) fn cut_tail(&mut self) -> Result<()> {
+        self.change_file(|file, known| file.set_len(known.offset))?
+            .ok_or_else(|| damaged(&self.path, "was replaced without the lock"))
+    }
+
+    /// Appends a frame and applies it. Only under the lock, after a refresh that left no tail. If
+    /// it fails, nothing has been applied.
+    pub(crate) fn append(&mut self, entries: &[Entry], force: Force) -> Result<()> {
+        if let Some(known) = self.file {
+            let too_large = || Error::Limit("changes at once");
+            let frame = frame::encode(known.generation, known.offset, entries);
+            let frame = frame.ok_or_else(too_large)?;
+            self.change_file(|file, known| append_frame(file, known, &frame, entries, force))?
+                .ok_or_else(|| damaged(&self.path, "was replaced without the lock"))?;
+        }
+        self.state
+            .apply(entries)
+            .ok_or_else(|| damaged(&self.path, "contradicts itself"))
+    }
+
+    /// Forces to the disk what is not there yet. Needs no lock.
+    pub(crate) fn force(&mut self) -> Result<()> {
+        if !self.is_unforced() {
+            return Ok(());
+        }
+        let forced = self.change_file(|file, known| {
+            file.sync_data()?;
+            commit(file, known)
+        })?;
+        if forced.is_none() {
+            // Whoever replaced it has read, and forced to the disk, everything that was in it.
+            self.believe();
+        }
+        Ok(())
+    }
+
+    /// Whether frames may not be on the disk yet.
+    pub(crate) fn is_unforced(&self) -> bool {
+        self.file.is_some_and(|known| known.unforced)
+    }
+
+    /// Whether no client may see the state before [`Index::force`].
+    pub(crate) fn is_hidden(&self) -> bool {
+        self.file.is_some_and(|known| known.hidden)
+    }
+
+    /// Whether it is only in memory.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        self.file.is_none()
+    }
+
+    /// Takes everything for durable, because the store's data is thrown away.
+    pub(crate) fn believe(&mut self) {
+        if let Some(known) = &mut self.file {
+            known.unforced = false;
+            known.hidden = false;
+        }
+    }
+
+    /// Whether the frames have outgrown the snapshot.
+    pub(crate) fn wants_compaction(&self) -> bool {
+        self.file
+            .is_some_and(|known| known.offset - known.snapshot > COMPACT_AT.max(known.snapshot / 2))
+    }
+
+    /// Writes a whole new file of `generation` in place of the old one. Only under the lock.
+    pub(crate) fn replace(&mut self, generation: u64, force: Force) -> Result<()> {
+        let mut state = self.state.clone();
+        state.reserve = Reserve::default();
+        let too_large = || Error::Limit("messages in a mailbox");
+        let bytes = columns::encode(&state, generation).ok_or_else(too_large)?;
+        let temporary = self.path.with_extension("index.tmp");
+        let identity = write_whole(&temporary, &self.path, &bytes, force).inspect_err(|_| {
+            // The error that is reported is the first one.
+            std::fs::remove_file(&temporary).ok();
+        })?;
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.state = state;
+        self.file = Some(Known {
+            identity,
+            generation,
+            snapshot: length,
+            offset: length,
+            unforced: false,
+            hidden: false,
+        });
+        Ok(())
+    }
+
+    /// The lowest mod-sequence that no message has.
+    pub(crate) fn next_mod_seq(&self) -> Result<ModSeq> {
+        let highest = self.state.snapshot.highest_mod_seq().get();
+        ModSeq::new(highest + 1).ok_or(Error::Limit("mod-sequences"))
+    }
+
+    /// Opens the file for a change and remembers what it is like afterwards. `None` if it is not
+    /// the file that we know.
+    fn change_file(
+        &mut self,
+        change: impl FnOnce(&File, &mut Known) -> io::Result<()>,
+    ) -> Result<Option<()>> {
+        let Some(known) = &mut self.file else {
+            return Ok(None);
+        };
+        let path = &self.path;
+        let file = match open_regular(path, OFlags::RDWR) {
+            Ok(file) => file,
+            Err(Error::NotFound) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let identity = Identity::of(&file.metadata().map_err(failed(path))?);
+        if !identity.is_same_file(&known.identity) {
+            return Ok(None);
+        }
+        let result = change(&file, known);
+        known.identity = Identity::of(&file.metadata().map_err(failed(path))?);
+        result.map_err(failed(path)).map(Some)
+    }
+}
+
+fn append_frame(
+    file: &File,
+    known: &mut Known,
+    frame: &[u8],
+    entries: &[Entry],
+    force: Force,
+) -> io::Result<()> {
+    if let Err(error) = file.write_all_at(frame, known.offset) {
+        // A part of a frame is not a valid frame; the next writer cuts it off if we cannot.
+        file.set_len(known.offset).ok();
+        return Err(error);
+    }
+    let end = known.offset + u64::try_from(frame.len()).unwrap_or_default();
+    match force {
+        Force::Now => {
+            file.sync_data()?;
+            known.offset = end;
+            commit(file, known)
+        }
+        Force::Never => {
+            known.offset = end;
+            commit(file, known)
+        }
+        Force::Later => {
+            known.offset = end;
+            known.unforced = true;
+            known.hidden |= entries.iter().any(Entry::must_be_durable);
+            Ok(())
+        }
+    }
+}
+
+/// Notes that everything up to the offset is on the disk.
+fn commit(file: &File, known: &mut Known) -> io::Result<()> {
+    known.unforced = false;
+    known.hidden = false;
+    let note = columns::committed(known.generation, known.offset);
+    file.write_all_at(&note, u64::try_from(columns::HEADER).unwrap_or_default())
+}
+
+/// The octets from `start` to `end`, fewer if the file has become shorter.
+fn read_from(file: &File, start: u64, end: u64) -> io::Result<Vec<u8>> {
+    let length = usize::try_from(end.saturating_sub(start)).map_err(io::Error::other)?;
+    let mut bytes = vec![0; length];
+    let mut filled = 0;
+    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, start + u64::try_from(filled).unwrap_or_default()) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
+}
+
+/// Writes `temporary`, forces it to the disk and moves it to `path`.
+fn write_whole(temporary: &Path, path: &Path, bytes: &[u8], force: Force) -> Result<Identity> {
+    // A left-over may be a link or a FIFO by now.
+    match std::fs::remove_file(temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(failed(temporary)(error));
+        }
+        _ => {}
+    }
+    let create = || -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        let file = options
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(temporary)?;
+        file.write_all_at(bytes, 0)?;
+        if force != Force::Never {
+            file.sync_data()?;
+        }
+        std::fs::rename(temporary, path)?;
+        Ok(file)
+    };
+    let file = create().map_err(failed(temporary))?;
+    if force != Force::Never
+        && let Some(directory) = path.parent()
+    {
+        sync_directory(directory)?;
+    }
+    let metadata = file.metadata().map_err(failed(path))?;
+    Ok(Identity::of(&metadata))
+}
+
+fn damaged(path: &Path, problem: &'static str) -> Error {
+    let path = path.to_path_buf();
+    Error::Corrupt { path, problem }
+}
+
+const FILE: &str = "pillarbox.index";
+/// The octets that tell which file it is and how much of it is committed.
+const HEAD: u64 = (columns::HEADER + columns::COMMITTED) as u64;
+/// Frames of this many octets are never too many.
+const COMPACT_AT: u64 = 64 * 1024;

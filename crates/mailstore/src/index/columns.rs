@@ -1,0 +1,261 @@
+//! The snapshot at the start of the index file.
+//!
+//! ```text
+//! header      128 octets, the last four are the CRC-32 of those before
+//! committed    16 octets: length u64, CRC-32 of generation and length u32, unused u32
+//! columns     for n messages: uid u32*n, flags u64*n, mod-sequence u64*n, size u64*n, date i64*n,
+//!             saved u32*n, place u8*n, length of the name u8*n
+//! vanished    first u32, last u32, mod-sequence u64 for each range
+//! names       the file names, one after the other
+//! extras      stamps, then keywords: position u8, length u8, octets
+//! CRC-32      of everything from the columns on
+//! ```
+//!
+//! *Committed* is the only part that is ever overwritten: so many octets of the file are known to
+//! be on the disk. It tells a crash (which can only lose what was not committed) from damage.
+
+use super::State;
+use super::codec::{Reader, Writer};
+use super::frame::{decode_mod_seq, decode_place, decode_stamps, decode_uid};
+use super::frame::{encode_stamps, is_file_name};
+use super::vanished::{Vanished, VanishedRange};
+use crate::flag::{FlagSet, Keyword, Keywords};
+use crate::id::{ModSeq, Uid, UidValidity};
+use crate::snapshot::{Added, Snapshot};
+
+/// What the header says.
+#[derive(Clone, Debug)]
+pub(super) struct Header {
+    pub(super) generation: u64,
+    uid_validity: UidValidity,
+    uid_next: Uid,
+    first_recent: Uid,
+    messages: usize,
+    mod_seq: ModSeq,
+    floor: u64,
+    mailbox_id: u128,
+    reserved: u64,
+    boot: u64,
+    vanished: usize,
+    names: usize,
+    extras: usize,
+}
+
+impl Header {
+    /// Reads a header; `None` if it is not one of ours.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let bytes = bytes.get(..HEADER)?;
+        let (fields, crc) = bytes.split_at_checked(HEADER - 4)?;
+        if Reader(crc).u32()? != crc32fast::hash(fields) {
+            return None;
+        }
+        let mut input = Reader(fields);
+        if input.bytes(8)? != MAGIC || input.u32()? != VERSION {
+            return None;
+        }
+        let size = |input: &mut Reader<'_>| usize::try_from(input.u32()?).ok();
+        Some(Self {
+            messages: size(&mut input)?,
+            generation: input.u64()?,
+            uid_validity: UidValidity::new(input.u32()?)?,
+            uid_next: decode_uid(&mut input)?,
+            first_recent: decode_uid(&mut input)?,
+            vanished: size(&mut input)?,
+            mod_seq: decode_mod_seq(&mut input)?,
+            floor: input.u64()?,
+            mailbox_id: u128::from_le_bytes(input.array()?),
+            reserved: input.u64()?,
+            boot: input.u64()?,
+            names: size(&mut input)?,
+            extras: size(&mut input)?,
+        })
+    }
+
+    fn encode(&self) -> Option<Vec<u8>> {
+        let size = |value: usize| u32::try_from(value).ok();
+        let mut out = Writer::default();
+        out.bytes(MAGIC);
+        out.u32(VERSION);
+        out.u32(size(self.messages)?);
+        out.u64(self.generation);
+        out.u32(self.uid_validity.get());
+        out.u32(self.uid_next.get());
+        out.u32(self.first_recent.get());
+        out.u32(size(self.vanished)?);
+        out.u64(self.mod_seq.get());
+        out.u64(self.floor);
+        out.bytes(&self.mailbox_id.to_le_bytes());
+        out.u64(self.reserved);
+        out.u64(self.boot);
+        out.u32(size(self.names)?);
+        out.u32(size(self.extras)?);
+        out.0.resize(HEADER - 4, 0);
+        out.u32(crc32fast::hash(&out.0));
+        Some(out.0)
+    }
+
+    /// The length of the snapshot in the file; `None` if no file can be so long.
+    fn snapshot_length(&self) -> Option<usize> {
+        let columns = self.messages.checked_mul(PER_MESSAGE)?;
+        let vanished = self.vanished.checked_mul(PER_RANGE)?;
+        let rest = columns.checked_add(vanished)?.checked_add(self.names)?;
+        rest.checked_add(self.extras)?
+            .checked_add(HEADER + COMMITTED + 4)
+    }
+}
+
+/// The octets of the *committed* field that says `length`.
+pub(super) fn committed(generation: u64, length: u64) -> Vec<u8> {
+    let mut out = Writer::default();
+    out.u64(length);
+    let crc = crc32fast::hash(&[generation.to_le_bytes(), length.to_le_bytes()].concat());
+    out.u32(crc);
+    out.u32(0);
+    out.0
+}
+
+/// How many octets of the file are committed, by its first octets; 0 if that cannot be read, for
+/// example because it is being written.
+pub(super) fn read_committed(generation: u64, head: &[u8]) -> u64 {
+    let field = head.get(HEADER..HEADER + COMMITTED).unwrap_or_default();
+    let length = Reader(field).u64().unwrap_or_default();
+    if field == committed(generation, length) {
+        length
+    } else {
+        0
+    }
+}
+
+/// The whole snapshot as a file of `generation`, committed.
+pub(super) fn encode(state: &State, generation: u64) -> Option<Vec<u8>> {
+    let snapshot = &state.snapshot;
+    let mut extras = Writer::default();
+    encode_stamps(&state.stamps, &mut extras);
+    for (position, keyword) in snapshot.keywords().iter() {
+        extras.u8(position);
+        extras.short(keyword.as_str().as_bytes());
+    }
+    let header = Header {
+        generation,
+        uid_validity: snapshot.uid_validity(),
+        uid_next: snapshot.uid_next(),
+        first_recent: snapshot.first_recent(),
+        messages: snapshot.len(),
+        mod_seq: snapshot.highest_mod_seq(),
+        floor: state.vanished.floor,
+        mailbox_id: state.mailbox_id,
+        reserved: state.reserve.mod_seq,
+        boot: state.reserve.boot,
+        vanished: state.vanished.ranges.len(),
+        names: snapshot
+            .iter()
+            .map(|message| message.file_name().len())
+            .sum(),
+        extras: extras.0.len(),
+    };
+    let length = header.snapshot_length()?;
+    let mut out = Writer(header.encode()?);
+    out.0.reserve_exact(length.checked_sub(HEADER)?);
+    out.bytes(&committed(generation, u64::try_from(length).ok()?));
+    encode_columns(state, &mut out);
+    out.bytes(&extras.0);
+    out.u32(crc32fast::hash(out.0.get(HEADER + COMMITTED..)?));
+    Some(out.0)
+}
+
+fn encode_columns(state: &State, out: &mut Writer) {
+    let messages = || state.snapshot.iter();
+    messages().for_each(|message| out.u32(message.uid().get()));
+    messages().for_each(|message| out.u64(message.flags().bits()));
+    messages().for_each(|message| out.u64(message.mod_seq().get()));
+    messages().for_each(|message| out.u64(message.rfc822_size().unwrap_or(u64::MAX)));
+    messages().for_each(|message| out.i64(message.internal_date().unwrap_or(i64::MIN)));
+    messages().for_each(|message| out.u32(message.saved()));
+    messages().for_each(|message| out.u8(message.place() as u8));
+    messages().for_each(|message| {
+        out.u8(u8::try_from(message.file_name().len()).unwrap_or(u8::MAX));
+    });
+    for range in &state.vanished.ranges {
+        out.u32(range.first.get());
+        out.u32(range.last.get());
+        out.u64(range.mod_seq.get());
+    }
+    messages().for_each(|message| out.bytes(message.file_name()));
+}
+
+/// Reads the snapshot of a file: its state, and how long it is. `None` if it is damaged.
+pub(super) fn decode(header: &Header, file: &[u8]) -> Option<(State, usize)> {
+    let length = header.snapshot_length()?;
+    let body = file.get(HEADER + COMMITTED..length)?;
+    let (body, crc) = body.split_at_checked(body.len().checked_sub(4)?)?;
+    if Reader(crc).u32()? != crc32fast::hash(body) {
+        return None;
+    }
+    let count = header.messages;
+    let mut rest = Reader(body);
+    let mut column = |width: usize| rest.bytes(count.checked_mul(width)?).map(Reader);
+    let (mut uids, mut flags, mut mod_seqs) = (column(4)?, column(8)?, column(8)?);
+    let (mut sizes, mut dates, mut saved) = (column(8)?, column(8)?, column(4)?);
+    let (mut places, mut lengths) = (column(1)?, column(1)?);
+    let mut ranges = Reader(rest.bytes(header.vanished.checked_mul(PER_RANGE)?)?);
+    let mut names = Reader(rest.bytes(header.names)?);
+
+    let mut snapshot = Snapshot::empty(header.uid_validity);
+    for _ in 0..count {
+        let name = names.bytes(usize::from(lengths.u8()?))?;
+        let added = Added {
+            uid: decode_uid(&mut uids)?,
+            flags: FlagSet::from_bits(flags.u64()?),
+            mod_seq: decode_mod_seq(&mut mod_seqs)?,
+            size: Some(sizes.u64()?).filter(|size| *size != u64::MAX),
+            date: Some(dates.i64()?).filter(|date| *date != i64::MIN),
+            saved: saved.u32()?,
+            place: decode_place(&mut places)?,
+            name: Some(name).filter(|name| is_file_name(name))?.to_vec(),
+        };
+        if !snapshot.push(&added) {
+            return None;
+        }
+    }
+    snapshot.raise(header.uid_next, header.first_recent, header.mod_seq);
+    let stamps = decode_stamps(&mut rest)?;
+    snapshot.set_keywords(decode_keywords(&mut rest)?);
+    snapshot.reindex();
+    let mut vanished = Vanished {
+        ranges: Vec::with_capacity(header.vanished),
+        floor: header.floor,
+    };
+    for _ in 0..header.vanished {
+        vanished.ranges.push(VanishedRange {
+            first: decode_uid(&mut ranges)?,
+            last: decode_uid(&mut ranges)?,
+            mod_seq: decode_mod_seq(&mut ranges)?,
+        });
+    }
+    let mut state = State::new(snapshot, header.mailbox_id);
+    state.vanished = vanished;
+    state.stamps = stamps;
+    state.reserve.mod_seq = header.reserved;
+    state.reserve.boot = header.boot;
+    Some((state, length))
+}
+
+fn decode_keywords(input: &mut Reader<'_>) -> Option<Keywords> {
+    let mut keywords = Keywords::default();
+    while !input.is_empty() {
+        let position = input.u8()?;
+        let name = str::from_utf8(input.short()?).ok()?;
+        keywords.set(position, Keyword::new(name)?);
+    }
+    Some(keywords)
+}
+
+const MAGIC: &[u8] = b"PBXINDEX";
+const VERSION: u32 = 1;
+/// The octets of the header.
+pub(super) const HEADER: usize = 128;
+/// The octets of the *committed* field.
+pub(super) const COMMITTED: usize = 16;
+/// The octets of the fixed columns for one message.
+const PER_MESSAGE: usize = 4 + 8 + 8 + 8 + 8 + 4 + 1 + 1;
+const PER_RANGE: usize = 16;

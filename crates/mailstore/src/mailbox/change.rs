@@ -1,0 +1,301 @@
+//! Changing flags, removing messages, claiming `\Recent`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+
+use super::Mailbox;
+use super::writer::Transaction;
+use crate::error::{Error, Result};
+use crate::filename;
+use crate::flag::{FlagChange, FlagOp, FlagSet, Keywords};
+use crate::id::Uid;
+use crate::index::{Entry, Rename, runs};
+use crate::keyword_file;
+use crate::replace::{failed, sync_directory};
+use crate::snapshot::{Message, Place};
+use crate::store::Fsync;
+use crate::sync::{IN_NAMES, merged_keywords, message_path, new_keywords};
+
+impl Mailbox {
+    pub(super) fn change_flags(&self, uids: &[Uid], change: &FlagChange) -> Result<()> {
+        self.transact(|transaction| {
+            let named = transaction.resolve(change)?;
+            let flags = |old: FlagSet| match change.op {
+                FlagOp::Add => old.union(named),
+                FlagOp::Remove => old.without(named),
+                FlagOp::Replace => named,
+            };
+            transaction.each(uids, |transaction, message| {
+                transaction.restyle(message, flags(message.flags()))
+            })?;
+            if self.environment.options.fsync == Fsync::Always && !transaction.entries.is_empty() {
+                transaction.sync_places(&BTreeSet::from([Place::Cur, Place::New]))?;
+            }
+            transaction.commit()
+        })
+    }
+
+    pub(super) fn remove(&self, uids: &[Uid]) -> Result<()> {
+        self.transact(|transaction| {
+            let mut removed = Removed::default();
+            let result = transaction.each(uids, |transaction, message| {
+                let found = transaction.bury(message)?;
+                if found == Found::Yes {
+                    removed.uids.insert(message.uid());
+                    removed.places.insert(message.place());
+                }
+                Ok(found)
+            });
+            // Those removed before a failure stay removed, durably.
+            transaction.note_removed(&removed)?;
+            result
+        })
+    }
+
+    pub(super) fn claim(&self) -> Result<Range<u32>> {
+        self.look()?;
+        let snapshot = self.snapshot();
+        let next = snapshot.uid_next();
+        if snapshot.in_new() == 0 && snapshot.first_recent() == next {
+            return Ok(next.get()..next.get());
+        }
+        let claimed = self.transact(|transaction| {
+            if transaction.is_stale() {
+                transaction.scan()?;
+            }
+            transaction.take_in()?;
+            let snapshot = transaction.snapshot();
+            let (first, next) = (snapshot.first_recent(), snapshot.uid_next());
+            if first != next {
+                let mod_seq = snapshot.highest_mod_seq();
+                transaction.entries.push(Entry::Meta {
+                    uid_next: next,
+                    first_recent: next,
+                    mod_seq,
+                });
+            }
+            transaction.commit()?;
+            Ok(first.get()..next.get())
+        });
+        match claimed {
+            // Nothing is recent where nothing can be noted.
+            Err(Error::NoPermission { .. } | Error::NoSpace | Error::Locked) => {
+                Ok(next.get()..next.get())
+            }
+            other => other,
+        }
+    }
+}
+
+/// Whether a message's file was where it was expected.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    Yes,
+    No,
+}
+
+/// What has been removed.
+#[derive(Default)]
+struct Removed {
+    uids: BTreeSet<Uid>,
+    places: BTreeSet<Place>,
+}
+
+impl Transaction<'_> {
+    /// The flags that a change names, in this mailbox. New keywords are added to it, all or none,
+    /// unless the change only removes flags.
+    pub(super) fn resolve(&mut self, change: &FlagChange) -> Result<FlagSet> {
+        let known = self.snapshot().keywords().clone();
+        let system = FlagSet::from_bits(change.system.bits() & SYSTEM.bits());
+        let is_known = |keyword| known.position(keyword).is_some();
+        if change.op == FlagOp::Remove || change.keywords.iter().all(is_known) {
+            let positions = change
+                .keywords
+                .iter()
+                .filter_map(|keyword| known.position(keyword));
+            return Ok(positions.fold(system, FlagSet::with_keyword));
+        }
+        let directory = &self.mailbox.directory;
+        let mut keywords = merged_keywords(directory, &known, FlagSet::EMPTY);
+        let letters = letters(&keywords);
+        let mut flags = system;
+        for keyword in &change.keywords {
+            let position = keywords.add(keyword);
+            let position = position.ok_or(Error::Limit("keywords in a mailbox"))?;
+            flags = flags.with_keyword(position);
+        }
+        if self.letters_differ(&keywords, letters) {
+            keyword_file::store(directory, &keywords)?;
+        }
+        // Applied at once, so that the next change of this command finds them.
+        self.entries.extend(new_keywords(&known, &keywords));
+        self.commit()?;
+        Ok(flags)
+    }
+
+    fn letters_differ(&self, keywords: &Keywords, before: usize) -> bool {
+        letters(keywords) != before
+    }
+
+    /// Does something to every message that is there. A message whose file is not under the name
+    /// in the index was renamed by somebody: then the directories are read, and it is tried again.
+    fn each(
+        &mut self,
+        uids: &[Uid],
+        mut act: impl FnMut(&mut Self, Message<'_>) -> Result<Found>,
+    ) -> Result<()> {
+        let mut left: BTreeSet<Uid> = uids.iter().copied().collect();
+        for _ in 0..ATTEMPTS {
+            let snapshot = self.snapshot().clone();
+            let mut missing = BTreeSet::new();
+            for uid in left {
+                let Some(message) = snapshot.by_uid(uid) else {
+                    continue;
+                };
+                if act(self, message)? == Found::No {
+                    missing.insert(uid);
+                }
+            }
+            if missing.is_empty() {
+                return Ok(());
+            }
+            self.scan()?;
+            left = missing;
+        }
+        Err(Error::Locked)
+    }
+
+    /// Gives a message new flags: first its file, then the index.
+    fn restyle(&mut self, message: Message<'_>, flags: FlagSet) -> Result<Found> {
+        if flags == message.flags() {
+            return Ok(Found::Yes);
+        }
+        let in_name = |flags: FlagSet| flags.bits() & IN_NAMES.bits();
+        let old = message.file_name();
+        let (place, name) = if in_name(flags) == in_name(message.flags()) {
+            (message.place(), old.to_vec())
+        } else {
+            (Place::Cur, filename::with_flags(old, flags))
+        };
+        if self.rename(message, place, &name)? == Found::No {
+            return Ok(Found::No);
+        }
+        let mod_seq = self.index.next_mod_seq()?;
+        self.entries.push(Entry::Flags {
+            uid: message.uid(),
+            flags,
+            mod_seq,
+            place,
+            rename: Rename::between(old, &name),
+        });
+        Ok(Found::Yes)
+    }
+
+    /// Moves every message from `new/` to `cur/`. What cannot be moved stays, and is still a
+    /// message.
+    fn take_in(&mut self) -> Result<()> {
+        let snapshot = self.snapshot().clone();
+        for message in snapshot
+            .iter()
+            .filter(|message| message.place() == Place::New)
+        {
+            let old = message.file_name();
+            let name = filename::with_flags(old, message.flags());
+            match self.rename(message, Place::Cur, &name) {
+                Ok(Found::Yes) => {}
+                Ok(Found::No) => continue,
+                Err(Error::NoSpace | Error::NoPermission { .. }) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+            self.entries.push(Entry::Flags {
+                uid: message.uid(),
+                flags: message.flags(),
+                mod_seq: message.mod_seq(),
+                place: Place::Cur,
+                rename: Rename::between(old, &name),
+            });
+        }
+        Ok(())
+    }
+
+    fn rename(&self, message: Message<'_>, place: Place, name: &[u8]) -> Result<Found> {
+        if place == message.place() && name == message.file_name() {
+            return Ok(Found::Yes);
+        }
+        let directory = &self.mailbox.directory;
+        let from = message_path(directory, message.place(), message.file_name());
+        let to = message_path(directory, place, name);
+        found(&from, fs::rename(&from, &to))
+    }
+
+    /// Takes a message's file away: out of the mailbox for good, but not out of reach of sessions
+    /// that have not been told.
+    fn bury(&self, message: Message<'_>) -> Result<Found> {
+        let mailbox = self.mailbox;
+        let path = message_path(&mailbox.directory, message.place(), message.file_name());
+        if mailbox.is_watched() {
+            let grave = mailbox.grave(self.snapshot().uid_validity(), message.uid());
+            match fs::rename(&path, &grave) {
+                Ok(()) => {
+                    mailbox.graveyard().bury(message.uid(), grave);
+                    return Ok(Found::Yes);
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                // A full disk: removing the file still works.
+                Err(error) => tracing::debug!(%error, "expunged file not kept"),
+            }
+        }
+        found(&path, fs::remove_file(&path))
+    }
+
+    fn note_removed(&mut self, removed: &Removed) -> Result<()> {
+        if removed.uids.is_empty() {
+            return Ok(());
+        }
+        self.sync_places(&removed.places)?;
+        let mod_seq = self.index.next_mod_seq()?;
+        let uids: Vec<Uid> = removed.uids.iter().copied().collect();
+        let expunged = runs(&uids).into_iter();
+        let entry = |(first, last)| Entry::Expunge {
+            first,
+            last,
+            mod_seq,
+        };
+        self.entries.extend(expunged.map(entry));
+        self.commit()
+    }
+
+    /// Forces the names in directories to the disk.
+    pub(super) fn sync_places(&self, places: &BTreeSet<Place>) -> Result<()> {
+        if self.mailbox.environment.options.fsync == Fsync::Never {
+            return Ok(());
+        }
+        for place in places {
+            sync_directory(&self.mailbox.directory.join(place.directory()))?;
+        }
+        Ok(())
+    }
+}
+
+/// Tells a file that is not there from other failures.
+fn found(path: &Path, result: io::Result<()>) -> Result<Found> {
+    match result {
+        Ok(()) => Ok(Found::Yes),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Found::No),
+        Err(error) => Err(failed(path)(error)),
+    }
+}
+
+/// How many keywords have letters.
+fn letters(keywords: &Keywords) -> usize {
+    let letter = |(position, _): &(u8, _)| usize::from(*position) < Keywords::LETTERS;
+    keywords.iter().filter(letter).count()
+}
+
+/// All system flags.
+const SYSTEM: FlagSet = FlagSet::from_bits((1 << 5) - 1);
+/// How often a file that keeps moving is looked for.
+const ATTEMPTS: usize = 4;

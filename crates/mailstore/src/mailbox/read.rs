@@ -1,0 +1,143 @@
+//! Reading messages, and remembering what was learned about them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{MutexGuard, PoisonError};
+
+use super::Mailbox;
+use crate::content::MessageFile;
+use crate::error::{Error, Result};
+use crate::filename::FileName;
+use crate::id::Uid;
+use crate::index::Entry;
+use crate::replace::failed;
+use crate::snapshot::Message;
+use crate::sync::message_path;
+
+/// What was learned about a message and is not in the index yet.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Learned {
+    size: Option<u64>,
+    date: Option<i64>,
+}
+
+impl Mailbox {
+    /// Opens a message's file under the name that the session knows, else under the newest name,
+    /// else after a look at the directories, else where it was put when it was expunged.
+    pub(super) fn open_message(&self, message: Message<'_>) -> Result<MessageFile> {
+        let first = self.open_named(message);
+        if !matches!(first, Err(Error::NotFound)) {
+            return first;
+        }
+        self.check()?;
+        let uid = message.uid();
+        if let Some(newest) = self.snapshot().by_uid(uid) {
+            let second = self.open_named(newest);
+            if !matches!(second, Err(Error::NotFound)) {
+                return second;
+            }
+            self.transact(|transaction| transaction.scan())?;
+            if let Some(newest) = self.snapshot().by_uid(uid) {
+                return match self.open_named(newest) {
+                    // Renamed again, or missing and not yet known to be gone.
+                    Err(Error::NotFound) => Err(Error::Locked),
+                    other => other,
+                };
+            }
+        }
+        let grave = self.graveyard().find(uid).ok_or(Error::Expunged)?;
+        match MessageFile::open(&grave) {
+            Err(Error::NotFound) => Err(Error::Expunged),
+            other => other,
+        }
+    }
+
+    /// The size in CRLF form: known, or told by the file's name and confirmed by its physical size,
+    /// or counted.
+    pub(super) fn learn_size(&self, message: Message<'_>) -> Result<u64> {
+        let uid = message.uid();
+        let pending = self.learned().get(&uid).and_then(|learned| learned.size);
+        if let Some(size) = pending.or(message.rfc822_size()) {
+            return Ok(size);
+        }
+        let file = self.open_message(message)?;
+        let date = file.modified();
+        let physical = file.physical_size();
+        let hint = FileName::parse(message.file_name());
+        let hint = hint.filter(|name| name.size == Some(physical));
+        let hint = hint.and_then(|name| name.rfc822_size);
+        let size = match hint.filter(|size| *size >= physical) {
+            Some(size) => size,
+            None => file.count_crlf().map_err(failed(Path::new("message")))?,
+        };
+        self.note(uid, Some(size), Some(date));
+        Ok(size)
+    }
+
+    /// The internal date: known, or the file's modification time.
+    pub(super) fn learn_date(&self, message: Message<'_>) -> Result<i64> {
+        let uid = message.uid();
+        let pending = self.learned().get(&uid).and_then(|learned| learned.date);
+        if let Some(date) = pending.or(message.internal_date()) {
+            return Ok(date);
+        }
+        let date = self.open_message(message)?.modified();
+        self.note(uid, None, Some(date));
+        Ok(date)
+    }
+
+    /// Remembers a size if it is news.
+    pub(super) fn note_size(&self, uid: Uid, octets: u64) {
+        let snapshot = self.snapshot();
+        let known = snapshot
+            .by_uid(uid)
+            .and_then(|message| message.rfc822_size());
+        if known != Some(octets) {
+            self.note(uid, Some(octets), None);
+        }
+    }
+
+    /// What was learned, for the index; forgotten here.
+    pub(super) fn take_learned(&self) -> Vec<Entry> {
+        let learned = std::mem::take(&mut *self.learned());
+        let entry = |(uid, Learned { size, date })| Entry::Learned { uid, size, date };
+        learned.into_iter().map(entry).collect()
+    }
+
+    /// Puts what was learned into the index.
+    pub(super) fn write_learned(&self) {
+        if self.learned().is_empty() {
+            return;
+        }
+        // Every commit takes it along.
+        match self.transact(|_| Ok(())) {
+            Ok(()) | Err(Error::NotFound | Error::Locked | Error::NoPermission { .. }) => {}
+            Err(error) => tracing::warn!(mailbox = %self.name, %error, "sizes not remembered"),
+        }
+    }
+
+    fn open_named(&self, message: Message<'_>) -> Result<MessageFile> {
+        let name = message.file_name();
+        MessageFile::open(&message_path(&self.directory, message.place(), name))
+    }
+
+    fn note(&self, uid: Uid, size: Option<u64>, date: Option<i64>) {
+        let mut learned = self.learned();
+        let entry = learned.entry(uid).or_default();
+        entry.size = size.or(entry.size);
+        entry.date = date.or(entry.date);
+        let full = learned.len() >= BATCH;
+        drop(learned);
+        if full {
+            self.write_learned();
+        }
+    }
+
+    /// The map is whole even if a thread panicked while it had it.
+    fn learned(&self) -> MutexGuard<'_, BTreeMap<Uid, Learned>> {
+        self.learned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How many messages something is learned about before it is written.
+const BATCH: usize = 1024;

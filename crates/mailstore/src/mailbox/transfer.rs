@@ -1,0 +1,225 @@
+//! Messages that come: APPEND, COPY, and the move of a whole mailbox.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::writer::Transaction;
+use super::{Appended, Appending, Copied, Mailbox};
+use crate::content::MessageFile;
+use crate::deliver::Staged;
+use crate::error::{Error, Result};
+use crate::filename;
+use crate::flag::{FlagChange, FlagOp, FlagSet};
+use crate::id::Uid;
+use crate::index::Entry;
+use crate::replace::failed;
+use crate::snapshot::{Added, Message, Place, Snapshot};
+use crate::store::Fsync;
+use crate::sync::message_path;
+
+/// A message in `tmp/` that is finished and forced to the disk.
+struct Incoming {
+    staged: Staged,
+    flags: FlagChange,
+    size: Option<u64>,
+    date: i64,
+}
+
+impl Mailbox {
+    pub(super) fn add(&self, messages: Vec<Appending>) -> Result<Appended> {
+        self.check()?;
+        let options = &self.environment.options;
+        let mut incoming = Vec::with_capacity(messages.len());
+        for mut message in messages {
+            let date = message
+                .internal_date
+                .unwrap_or_else(|| options.source.wall());
+            message.staged.finish(date, options.fsync)?;
+            incoming.push(Incoming {
+                size: message.staged.rfc822_size(),
+                staged: message.staged,
+                flags: message.flags,
+                date: seconds(date),
+            });
+        }
+        self.place(incoming)
+    }
+
+    pub(super) fn copy(&self, uids: &[Uid], target: &Self) -> Result<Copied> {
+        self.check()?;
+        target.check()?;
+        let uids: BTreeSet<Uid> = uids.iter().copied().collect();
+        let mut incoming = Vec::with_capacity(uids.len());
+        let mut translated = HashMap::new();
+        for uid in &uids {
+            let (staged, snapshot) = self.link(*uid, target)?;
+            let message = snapshot.by_uid(*uid).ok_or(Error::Expunged)?;
+            let flags = translated.entry(message.flags());
+            let flags = flags.or_insert_with(|| by_name(&snapshot, message.flags()));
+            incoming.push(Incoming {
+                flags: flags.clone(),
+                size: staged.rfc822_size(),
+                date: staged.date(),
+                staged,
+            });
+        }
+        let appended = target.place(incoming)?;
+        Ok(Copied {
+            uid_validity: appended.uid_validity,
+            uids: uids.into_iter().zip(appended.uids).collect(),
+        })
+    }
+
+    pub(super) fn move_all(&self, target: &Self) -> Result<()> {
+        loop {
+            let snapshot = self.refresh()?;
+            let uids: Vec<Uid> = snapshot.iter().map(|message| message.uid()).collect();
+            if uids.is_empty() {
+                return Ok(());
+            }
+            let copied = self.copy(&uids, target)?;
+            let moved: Vec<Uid> = copied.uids.iter().map(|(source, _)| *source).collect();
+            self.remove(&moved)?;
+        }
+    }
+
+    /// Puts a second link to a message into the target's `tmp/`.
+    fn link(&self, uid: Uid, target: &Self) -> Result<(Staged, std::sync::Arc<Snapshot>)> {
+        for _ in 0..ATTEMPTS {
+            let snapshot = self.snapshot();
+            let message = snapshot.by_uid(uid).ok_or(Error::Expunged)?;
+            match self.link_named(message, target) {
+                Err(Error::NotFound) => self.transact(|transaction| transaction.scan())?,
+                linked => return Ok((linked?, snapshot)),
+            }
+        }
+        Err(Error::Locked)
+    }
+
+    fn link_named(&self, message: Message<'_>, target: &Self) -> Result<Staged> {
+        let path = message_path(&self.directory, message.place(), message.file_name());
+        let file = MessageFile::open(&path)?;
+        if self.environment.options.fsync != Fsync::Never {
+            // Whoever delivered it may not have cared.
+            file.file().sync_data().map_err(failed(&path))?;
+        }
+        let size = message.rfc822_size();
+        let (directory, environment) = (&target.directory, &target.environment);
+        match Staged::link(&path, file, size, directory, environment) {
+            Err(Error::Io { source, .. }) if cannot_link(&source) => {
+                self.duplicate(message, &path, target)
+            }
+            linked => linked,
+        }
+    }
+
+    /// Copies the bytes, where a link is not possible.
+    fn duplicate(&self, message: Message<'_>, path: &Path, target: &Self) -> Result<Staged> {
+        let mut staged = target.stage()?;
+        let file = MessageFile::open(path)?;
+        let date = file.modified();
+        let mut raw = file.into_raw();
+        io::copy(&mut raw, &mut staged).map_err(failed(path))?;
+        let date = Duration::from_secs(u64::try_from(date).unwrap_or_default());
+        staged.finish(UNIX_EPOCH + date, self.environment.options.fsync)?;
+        debug_assert!(
+            message
+                .rfc822_size()
+                .is_none_or(|size| Some(size) == staged.rfc822_size())
+        );
+        Ok(staged)
+    }
+
+    /// Makes finished files messages: all or none.
+    fn place(&self, mut incoming: Vec<Incoming>) -> Result<Appended> {
+        self.transact(|transaction| {
+            let uid_validity = transaction.snapshot().uid_validity();
+            let mut placed = Vec::with_capacity(incoming.len());
+            let added = transaction.place_all(&mut incoming, &mut placed);
+            match added {
+                Ok(uids) => Ok(Appended { uid_validity, uids }),
+                Err(error) => {
+                    transaction.entries.clear();
+                    for path in placed {
+                        // If this fails too, the next look finds the file: a message too many.
+                        if let Err(error) = fs::remove_file(&path) {
+                            tracing::warn!(path = %path.display(), %error, "file not taken back");
+                        }
+                    }
+                    Err(error)
+                }
+            }
+        })
+    }
+}
+
+impl Transaction<'_> {
+    fn place_all(
+        &mut self,
+        incoming: &mut [Incoming],
+        placed: &mut Vec<PathBuf>,
+    ) -> Result<Vec<Uid>> {
+        let mut flags = Vec::with_capacity(incoming.len());
+        for message in incoming.iter() {
+            flags.push(self.resolve(&message.flags)?);
+        }
+        let saved = seconds(self.mailbox.environment.options.source.wall());
+        let mod_seq = self.index.next_mod_seq()?;
+        let mut next = self.snapshot().uid_next();
+        let mut uids = Vec::with_capacity(incoming.len());
+        for (message, flags) in incoming.iter_mut().zip(flags) {
+            let uid = next;
+            next = uid.next().ok_or(Error::Limit("UIDs"))?;
+            let name = filename::with_flags(message.staged.name().as_bytes(), flags);
+            let path = message_path(&self.mailbox.directory, Place::Cur, &name);
+            message.staged.place(&path)?;
+            placed.push(path);
+            uids.push(uid);
+            self.entries.push(Entry::Add(Added {
+                uid,
+                flags,
+                mod_seq,
+                size: message.size,
+                date: Some(message.date),
+                saved: u32::try_from(saved).unwrap_or_default(),
+                place: Place::Cur,
+                name,
+            }));
+        }
+        if uids.is_empty() {
+            return Ok(uids);
+        }
+        self.commit()?;
+        self.sync_places(&BTreeSet::from([Place::Cur]))?;
+        Ok(uids)
+    }
+}
+
+/// Flags by name, for another mailbox.
+fn by_name(snapshot: &Snapshot, flags: FlagSet) -> FlagChange {
+    let keywords = flags.keywords();
+    FlagChange {
+        op: FlagOp::Replace,
+        system: flags,
+        keywords: keywords
+            .filter_map(|position| snapshot.keywords().get(position).cloned())
+            .collect(),
+    }
+}
+
+fn seconds(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// Whether the failure of a link does not speak against a copy.
+fn cannot_link(error: &io::Error) -> bool {
+    use io::ErrorKind::{CrossesDevices, TooManyLinks, Unsupported};
+    matches!(error.kind(), CrossesDevices | TooManyLinks | Unsupported)
+}
+
+/// How often a file that keeps moving is looked for.
+const ATTEMPTS: usize = 4;

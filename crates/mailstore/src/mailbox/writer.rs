@@ -1,0 +1,505 @@
+//! The one writer of a mailbox: locking, refreshing, committing, publishing.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::fs::OFlags;
+
+use super::Mailbox;
+use crate::error::{Error, Result};
+use crate::id::{ModSeq, UidValidity};
+use crate::index::{Entry, FileTime, Force, Index, Refreshed, State};
+use crate::lock::FileLock;
+use crate::replace::{open_regular, touch};
+use crate::snapshot::Snapshot;
+use crate::source::Source;
+use crate::sync::{self, Observed, Scan};
+use crate::uid_validity;
+
+/// What only one thread at a time works on.
+#[derive(Debug, Default)]
+pub(super) struct Writer {
+    /// The index; read anew when it is `None`.
+    index: Option<Index>,
+    /// The UIDVALIDITY that the sessions know; when it changes, the mailbox is gone for them.
+    uid_validity: Option<UidValidity>,
+}
+
+/// Why a refresh without the lock is not enough.
+enum Short {
+    /// There is no index, or it must be mended.
+    NeedsLock,
+    /// Anything else.
+    Failed(Error),
+}
+
+impl From<Error> for Short {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Mailbox {
+    /// Looks at what others did, and publishes it. Waits for the lock only if there is something
+    /// to write.
+    pub(super) fn look(&self) -> Result<()> {
+        self.check()?;
+        let mut writer = self.writer();
+        let result = self.look_with(&mut writer);
+        self.finish(writer, result)
+    }
+
+    /// Does a change under both locks, then publishes. Entries that `work` has left uncommitted
+    /// are committed even if it fails: they tell what was done.
+    pub(super) fn transact<T>(
+        &self,
+        work: impl FnOnce(&mut Transaction<'_>) -> Result<T>,
+    ) -> Result<T> {
+        self.check()?;
+        let mut writer = self.writer();
+        let result = self.transact_with(&mut writer, work);
+        self.finish(writer, result)
+    }
+
+    /// Forces flag changes to the disk.
+    pub(super) fn force_flags(&self) {
+        let mut writer = self.writer();
+        if let Some(index) = &mut writer.index
+            && let Err(error) = index.force()
+        {
+            tracing::warn!(mailbox = %self.name, %error, "flags not forced to disk");
+        }
+    }
+
+    /// Ends the use of the index in good order: no mod-sequence is in flight any more.
+    pub(super) fn close(&self) {
+        let mut writer = self.writer();
+        let boot = self.environment.boot();
+        let open = |index: &Index| index.state.reserve.mod_seq != 0 && !index.is_in_memory();
+        if self.is_gone() || !writer.index.as_ref().is_some_and(open) {
+            return;
+        }
+        let closed = self.transact_with(&mut writer, |transaction| {
+            transaction.index.force()?;
+            if transaction.index.state.reserve.boot == boot {
+                transaction.entries.push(Entry::Close);
+            }
+            Ok(())
+        });
+        match closed {
+            Ok(()) | Err(Error::NotFound | Error::Locked) => {}
+            Err(error) => tracing::warn!(mailbox = %self.name, %error, "index not closed"),
+        }
+    }
+
+    /// The present by the clock of the file system, which is what modification times tell.
+    pub(super) fn file_system_time(&self) -> FileTime {
+        let lock = open_regular(&self.lock_path(), OFlags::RDWR | OFlags::CREATE);
+        let touched = lock.ok().and_then(|file| touch(&file).ok());
+        let now = touched.unwrap_or_else(|| self.environment.options.source.wall());
+        file_time(now)
+    }
+
+    /// As [`Self::look`], as if nothing could be written.
+    #[cfg(test)]
+    pub(super) fn look_without_writing(&self) -> Result<()> {
+        let mut writer = self.writer();
+        let result = self.look_only(&mut writer);
+        self.finish(writer, result)
+    }
+
+    fn lock_path(&self) -> std::path::PathBuf {
+        self.directory.join(LOCK)
+    }
+
+    /// The writer's state; read anew if a thread panicked while it had it.
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(|poisoned| {
+            self.writer.clear_poison();
+            let mut writer = poisoned.into_inner();
+            writer.index = None;
+            writer
+        })
+    }
+
+    /// Publishes, unlocks, and wakes the watchers if there is something to see.
+    fn finish<T>(&self, mut writer: MutexGuard<'_, Writer>, result: Result<T>) -> Result<T> {
+        let published = self.publish(&mut writer);
+        drop(writer);
+        if matches!(published, Ok(true)) || self.is_gone() {
+            self.watchers.wake();
+        }
+        self.sweep_graves();
+        result.and_then(|value| published.map(|_| value))
+    }
+
+    fn look_with(&self, writer: &mut Writer) -> Result<()> {
+        match self.catch_up(writer) {
+            Ok(()) => {}
+            Err(Short::NeedsLock) => return self.look_locked(writer),
+            Err(Short::Failed(error)) => return Err(error),
+        }
+        if self.is_stale(writer)? {
+            return self.look_locked(writer);
+        }
+        Ok(())
+    }
+
+    fn is_stale(&self, writer: &Writer) -> Result<bool> {
+        let Some(index) = &writer.index else {
+            return Ok(true);
+        };
+        let observed = match Observed::now(&self.directory) {
+            Err(Error::NotFound) => return Err(self.vanish()),
+            other => other?,
+        };
+        let guard = self.environment.options.mtime_guard;
+        Ok(observed.is_stale(&index.state.stamps, guard, || self.file_system_time()))
+    }
+
+    /// Reads the directories under the lock. While another process has it, what is known stays;
+    /// where nothing can be written, an index is made in memory if there is none.
+    fn look_locked(&self, writer: &mut Writer) -> Result<()> {
+        let looked = self.transact_with(writer, |transaction| {
+            if transaction.is_stale() {
+                transaction.scan()?;
+            }
+            Ok(())
+        });
+        match looked {
+            Err(Error::Locked) if writer.index.is_some() => Ok(()),
+            Err(Error::NoPermission { .. } | Error::NoSpace) => self.look_only(writer),
+            other => other,
+        }
+    }
+
+    /// Makes do without writing. Messages without a UID are not shown if there is an index,
+    /// because their UIDs would not last.
+    fn look_only(&self, writer: &mut Writer) -> Result<()> {
+        if writer
+            .index
+            .as_ref()
+            .is_some_and(|index| !index.is_in_memory())
+        {
+            return Ok(());
+        }
+        let source = &self.environment.options.source;
+        if writer.index.is_none() {
+            let loaded = match Index::load(&self.directory) {
+                Ok(Some((index, _))) => Some(index),
+                Ok(None) | Err(Error::Corrupt { .. }) => None,
+                Err(error) => return Err(error),
+            };
+            if let Some(index) = loaded {
+                writer.index = Some(index);
+                return self.recognize(writer);
+            }
+            let seconds = file_time(source.wall()).seconds & i64::from(i32::MAX);
+            let uid_validity = u32::try_from(seconds).ok().and_then(UidValidity::new);
+            let uid_validity = writer.uid_validity.or(uid_validity);
+            let empty = Snapshot::empty(uid_validity.unwrap_or(UidValidity::MIN));
+            let state = State::new(empty, mailbox_id(source));
+            writer.index = Some(Index::in_memory(&self.directory, state));
+            self.recognize(writer)?;
+        }
+        let Some(index) = &mut writer.index else {
+            return Err(Error::NotFound);
+        };
+        let entries = Scan {
+            directory: &self.directory,
+            state: &index.state,
+            environment: &self.environment,
+            start: file_time(source.wall()),
+            mod_seq: index.next_mod_seq()?,
+        }
+        .run()?;
+        index.append(&entries, Force::Never)
+    }
+
+    /// Applies what others appended to the index, without the lock.
+    fn catch_up(&self, writer: &mut Writer) -> Result<(), Short> {
+        match &mut writer.index {
+            Some(index) => match index.refresh() {
+                Ok(_) => {}
+                Err(Error::Corrupt { .. }) => return Err(Short::NeedsLock),
+                Err(error) => return Err(Short::Failed(error)),
+            },
+            None => match Index::load(&self.directory) {
+                Ok(Some((index, _))) if self.lost_power(&index) => return Err(Short::NeedsLock),
+                Ok(Some((index, _))) => writer.index = Some(index),
+                Ok(None) | Err(Error::Corrupt { .. }) => return Err(Short::NeedsLock),
+                Err(error) => return Err(Short::Failed(error)),
+            },
+        }
+        Ok(self.recognize(writer)?)
+    }
+
+    /// The same under the lock, mending what has to be mended.
+    fn catch_up_locked(&self, writer: &mut Writer) -> Result<()> {
+        if writer.index.as_ref().is_some_and(Index::is_in_memory) {
+            writer.index = None;
+        }
+        let caught_up = match writer.index.take() {
+            Some(mut index) => index.refresh().map(|refreshed| Some((index, refreshed))),
+            None => Index::load(&self.directory),
+        };
+        let (mut index, refreshed) = match caught_up {
+            Ok(Some(loaded)) => loaded,
+            Ok(None) => self.rebuild(writer)?,
+            Err(Error::Corrupt { path, problem }) => {
+                tracing::error!(path = %path.display(), problem, "index is damaged");
+                self.rebuild(writer)?
+            }
+            Err(error) => return Err(error),
+        };
+        if refreshed == Refreshed::Tail {
+            index.cut_tail()?;
+        }
+        if self.lost_power(&index) {
+            let reserved = ModSeq::new(index.state.reserve.mod_seq);
+            let mod_seq = index.next_mod_seq()?.max(reserved.unwrap_or(ModSeq::MIN));
+            let entries = [Entry::TouchAll(mod_seq), Entry::Close];
+            index.append(&entries, self.environment.force_messages())?;
+        }
+        writer.index = Some(index);
+        self.recognize(writer)
+    }
+
+    /// Whether flag changes may have been lost that a client has seen.
+    fn lost_power(&self, index: &Index) -> bool {
+        let reserve = index.state.reserve;
+        reserve.mod_seq != 0 && reserve.boot != self.environment.boot()
+    }
+
+    /// Makes a new index under a new UIDVALIDITY, from the directories alone. Only under the lock.
+    fn rebuild(&self, writer: &Writer) -> Result<(Index, Refreshed)> {
+        if std::fs::symlink_metadata(&self.directory).is_err() || writer.uid_validity.is_some() {
+            // The next to open it makes the index; the sessions of today must let go first.
+            return Err(self.vanish());
+        }
+        sync::make_directories(&self.directory)?;
+        let source = &self.environment.options.source;
+        let uid_validity = uid_validity::next(&self.root, source)?;
+        let state = State::new(Snapshot::empty(uid_validity), mailbox_id(source));
+        let mut index = Index::in_memory(&self.directory, state);
+        let entries = Scan {
+            directory: &self.directory,
+            state: &index.state,
+            environment: &self.environment,
+            start: self.file_system_time(),
+            mod_seq: ModSeq::MIN,
+        }
+        .run()?;
+        index.append(&entries, Force::Never)?;
+        index.replace(source.random(), self.environment.force_messages())?;
+        tracing::info!(mailbox = %self.name, %uid_validity, "index was made anew");
+        Ok((index, Refreshed::Whole))
+    }
+
+    /// Lets go of the mailbox if it is not the one that the sessions know.
+    fn recognize(&self, writer: &mut Writer) -> Result<()> {
+        let index = writer.index.as_ref();
+        let found = index.map(|index| index.state.snapshot.uid_validity());
+        if writer.uid_validity.is_some() && writer.uid_validity != found {
+            writer.index = None;
+            return Err(self.vanish());
+        }
+        writer.uid_validity = found;
+        Ok(())
+    }
+
+    /// Marks the mailbox as gone.
+    fn vanish(&self) -> Error {
+        self.gone.store(true, Ordering::Release);
+        Error::NotFound
+    }
+
+    fn transact_with<T>(
+        &self,
+        writer: &mut Writer,
+        work: impl FnOnce(&mut Transaction<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let timeout = self.environment.options.lock_timeout;
+        let lock = match FileLock::acquire(&self.lock_path(), timeout) {
+            Err(Error::NotFound) => return Err(self.vanish()),
+            other => other?,
+        };
+        self.catch_up_locked(writer)?;
+        let Some(index) = &mut writer.index else {
+            return Err(Error::NotFound);
+        };
+        let mut transaction = Transaction {
+            before: Observed::now(&self.directory)?,
+            mailbox: self,
+            index,
+            entries: Vec::new(),
+        };
+        let result = work(&mut transaction);
+        let committed = transaction.commit();
+        if committed.is_err() {
+            // What the file says now is not certain.
+            writer.index = None;
+        }
+        drop(lock);
+        result.and_then(|value| committed.map(|()| value))
+    }
+
+    /// Shows the newest state to the sessions; says whether they would notice. Nothing is shown
+    /// that could still be lost.
+    fn publish(&self, writer: &mut Writer) -> Result<bool> {
+        let Some(index) = &mut writer.index else {
+            return Ok(false);
+        };
+        if index.is_hidden() {
+            match (self.environment.force_messages(), index.force()) {
+                (Force::Never, _) | (_, Err(Error::NoPermission { .. })) => index.believe(),
+                (_, forced) => forced?,
+            }
+        }
+        let newest = &index.state.snapshot;
+        let old = self.snapshot();
+        if old.is_identical(newest) {
+            return Ok(false);
+        }
+        let changed = !old.looks_like(newest);
+        if !Arc::ptr_eq(old.era(), newest.era()) {
+            self.graveyard().end_era(old.era());
+        }
+        let newest = Arc::new(newest.clone());
+        *self
+            .published
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = newest;
+        Ok(changed)
+    }
+}
+
+/// A change under the lock.
+pub(super) struct Transaction<'a> {
+    pub(super) mailbox: &'a Mailbox,
+    pub(super) index: &'a mut Index,
+    /// What has been done and is not in the index yet.
+    pub(super) entries: Vec<Entry>,
+    /// The times of the directories before the change.
+    before: Observed,
+}
+
+impl Transaction<'_> {
+    /// The newest messages, as of the last commit.
+    pub(super) fn snapshot(&self) -> &Snapshot {
+        &self.index.state.snapshot
+    }
+
+    /// Whether the directories must be read.
+    pub(super) fn is_stale(&self) -> bool {
+        let guard = self.mailbox.environment.options.mtime_guard;
+        let now = || self.mailbox.file_system_time();
+        self.before.is_stale(&self.index.state.stamps, guard, now)
+    }
+
+    /// Reads the directories and brings the index up to date.
+    pub(super) fn scan(&mut self) -> Result<()> {
+        self.commit()?;
+        let entries = Scan {
+            directory: &self.mailbox.directory,
+            state: &self.index.state,
+            environment: &self.mailbox.environment,
+            start: self.mailbox.file_system_time(),
+            mod_seq: self.index.next_mod_seq()?,
+        }
+        .run()?;
+        self.append(&entries)?;
+        self.before = Observed::now(&self.mailbox.directory)?;
+        Ok(())
+    }
+
+    /// Appends the entries to the index, and notes that the times of the directories have changed
+    /// by ourselves.
+    pub(super) fn commit(&mut self) -> Result<()> {
+        self.entries.extend(self.mailbox.take_learned());
+        let after = Observed::now(&self.mailbox.directory)?;
+        if after != self.before {
+            let mut stamps = self.index.state.stamps;
+            stamps.new = moved(stamps.new, self.before.new, after.new);
+            stamps.cur = moved(stamps.cur, self.before.cur, after.cur);
+            if stamps != self.index.state.stamps {
+                self.entries.push(Entry::Synced(stamps));
+            }
+            self.before = after;
+        }
+        let entries = std::mem::take(&mut self.entries);
+        self.append(&entries)
+    }
+
+    fn append(&mut self, entries: &[Entry]) -> Result<()> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let environment = &self.mailbox.environment;
+        let force = if entries.iter().any(Entry::must_be_durable) {
+            environment.force_messages()
+        } else {
+            environment.force_flags()
+        };
+        if force == Force::Later {
+            self.reserve(entries)?;
+        }
+        self.index.append(entries, force)?;
+        if self.index.wants_compaction() {
+            let generation = environment.options.source.random();
+            let replaced = self.index.replace(generation, environment.force_messages());
+            if let Err(error) = replaced {
+                tracing::warn!(mailbox = %self.mailbox.name, %error, "index not compacted");
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes sure, durably, that mod-sequences which may be lost are never given again.
+    fn reserve(&mut self, entries: &[Entry]) -> Result<()> {
+        let boot = self.mailbox.environment.boot();
+        let flags = entries.iter().filter_map(|entry| match entry {
+            Entry::Flags { mod_seq, .. } => Some(mod_seq.get()),
+            _ => None,
+        });
+        let highest = self.snapshot().highest_mod_seq().get();
+        let Some(wanted) = flags.max().filter(|wanted| *wanted > highest) else {
+            return Ok(());
+        };
+        let reserve = self.index.state.reserve;
+        if reserve.boot == boot && wanted < reserve.mod_seq {
+            return Ok(());
+        }
+        let mod_seq = wanted.saturating_add(RESERVED);
+        self.index
+            .append(&[Entry::Reserve { mod_seq, boot }], Force::Now)
+    }
+}
+
+/// A directory's stamp after a change of ours, if the time has moved at all.
+fn moved(stamp: crate::index::Stamp, before: FileTime, after: FileTime) -> crate::index::Stamp {
+    if before == after {
+        stamp
+    } else {
+        stamp.after_own_change(before, after)
+    }
+}
+
+/// A number for a new mailbox that no other has.
+pub(super) fn mailbox_id(source: &Source) -> u128 {
+    u128::from(source.random()) << 64 | u128::from(source.random())
+}
+
+fn file_time(time: SystemTime) -> FileTime {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    FileTime {
+        seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+        nanoseconds: since.subsec_nanos(),
+    }
+}
+
+/// The file that is only ever locked.
+const LOCK: &str = "pillarbox.lock";
+/// How many mod-sequences are reserved at once.
+const RESERVED: u64 = 4096;

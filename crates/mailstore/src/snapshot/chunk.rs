@@ -1,0 +1,222 @@
+//! Up to 512 messages of a snapshot: fixed-size records and one arena for their file names.
+
+use crate::flag::FlagSet;
+use crate::id::{ModSeq, Uid};
+
+/// Which directory a message's file is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Place {
+    /// `cur/`.
+    Cur = 0,
+    /// `new/`: delivered and not yet seen by a session that selected the mailbox.
+    New = 1,
+}
+
+impl Place {
+    /// The directory's name.
+    pub(crate) const fn directory(self) -> &'static str {
+        match self {
+            Self::Cur => "cur",
+            Self::New => "new",
+        }
+    }
+}
+
+/// A message as the index tells of it, with its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Added {
+    pub(crate) uid: Uid,
+    pub(crate) flags: FlagSet,
+    pub(crate) mod_seq: ModSeq,
+    /// RFC822.SIZE, if known.
+    pub(crate) size: Option<u64>,
+    /// The internal date in seconds since 1970, if known.
+    pub(crate) date: Option<i64>,
+    /// When it was saved here in seconds since 1970, 0 if unknown.
+    pub(crate) saved: u32,
+    pub(crate) place: Place,
+    /// The file's name in its directory: 1 to 255 octets.
+    pub(crate) name: Vec<u8>,
+}
+
+/// One message, 48 bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Record {
+    pub(super) flags: FlagSet,
+    pub(super) mod_seq: ModSeq,
+    size: u64,
+    date: i64,
+    pub(super) uid: Uid,
+    name_start: u32,
+    pub(super) saved: u32,
+    name_length: u8,
+    pub(super) place: Place,
+}
+
+const UNKNOWN_SIZE: u64 = u64::MAX;
+const UNKNOWN_DATE: i64 = i64::MIN;
+
+impl Record {
+    /// RFC822.SIZE, if known.
+    pub(super) fn size(&self) -> Option<u64> {
+        (self.size != UNKNOWN_SIZE).then_some(self.size)
+    }
+
+    /// The internal date, if known.
+    pub(super) fn date(&self) -> Option<i64> {
+        (self.date != UNKNOWN_DATE).then_some(self.date)
+    }
+
+    /// Fills in what has been learned.
+    pub(super) fn learn(&mut self, size: Option<u64>, date: Option<i64>) {
+        if let Some(size) = size {
+            self.size = size;
+        }
+        if let Some(date) = date {
+            self.date = date;
+        }
+    }
+}
+
+/// A run of messages, ascending by UID.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Chunk {
+    pub(super) records: Vec<Record>,
+    names: Vec<u8>,
+    /// Octets of `names` that no record uses any more.
+    garbage: usize,
+}
+
+impl Chunk {
+    /// A chunk with room for `messages`.
+    pub(super) fn with_capacity(messages: usize) -> Self {
+        Self {
+            records: Vec::with_capacity(messages),
+            names: Vec::new(),
+            garbage: 0,
+        }
+    }
+
+    /// The position of `uid`, or where it would be.
+    pub(super) fn find(&self, uid: Uid) -> Result<usize, usize> {
+        self.records.binary_search_by_key(&uid, |record| record.uid)
+    }
+
+    /// The last message's UID.
+    pub(super) fn last_uid(&self) -> Option<Uid> {
+        self.records.last().map(|record| record.uid)
+    }
+
+    /// A record's file name.
+    pub(super) fn name(&self, record: &Record) -> &[u8] {
+        let start = usize::try_from(record.name_start).unwrap_or(usize::MAX);
+        let end = start.saturating_add(usize::from(record.name_length));
+        self.names.get(start..end).unwrap_or_default()
+    }
+
+    /// Puts a message at the end; `false` if its name has no place (over 255 octets).
+    #[must_use]
+    pub(super) fn push(&mut self, added: &Added) -> bool {
+        let Some((name_start, name_length)) = self.store_name(&added.name) else {
+            return false;
+        };
+        self.records.push(Record {
+            flags: added.flags,
+            mod_seq: added.mod_seq,
+            size: added.size.unwrap_or(UNKNOWN_SIZE),
+            date: added.date.unwrap_or(UNKNOWN_DATE),
+            uid: added.uid,
+            name_start,
+            saved: added.saved,
+            name_length,
+            place: added.place,
+        });
+        true
+    }
+
+    /// Puts a message of another chunk at the end.
+    #[must_use]
+    pub(super) fn push_from(&mut self, other: &Self, record: &Record) -> bool {
+        let Some((name_start, name_length)) = self.store_name(other.name(record)) else {
+            return false;
+        };
+        self.records.push(Record {
+            name_start,
+            name_length,
+            ..*record
+        });
+        true
+    }
+
+    /// Gives the record at `position` a new name.
+    #[must_use]
+    pub(super) fn rename(&mut self, position: usize, name: &[u8]) -> bool {
+        let Some(old) = self.records.get(position).copied() else {
+            return false;
+        };
+        if self.name(&old) == name {
+            return true;
+        }
+        let Some((name_start, name_length)) = self.store_name(name) else {
+            return false;
+        };
+        if let Some(record) = self.records.get_mut(position) {
+            record.name_start = name_start;
+            record.name_length = name_length;
+        }
+        self.garbage += usize::from(old.name_length);
+        if self.garbage > self.names.len() / 2 {
+            self.collect();
+        }
+        true
+    }
+
+    /// Removes the messages from `first` to `last`, giving their UIDs to `gone`.
+    pub(super) fn remove(&mut self, first: Uid, last: Uid, gone: &mut Vec<Uid>) {
+        let garbage = &mut self.garbage;
+        self.records.retain(|record| {
+            let goes = (first..=last).contains(&record.uid);
+            if goes {
+                gone.push(record.uid);
+                *garbage += usize::from(record.name_length);
+            }
+            !goes
+        });
+        if self.garbage > self.names.len() / 2 {
+            self.collect();
+        }
+    }
+
+    /// How many messages are in `new/`.
+    pub(super) fn in_new(&self) -> usize {
+        let new = |record: &&Record| record.place == Place::New;
+        self.records.iter().filter(new).count()
+    }
+
+    /// The memory it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.records.capacity() * size_of::<Record>() + self.names.capacity()
+    }
+
+    fn store_name(&mut self, name: &[u8]) -> Option<(u32, u8)> {
+        let length = u8::try_from(name.len()).ok().filter(|length| *length > 0)?;
+        let start = u32::try_from(self.names.len()).ok()?;
+        self.names.extend_from_slice(name);
+        Some((start, length))
+    }
+
+    /// Drops the names that nobody uses.
+    fn collect(&mut self) {
+        let mut names = Vec::with_capacity(self.names.len().saturating_sub(self.garbage));
+        let mut records = std::mem::take(&mut self.records);
+        for record in &mut records {
+            let start = u32::try_from(names.len()).unwrap_or(u32::MAX);
+            names.extend_from_slice(self.name(record));
+            record.name_start = start;
+        }
+        self.records = records;
+        self.names = names;
+        self.garbage = 0;
+    }
+}

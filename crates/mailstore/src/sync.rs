@@ -1,0 +1,424 @@
+//! Reconciling the index with what is in `new/` and `cur/`.
+//!
+//! # Races
+//!
+//! Other programs deliver into `new/`, move files to `cur/`, rename them there for their flags, and
+//! delete them, all without a lock. Reading a directory while a file is renamed may show the file
+//! under both names or under none. Therefore:
+//!
+//! - the base of a name counts, and it counts once;
+//! - a message is taken for expunged only if it was missing in two reads of both directories with
+//!   no modification time changed from before the first to after the second;
+//! - what a read is worth later depends on the file system's clock ([`Stamp`]), which is asked
+//!   instead of ours, because that is what writes modification times.
+//!
+//! Only names are read: no file is opened, and none is asked for its size or date.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::filename::{self, FileName, SortKey};
+use crate::flag::{FlagSet, Keywords};
+use crate::id::ModSeq;
+use crate::index::{Entry, FileTime, Rename, Stamp, Stamps, State, runs};
+use crate::keyword_file;
+use crate::replace::failed;
+use crate::snapshot::{Added, Message, Place};
+use crate::store::Environment;
+
+/// The modification times of both directories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Observed {
+    pub(crate) new: FileTime,
+    pub(crate) cur: FileTime,
+}
+
+impl Observed {
+    /// Asks for them now.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if the mailbox is gone, [`Error::Corrupt`] if it only lacks one of its
+    /// directories: then its messages are not gone.
+    pub(crate) fn now(directory: &Path) -> Result<Self> {
+        Ok(Self {
+            new: modified(directory, Place::New)?,
+            cur: modified(directory, Place::Cur)?,
+        })
+    }
+
+    /// Whether the directories must be read.
+    pub(crate) fn is_stale(
+        &self,
+        stamps: &Stamps,
+        guard: Duration,
+        now: impl Fn() -> FileTime,
+    ) -> bool {
+        stamps.new.is_stale(self.new, guard, &now) || stamps.cur.is_stale(self.cur, guard, &now)
+    }
+}
+
+fn modified(directory: &Path, place: Place) -> Result<FileTime> {
+    let path = directory.join(place.directory());
+    match fs::symlink_metadata(&path) {
+        Ok(metadata) if metadata.is_dir() => Ok(file_time(&metadata)),
+        Ok(_) => Err(not_a_directory(path)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if fs::symlink_metadata(directory).is_err() {
+                return Err(Error::NotFound);
+            }
+            let problem = "directory is missing";
+            Err(Error::Corrupt { path, problem })
+        }
+        Err(error) => Err(failed(&path)(error)),
+    }
+}
+
+/// When a file was modified.
+pub(crate) fn file_time(metadata: &fs::Metadata) -> FileTime {
+    FileTime {
+        seconds: metadata.mtime(),
+        nanoseconds: u32::try_from(metadata.mtime_nsec()).unwrap_or_default(),
+    }
+}
+
+fn not_a_directory(path: PathBuf) -> Error {
+    let problem = "is not a directory";
+    Error::Corrupt { path, problem }
+}
+
+/// Makes `new/`, `cur/` and `tmp/` where they are missing.
+pub(crate) fn make_directories(directory: &Path) -> Result<()> {
+    for name in ["tmp", "new", "cur"] {
+        make_directory(&directory.join(name))?;
+    }
+    Ok(())
+}
+
+/// Makes one directory, unless it is there.
+pub(crate) fn make_directory(path: &Path) -> Result<()> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            match fs::symlink_metadata(path) {
+                Ok(metadata) if metadata.is_dir() => Ok(()),
+                _ => Err(not_a_directory(path.to_path_buf())),
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::NotFound),
+        other => other.map_err(failed(path)),
+    }
+}
+
+/// A file that may be a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Found {
+    name: Vec<u8>,
+    place: Place,
+}
+
+impl Found {
+    fn path(&self, directory: &Path) -> PathBuf {
+        message_path(directory, self.place, &self.name)
+    }
+}
+
+/// Where a message's file is.
+pub(crate) fn message_path(directory: &Path, place: Place, name: &[u8]) -> PathBuf {
+    let mut path = directory.join(place.directory());
+    path.push(std::ffi::OsStr::from_bytes(name));
+    path
+}
+
+/// One look at the directories, under the lock of the mailbox.
+#[derive(Debug)]
+pub(crate) struct Scan<'a> {
+    pub(crate) directory: &'a Path,
+    pub(crate) state: &'a State,
+    pub(crate) environment: &'a Environment,
+    /// The file system's clock when the scan began.
+    pub(crate) start: FileTime,
+    /// The mod-sequence of what has changed.
+    pub(crate) mod_seq: ModSeq,
+}
+
+/// What two reads of the directories agree on.
+struct Reading {
+    observed: Observed,
+    files: HashMap<Vec<u8>, Found>,
+    /// Messages that are missing for certain.
+    missing: HashSet<Vec<u8>>,
+    /// Whether something must be looked at again whatever the times say.
+    unsettled: bool,
+}
+
+impl Scan<'_> {
+    /// Reads the directories and says what has to change in the index.
+    ///
+    /// # Errors
+    /// If a directory cannot be read; then nothing is known.
+    pub(crate) fn run(&self) -> Result<Vec<Entry>> {
+        let mut reading = self.read_until_calm()?;
+        let mut entries = Vec::new();
+        let mut used = FlagSet::EMPTY;
+        let mut gone = Vec::new();
+        for message in self.state.snapshot.iter() {
+            let base = filename::base(message.file_name());
+            match reading.files.remove(base) {
+                Some(found) => entries.extend(self.compare(message, &found, &mut used)),
+                None if reading.missing.contains(base) => gone.push(message.uid()),
+                None => {}
+            }
+        }
+        let mod_seq = self.mod_seq;
+        let expunged = runs(&gone).into_iter();
+        entries.extend(expunged.map(|(first, last)| Entry::Expunge {
+            first,
+            last,
+            mod_seq,
+        }));
+        self.add_new(reading.files, &mut entries, &mut used)?;
+        self.name_keywords(used, &mut entries);
+        entries.extend(self.note_times(reading.observed, reading.unsettled));
+        Ok(entries)
+    }
+
+    /// Reads until no message is missing, or the missing ones were missing twice in calm.
+    fn read_until_calm(&self) -> Result<Reading> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let observed = Observed::now(self.directory)?;
+            let mut unsettled = false;
+            let files = self.read_both(&mut unsettled)?;
+            let mut missing: HashSet<Vec<u8>> = HashSet::new();
+            for message in self.state.snapshot.iter() {
+                let base = filename::base(message.file_name());
+                if !files.contains_key(base) {
+                    missing.insert(base.to_vec());
+                }
+            }
+            let mut reading = Reading {
+                observed,
+                files,
+                missing,
+                unsettled,
+            };
+            if reading.missing.is_empty() {
+                return Ok(reading);
+            }
+            let second = self.read_both(&mut reading.unsettled)?;
+            let back = second.keys().any(|base| reading.missing.contains(base));
+            if !back && Observed::now(self.directory)? == observed {
+                return Ok(reading);
+            }
+            if attempts >= ATTEMPTS {
+                reading.missing.clear();
+                reading.unsettled = true;
+                return Ok(reading);
+            }
+        }
+    }
+
+    /// The files in both directories by their bases.
+    fn read_both(&self, unsettled: &mut bool) -> Result<HashMap<Vec<u8>, Found>> {
+        let mut files: HashMap<Vec<u8>, Found> = HashMap::with_capacity(self.state.snapshot.len());
+        for place in [Place::New, Place::Cur] {
+            for found in self.list(place)? {
+                let base = filename::base(&found.name).to_vec();
+                let Some(other) = files.remove(&base) else {
+                    files.insert(base, found);
+                    continue;
+                };
+                let (kept, renamed) = self.settle_twins(other, found, unsettled);
+                if let Some(renamed) = renamed {
+                    files.insert(filename::base(&renamed.name).to_vec(), renamed);
+                }
+                files.insert(base, kept);
+            }
+        }
+        Ok(files)
+    }
+
+    /// The regular files in one directory that may be messages.
+    fn list(&self, place: Place) -> Result<Vec<Found>> {
+        let path = self.directory.join(place.directory());
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&path).map_err(failed(&path))? {
+            let entry = entry.map_err(failed(&path))?;
+            // The type comes with the name; a file that is gone meanwhile has none.
+            if !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+                continue;
+            }
+            let name = entry.file_name().into_vec();
+            if FileName::parse(&name).is_some() {
+                files.push(Found { name, place });
+            } else if name.first() == Some(&b':') {
+                let nameless = Found { name, place };
+                files.extend(self.rename_afresh(&nameless));
+            }
+        }
+        Ok(files)
+    }
+
+    /// Gives a file a name of its own in `new/`; `None` if that fails.
+    fn rename_afresh(&self, found: &Found) -> Option<Found> {
+        let name = self
+            .environment
+            .unique
+            .next(&self.environment.options.source);
+        let renamed = Found {
+            name: name.into_bytes(),
+            place: Place::New,
+        };
+        let moved = fs::rename(found.path(self.directory), renamed.path(self.directory));
+        moved.is_ok().then_some(renamed)
+    }
+
+    /// Two files with one base: a rename seen half-way, two links to one message, or two messages.
+    /// Gives the one that counts, and the other if it became a message of its own.
+    fn settle_twins(&self, a: Found, b: Found, unsettled: &mut bool) -> (Found, Option<Found>) {
+        let (kept, other) = match (a.place, b.place) {
+            (Place::Cur, Place::New) => (a, b),
+            _ if a.name > b.name && a.place == b.place => (a, b),
+            _ => (b, a),
+        };
+        let kept_data = fs::symlink_metadata(kept.path(self.directory));
+        let other_data = fs::symlink_metadata(other.path(self.directory));
+        let (kept_data, other_data) = match (kept_data, other_data) {
+            (Ok(kept_data), Ok(other_data)) => (kept_data, other_data),
+            (Err(_), Ok(_)) => return (other, None),
+            _ => return (kept, None),
+        };
+        *unsettled = true;
+        let youngest = kept_data.ctime().max(other_data.ctime());
+        if self.start.seconds.saturating_sub(youngest) < TWINS_AT_LEAST {
+            return (kept, None);
+        }
+        let id = |data: &fs::Metadata| (data.dev(), data.ino());
+        if id(&kept_data) != id(&other_data) {
+            let renamed = self.rename_afresh(&other);
+            return (kept, renamed);
+        }
+        if let Err(error) = fs::remove_file(other.path(self.directory)) {
+            tracing::warn!(path = %other.path(self.directory).display(), %error, "second link not removed");
+        }
+        (kept, None)
+    }
+
+    /// What a known message's file name says now, if it says something new.
+    fn compare(&self, message: Message<'_>, found: &Found, used: &mut FlagSet) -> Option<Entry> {
+        if found.place == message.place() && found.name == message.file_name() {
+            return None;
+        }
+        let in_name = FileName::parse(&found.name)?.flags;
+        *used = used.union(in_name);
+        let flags = message.flags().without(IN_NAMES).union(in_name);
+        let mod_seq = if flags == message.flags() {
+            message.mod_seq()
+        } else {
+            self.mod_seq
+        };
+        Some(Entry::Flags {
+            uid: message.uid(),
+            flags,
+            mod_seq,
+            place: found.place,
+            rename: Rename::between(message.file_name(), &found.name),
+        })
+    }
+
+    /// Gives UIDs to the files that are not known, in the order of the times in their names.
+    fn add_new(
+        &self,
+        files: HashMap<Vec<u8>, Found>,
+        entries: &mut Vec<Entry>,
+        used: &mut FlagSet,
+    ) -> Result<()> {
+        let mut files: Vec<Found> = files.into_values().collect();
+        files.sort_unstable_by(|a, b| SortKey::new(&a.name).cmp(&SortKey::new(&b.name)));
+        let mut next = self.state.snapshot.uid_next();
+        for found in files {
+            let uid = next;
+            next = uid.next().ok_or(Error::Limit("UIDs"))?;
+            let flags = FileName::parse(&found.name).map(|name| name.flags);
+            let flags = flags.unwrap_or_default();
+            *used = used.union(flags);
+            entries.push(Entry::Add(Added {
+                uid,
+                flags,
+                mod_seq: self.mod_seq,
+                size: None,
+                date: None,
+                saved: 0,
+                place: found.place,
+                name: found.name,
+            }));
+        }
+        Ok(())
+    }
+
+    /// Takes over the names of keyword letters, and gives a name to letters in use without one.
+    fn name_keywords(&self, used: FlagSet, entries: &mut Vec<Entry>) {
+        let known = self.state.snapshot.keywords();
+        let keywords = merged_keywords(self.directory, known, used);
+        entries.extend(new_keywords(known, &keywords));
+    }
+
+    /// The entry for what this look is worth, if it is worth keeping.
+    fn note_times(&self, observed: Observed, unsettled: bool) -> Option<Entry> {
+        let guard = self.environment.options.mtime_guard;
+        let old = &self.state.stamps;
+        let new = if unsettled {
+            Stamps::NEVER
+        } else {
+            Stamps {
+                new: old.new.after_reading(observed.new, self.start, guard),
+                cur: old.cur.after_reading(observed.cur, self.start, guard),
+            }
+        };
+        let worth = |old: &Stamp, new: &Stamp| (old.mtime, old.trust) != (new.mtime, new.trust);
+        let worth = worth(&old.new, &new.new) || worth(&old.cur, &new.cur);
+        worth.then_some(Entry::Synced(new))
+    }
+}
+
+/// The keywords with the names that `dovecot-keywords` gives to letters (they win), and names for
+/// the letters in `used` that have none.
+pub(crate) fn merged_keywords(directory: &Path, known: &Keywords, used: FlagSet) -> Keywords {
+    let mut keywords = known.clone();
+    match keyword_file::load(directory) {
+        Ok((file, _)) => {
+            for (position, keyword) in file.iter() {
+                keywords.set(position, keyword.clone());
+            }
+        }
+        Err(error) => tracing::warn!(%error, "keyword names not read"),
+    }
+    keyword_file::name_letters(&mut keywords, used);
+    keywords
+}
+
+/// The entries that make `new` out of `old`.
+pub(crate) fn new_keywords(old: &Keywords, new: &Keywords) -> Vec<Entry> {
+    let changed = new.iter().filter(|(position, keyword)| {
+        let known = old.get(*position);
+        known.is_none_or(|known| known.as_str() != keyword.as_str())
+    });
+    let entry = |(position, keyword): (u8, &crate::flag::Keyword)| Entry::Keyword {
+        position,
+        name: keyword.as_str().as_bytes().to_vec(),
+    };
+    changed.map(entry).collect()
+}
+
+/// The flags that file names hold: the system flags and the keywords with letters.
+pub(crate) const IN_NAMES: FlagSet = FlagSet::from_bits((1 << (5 + Keywords::LETTERS)) - 1);
+/// How often the directories are read while they change.
+const ATTEMPTS: usize = 4;
+/// How many seconds two files with one base are left alone: a rename or a copy may be under way.
+const TWINS_AT_LEAST: i64 = 30;
