@@ -9,19 +9,19 @@
 //! bounded by the limits of the [`Phase`] (S18, S30).
 
 mod announcement;
+mod frame;
 mod skip;
 
 use std::fmt;
 use std::mem;
 use std::ops::ControlFlow;
 
-use crate::command::Tagged;
 use crate::grammar::{self, Announces, SyntaxError};
 use crate::settings::Limits;
-use crate::types::Tag;
 
 use self::announcement::Announcement;
 pub use self::announcement::{Announced, Literal};
+pub use self::frame::Frame;
 use self::skip::{After, Skip, Skipped};
 
 /// The input of one connection, cut into frames.
@@ -52,36 +52,6 @@ pub enum Mode {
     Commands,
     /// Single lines: the responses of AUTHENTICATE (RFC 3501 §6.2.2), DONE (RFC 2177 §3).
     Lines,
-}
-
-/// What the framer found.
-pub enum Frame {
-    /// Nothing is whole: more input is needed.
-    More,
-    /// A synchronizing literal was announced and is welcome: send `+ …` and go on.
-    Continue,
-    /// A whole command without its final CRLF; literals are inline, as they were announced.
-    Command(Vec<u8>),
-    /// In [`Mode::Lines`]: a line without its CRLF.
-    Line(Vec<u8>),
-    /// An APPEND up to the announcement of its message. The next call must be
-    /// [`Framer::accept_message`], after `+ …` for [`Literal::Sync`], or
-    /// [`Framer::refuse_message`].
-    Message(Tagged, Announced),
-    /// The next octets of an accepted message.
-    MessageData(Vec<u8>),
-    /// The accepted message is whole and its command ended; with an error, something else
-    /// followed it, and nothing may be appended.
-    MessageEnd(Result<(), SyntaxError>),
-    /// Something over a limit or malformed, which is already skipped.
-    Bad {
-        /// The command's tag, if it has one.
-        tag: Option<Tag>,
-        /// What was expected.
-        error: SyntaxError,
-    },
-    /// The next command cannot be found: say BYE and close. All further input is dropped.
-    Fatal(SyntaxError),
 }
 
 /// What is being read.
@@ -494,25 +464,6 @@ impl fmt::Debug for Framer {
             .field("state", &self.state)
             .field("buffered", &self.buffered())
             .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Frame {
-    /// Shows no octets: they may be passwords or messages.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::More => f.write_str("More"),
-            Self::Continue => f.write_str("Continue"),
-            Self::Command(octets) => write!(f, "Command({} octets)", octets.len()),
-            Self::Line(octets) => write!(f, "Line({} octets)", octets.len()),
-            Self::Message(command, announced) => {
-                write!(f, "Message({}, {announced:?})", command.tag)
-            }
-            Self::MessageData(octets) => write!(f, "MessageData({} octets)", octets.len()),
-            Self::MessageEnd(result) => write!(f, "MessageEnd({result:?})"),
-            Self::Bad { tag, error } => write!(f, "Bad({tag:?}, {error:?})"),
-            Self::Fatal(error) => write!(f, "Fatal({error:?})"),
-        }
     }
 }
 

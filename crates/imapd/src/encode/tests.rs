@@ -151,6 +151,18 @@ fn completions_are_written_with_their_tag() {
             ),
             "A004 OK [COPYUID 38505 304,319:320 3956:3958] Done",
         ),
+    ];
+    for (found, expected) in table {
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn codes_are_written_with_their_arguments() {
+    let tagged = |tag: &str, completion| {
+        written(&Response::Completion(Some(Tag(tag.to_owned())), completion))
+    };
+    let table = [
         (
             tagged(
                 "a",
@@ -268,17 +280,6 @@ fn data_of_rfc_3501_is_written_as_printed() {
 #[test]
 fn fetch_responses_are_written_as_printed() {
     let flags = |flags: &[&str]| FetchData::Flags(names(flags));
-    let fields = vec![b"DATE".to_vec(), b"FROM".to_vec()];
-    let section = |part: Vec<u32>, text, partial| FetchSection {
-        section: Section { part, text },
-        partial,
-        seen: Seen::Set,
-        name: SectionName::Body,
-    };
-    let from = Partial {
-        origin: 5,
-        octets: 10,
-    };
     let table = [
         (
             vec![flags(&["\\Seen"]), FetchData::Rfc822Size(44_827)],
@@ -296,6 +297,33 @@ fn fetch_responses_are_written_as_printed() {
             vec![FetchData::Wire("ENVELOPE", b"(NIL)".to_vec())],
             "ENVELOPE (NIL)",
         ),
+    ];
+    for (items, expected) in table {
+        assert_eq!(
+            untagged(Untagged::Fetch(seq(23), items)),
+            format!("* 23 FETCH ({expected})")
+        );
+    }
+}
+
+/// A section of `BODY[…]`.
+fn section(part: Vec<u32>, text: Option<SectionText>, partial: Option<Partial>) -> FetchSection {
+    FetchSection {
+        section: Section { part, text },
+        partial,
+        seen: Seen::Set,
+        name: SectionName::Body,
+    }
+}
+
+#[test]
+fn sections_are_named_as_they_were_asked_for() {
+    let fields = vec![b"DATE".to_vec(), b"FROM".to_vec()];
+    let from = Partial {
+        origin: 5,
+        octets: 10,
+    };
+    let table = [
         (
             vec![FetchData::Section(
                 section(

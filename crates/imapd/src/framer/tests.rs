@@ -1,5 +1,7 @@
 use proptest::prelude::*;
 
+use crate::types::Tag;
+
 use super::*;
 
 /// What to do with a message.

@@ -322,7 +322,7 @@ mod tests {
     #[test]
     fn sequence_sets_keep_what_was_written() {
         let number = |number| Bound::Number(NonZeroU32::new(number).unwrap());
-        let table: [(&str, Option<Vec<(Bound, Bound)>>); 14] = [
+        let table = [
             ("1", Some(vec![(number(1), number(1))])),
             ("*", Some(vec![(Bound::Largest, Bound::Largest)])),
             ("2:4", Some(vec![(number(2), number(4))])),

@@ -1,197 +1,12 @@
-use std::fmt::Write as _;
-use std::time::SystemTime;
+mod tell;
 
-use mailstore::{FlagChange, FlagOp};
 use proptest::prelude::*;
 
-use crate::command::{
-    Any, Append, Authenticated, Command, DateOp, Echo, FetchItem, NotAuthenticated, SearchKey,
-    Seen, Selected, StatusItem,
-};
-use crate::encode::{fetch_open, string};
-use crate::response::FetchData;
-use crate::types::{Bound, Messages, SeqNum, SequenceSet};
+use crate::command::{SearchKey, StatusItem};
+use crate::types::{Bound, SequenceSet};
 
+use self::tell::tell;
 use super::*;
-
-/// A command in the one form that the tests compare: all that was parsed, strings as the encoder
-/// writes them.
-fn tell(command: &Command) -> String {
-    match command {
-        Command::Any(Any::Id(fields)) => {
-            let mut out = "ID".to_owned();
-            for (name, value) in fields {
-                let value = value.as_deref().map_or("NIL".to_owned(), text);
-                write!(out, " {}={value}", text(name)).unwrap();
-            }
-            out
-        }
-        Command::Any(command) => format!("{command:?}"),
-        Command::NotAuthenticated(NotAuthenticated::Login { user, password }) => {
-            format!("Login {} {}", text(user), text(password.expose()))
-        }
-        Command::NotAuthenticated(NotAuthenticated::Authenticate { mechanism, initial }) => {
-            let initial = initial.as_ref().map(|secret| text(secret.expose()));
-            format!("Authenticate {mechanism:?} {initial:?}")
-        }
-        Command::NotAuthenticated(command) => format!("{command:?}"),
-        Command::Authenticated(command) => tell_authenticated(command),
-        Command::Selected(command) => tell_selected(command),
-    }
-}
-
-fn tell_authenticated(command: &Authenticated) -> String {
-    match command {
-        Authenticated::Select(name) => format!("Select {}", text(name)),
-        Authenticated::Examine(name) => format!("Examine {}", text(name)),
-        Authenticated::Create(name) => format!("Create {}", text(name)),
-        Authenticated::Delete(name) => format!("Delete {}", text(name)),
-        Authenticated::Subscribe(name) => format!("Subscribe {}", text(name)),
-        Authenticated::Unsubscribe(name) => format!("Unsubscribe {}", text(name)),
-        Authenticated::Rename { from, to } => format!("Rename {} {}", text(from), text(to)),
-        Authenticated::List { reference, pattern } => {
-            format!("List {} {}", text(reference), text(pattern))
-        }
-        Authenticated::Lsub { reference, pattern } => {
-            format!("Lsub {} {}", text(reference), text(pattern))
-        }
-        Authenticated::Status { mailbox, items } => format!("Status {} {items:?}", text(mailbox)),
-        Authenticated::Append(append) => tell_append(append),
-        Authenticated::Namespace | Authenticated::Idle => format!("{command:?}"),
-    }
-}
-
-fn tell_append(append: &Append) -> String {
-    let date = append.internal_date.map(|time| {
-        let since = time.duration_since(SystemTime::UNIX_EPOCH);
-        since.unwrap().as_secs()
-    });
-    format!(
-        "Append {} {} {date:?} {}",
-        text(&append.mailbox),
-        tell_change(&append.flags),
-        append.octets
-    )
-}
-
-fn tell_selected(command: &Selected) -> String {
-    match command {
-        Selected::Expunge(Some(uids)) => format!("Expunge uid {}", tell_set(uids)),
-        Selected::Check | Selected::Close | Selected::Unselect | Selected::Expunge(None) => {
-            format!("{command:?}")
-        }
-        Selected::Search(search) => {
-            let keys = search.keys.as_ref().map(|keys| tell_keys(keys));
-            format!(
-                "Search {:?} {}",
-                search.by_uid,
-                keys.unwrap_or("unknown charset".to_owned())
-            )
-        }
-        Selected::Fetch { messages, items } => {
-            let items: Vec<String> = items.iter().map(tell_item).collect();
-            format!("Fetch {} {}", tell_messages(messages), items.join(" "))
-        }
-        Selected::Store {
-            messages,
-            change,
-            echo,
-        } => format!(
-            "Store {} {} {echo:?}",
-            tell_messages(messages),
-            tell_change(change)
-        ),
-        Selected::Copy { messages, mailbox } => {
-            format!("Copy {} {}", tell_messages(messages), text(mailbox))
-        }
-    }
-}
-
-fn tell_item(item: &FetchItem) -> String {
-    let FetchItem::Section(section) = item else {
-        return format!("{item:?}");
-    };
-    let mut out = Vec::new();
-    let mut fetch = fetch_open(&mut out, SeqNum::new(1).unwrap());
-    fetch.item(&mut out, &FetchData::Section(section.clone(), None));
-    let name = String::from_utf8(out).unwrap();
-    let name = name.strip_prefix("* 1 FETCH (").unwrap();
-    let octets = section
-        .partial
-        .map_or(String::new(), |partial| format!("{{{}}}", partial.octets));
-    let seen = match section.seen {
-        Seen::Set => "",
-        Seen::Peek => "peek:",
-    };
-    format!("{seen}{}{octets}", name.strip_suffix(" NIL").unwrap())
-}
-
-fn tell_keys(keys: &[SearchKey]) -> String {
-    let keys: Vec<String> = keys.iter().map(tell_key).collect();
-    keys.join(" ")
-}
-
-fn tell_key(key: &SearchKey) -> String {
-    let op = |op: &DateOp| format!("{op:?}");
-    match key {
-        SearchKey::All => "all".to_owned(),
-        SearchKey::And(keys) => format!("({})", tell_keys(keys)),
-        SearchKey::Or(keys) => format!("[{} | {}]", tell_key(&keys.0), tell_key(&keys.1)),
-        SearchKey::Not(key) => format!("!{}", tell_key(key)),
-        SearchKey::Flag(flag) => flag.name().to_owned(),
-        SearchKey::Keyword(Some(keyword)) => keyword.to_string(),
-        SearchKey::Keyword(None) => "never".to_owned(),
-        SearchKey::Recent => "\\Recent".to_owned(),
-        SearchKey::Messages(messages) => tell_messages(messages),
-        SearchKey::Larger(octets) => format!(">{octets}"),
-        SearchKey::Smaller(octets) => format!("<{octets}"),
-        SearchKey::InternalDate(how, date) => format!("{}:{}", op(how), date.0),
-        SearchKey::SentDate(how, date) => format!("Sent{}:{}", op(how), date.0),
-        SearchKey::Header(name, value) => format!("{}:{value:?}", text(name)),
-        SearchKey::Body(value) => format!("body:{value:?}"),
-        SearchKey::Text(value) => format!("text:{value:?}"),
-    }
-}
-
-fn tell_change(change: &FlagChange) -> String {
-    let sign = match change.op {
-        FlagOp::Add => "+",
-        FlagOp::Remove => "-",
-        FlagOp::Replace => "=",
-    };
-    let system = change.system.system().map(|flag| flag.name().to_owned());
-    let keywords = change.keywords.iter().map(ToString::to_string);
-    let names: Vec<String> = system.chain(keywords).collect();
-    format!("{sign}({})", names.join(" "))
-}
-
-fn tell_messages(messages: &Messages) -> String {
-    match messages {
-        Messages::Seq(set) => tell_set(set),
-        Messages::Uid(set) => format!("uid {}", tell_set(set)),
-    }
-}
-
-fn tell_set(set: &SequenceSet) -> String {
-    let number = |bound: Bound| match bound {
-        Bound::Number(number) => number.to_string(),
-        Bound::Largest => "*".to_owned(),
-    };
-    let range = |&(first, second): &(Bound, Bound)| {
-        if first == second {
-            number(first)
-        } else {
-            format!("{}:{}", number(first), number(second))
-        }
-    };
-    set.0.iter().map(range).collect::<Vec<_>>().join(",")
-}
-
-fn text(octets: &[u8]) -> String {
-    let mut out = Vec::new();
-    string::astring(&mut out, octets);
-    out.escape_ascii().to_string().replace("\\\"", "\"")
-}
 
 /// What a command line is parsed into.
 fn parsed(line: impl AsRef<[u8]>) -> Result<String, String> {
@@ -470,6 +285,10 @@ fn fetch_items_are_parsed() {
             "Fetch 1 Flags Uid BODY[1] BODY[1]<0>{1}",
         ),
     ]);
+}
+
+#[test]
+fn fetch_items_that_are_none_are_refused() {
     check_refused(&[
         ("FETCH 1", "a space at octet 9"),
         ("FETCH 0 FLAGS", "a number from 1 to 2^32-1 or * at octet 8"),
