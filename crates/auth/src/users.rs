@@ -21,8 +21,8 @@ pub use edit::{EditError, Editor};
 #[derive(Clone, Debug, Default)]
 pub struct Users {
     accounts: HashMap<Name, Stored>,
-    /// The names as they come in the file.
-    order: Vec<Name>,
+    /// The lines and names as they come in the file.
+    order: Vec<(usize, Name)>,
     notes: Vec<Note>,
 }
 
@@ -78,7 +78,12 @@ impl Users {
 
     /// The names, as they come in the file.
     pub fn names(&self) -> impl ExactSizeIterator<Item = &Name> {
-        self.order.iter()
+        self.order.iter().map(|(_, name)| name)
+    }
+
+    /// The line of each name, from 1, as they come in the file.
+    pub fn lines(&self) -> impl ExactSizeIterator<Item = (usize, &Name)> {
+        self.order.iter().map(|(line, name)| (*line, name))
     }
 
     /// What is allowed but should be known.
@@ -91,7 +96,8 @@ impl Users {
     pub(crate) fn decoy(&self, number: u64) -> Option<&Stored> {
         let count = u64::try_from(self.order.len()).ok()?;
         let place = usize::try_from(number.checked_rem(count)?).ok()?;
-        self.accounts.get(self.order.get(place)?)
+        let (_, name) = self.order.get(place)?;
+        self.accounts.get(name)
     }
 
     /// Takes an account of a line.
@@ -110,7 +116,7 @@ impl Users {
                 });
             }
         }
-        self.order.push(account.name.clone());
+        self.order.push((line, account.name.clone()));
         self.accounts.insert(account.name, account.stored);
     }
 }
@@ -289,6 +295,21 @@ mod tests {
         assert!(users.get(&ann).is_some());
         let without = Users::parse(text.as_bytes(), None).unwrap();
         assert_eq!(names(&without)[1], "bob");
+    }
+
+    #[test]
+    fn the_example_is_sound() {
+        let text = include_bytes!("../../../conf/users.example");
+        let users = Users::parse(text, None).unwrap();
+        assert_eq!(
+            names(&users),
+            ["ann@example.org", "bob@example.org", "carol@example.org"]
+        );
+        assert_eq!(users.notes(), []);
+        for name in users.names() {
+            let stored = users.get(name).unwrap();
+            assert_eq!(stored.verify(&crate::Secret::new("example")), Ok(true));
+        }
     }
 
     #[test]
