@@ -8,7 +8,7 @@ use clap_complete::Shell;
 
 /// A POP3 and IMAP mail server over Maildir.
 #[derive(Debug, Parser)]
-#[command(name = "pillarbox", version, about, max_term_width = 100)]
+#[command(name = "pillarbox", version, max_term_width = 100)]
 #[command(propagate_version = true, disable_help_subcommand = true)]
 pub struct Cli {
     /// What to do.
@@ -111,17 +111,25 @@ pub struct UserPasswordArgs {
     /// The account.
     #[command(flatten)]
     pub user: UserNameArgs,
+    /// Where the password comes from.
+    #[command(flatten)]
+    pub password: PasswordArgs,
+}
+
+/// Where a new password comes from.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct PasswordArgs {
     /// Read the password from the first line of standard input instead of asking twice
     #[arg(long)]
     pub stdin: bool,
 }
 
-/// How `pillarbox user hash` gets its password.
+/// What `pillarbox user hash` hashes, and how.
 #[derive(Args, Clone, Debug)]
 pub struct HashArgs {
-    /// Read the password from the first line of standard input instead of asking twice
-    #[arg(long)]
-    pub stdin: bool,
+    /// Where the password comes from.
+    #[command(flatten)]
+    pub password: PasswordArgs,
     /// The configuration file, for the costs of the hash (defaults apply without)
     #[arg(long, short, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -192,7 +200,7 @@ mod tests {
         let Command::User(UserCommand::Add(args)) = parse(line).unwrap().command else {
             panic!("not user add");
         };
-        assert!(args.stdin);
+        assert!(args.password.stdin);
         assert_eq!(args.user.name, "ann@example.org");
         assert_eq!(
             args.user.file.users.as_deref(),

@@ -6,7 +6,7 @@
 //! of its values stands.
 
 mod finding;
-mod read;
+mod reader;
 mod settings;
 mod table;
 mod value;
@@ -25,28 +25,37 @@ pub use settings::{
 /// default in the place of what is wrong, so that more can be checked; they are not to be served
 /// by if the report [has errors](Report::has_errors).
 pub fn load(path: &Path) -> (Settings, Report) {
-    match fs::read_to_string(path) {
+    match read(path) {
         Ok(text) => parse(path, &text),
-        Err(error) => {
-            let problem = format!("cannot be read: {error}");
-            let fix = if error.kind() == io::ErrorKind::NotFound {
-                "make it from conf/pillarbox.toml, or name another one with --config"
-            } else if error.kind() == io::ErrorKind::InvalidData {
-                "save it as UTF-8"
-            } else {
-                "make it readable for the user that Pillarbox runs as"
-            };
+        Err(finding) => {
             let mut report = Report::default();
-            report.push(Finding::error(path, None, problem, fix));
+            report.push(finding);
             (Settings::default(), report)
         }
     }
 }
 
+/// The text of the configuration at `path`.
+///
+/// # Errors
+/// If it cannot be read.
+pub(crate) fn read(path: &Path) -> Result<String, Finding> {
+    fs::read_to_string(path).map_err(|error| {
+        let fix = if error.kind() == io::ErrorKind::NotFound {
+            "make it from conf/pillarbox.toml, or name another one with --config"
+        } else if error.kind() == io::ErrorKind::InvalidData {
+            "save it as UTF-8"
+        } else {
+            "make it readable for the user that Pillarbox runs as"
+        };
+        Finding::error(path, None, format!("cannot be read: {error}"), fix)
+    })
+}
+
 /// Reads a configuration that says `text` and stands at `path`; relative paths in it are relative
 /// to its directory.
 pub fn parse(path: &Path, text: &str) -> (Settings, Report) {
-    read::settings(path, text)
+    reader::settings(path, text)
 }
 
 #[cfg(test)]

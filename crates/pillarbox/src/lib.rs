@@ -7,6 +7,7 @@
 //! [`machine::Machine`] over it, and disk work and password checks go to blocking threads. Time and
 //! randomness come from one [`Source`].
 
+pub mod check;
 pub mod cli;
 pub mod config;
 mod connection;
@@ -18,6 +19,7 @@ pub mod signals;
 pub mod source;
 pub mod telemetry;
 pub mod tls;
+pub mod user;
 
 pub use config::Settings;
 pub use server::{Builder, Server};

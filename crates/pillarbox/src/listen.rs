@@ -19,6 +19,14 @@ use tracing::{debug, error, info, warn};
 /// # Errors
 /// What the system says.
 pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::from_std(bind_socket(address)?.into())
+}
+
+/// Binds a listening socket, as [`bind`], outside of a runtime.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn bind_socket(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -31,7 +39,15 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket)
+}
+
+/// Whether binding failed because there is no IPv6.
+pub(crate) fn no_ipv6(address: SocketAddr, error: &io::Error) -> bool {
+    let ip = address.ip();
+    let unavailable = error.kind() == io::ErrorKind::AddrNotAvailable
+        || rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::AFNOSUPPORT);
+    ip.is_ipv6() && (ip.is_unspecified() || ip.is_loopback()) && unavailable
 }
 
 /// Sets up an accepted connection: answers leave at once, and a peer that vanished is noticed.

@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use pillarbox::Server;
 use pillarbox::cli::{self, Cli, Command, ConfigArgs, DevArgs};
-use pillarbox::config::{self, LogFormat, Report};
+use pillarbox::config::{LogFormat, Report};
 use pillarbox::dev::{self, Dev};
 use pillarbox::signals::{Signal, Signals};
 use pillarbox::telemetry::{self, Format};
+use pillarbox::{Server, check, user};
 use tokio::runtime::{Builder, Runtime};
 
 fn main() -> ExitCode {
@@ -38,8 +38,10 @@ fn run(cli: Cli) -> Result<ExitCode> {
             cli::man(dir.as_deref(), &mut io::stdout().lock())?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Check(_) | Command::User(_) => {
-            anyhow::bail!("this command is not there yet")
+        Command::Check(args) => Ok(check::run(&args.config)),
+        Command::User(command) => {
+            user::run(command)?;
+            Ok(ExitCode::SUCCESS)
         }
     }
 }
@@ -59,11 +61,16 @@ fn explain(error: &anyhow::Error) -> String {
 
 /// `pillarbox serve`
 fn serve(args: &ConfigArgs) -> Result<ExitCode> {
-    let (settings, report) = config::load(&args.config);
-    complain(&report);
-    if report.has_errors() {
-        return Ok(ExitCode::FAILURE);
-    }
+    let settings = match check::settings_to_serve_by(&args.config) {
+        Ok((settings, warnings)) => {
+            complain(&warnings);
+            settings
+        }
+        Err(report) => {
+            complain(&report);
+            return Ok(ExitCode::FAILURE);
+        }
+    };
     let format = match settings.log.format {
         LogFormat::Human => Format::Human,
         LogFormat::Json => Format::Json,

@@ -65,7 +65,7 @@ fn the_example_has_every_setting_and_no_other() {
             shown.entry(table.clone()).or_default().push(key.to_owned());
         }
     }
-    let mut known: BTreeMap<String, Vec<String>> = read::known_keys()
+    let mut known: BTreeMap<String, Vec<String>> = reader::known_keys()
         .into_iter()
         .map(|(table, keys)| {
             (
@@ -85,7 +85,7 @@ fn the_example_has_every_setting_and_no_other() {
 #[test]
 fn the_document_names_every_setting() {
     let document = include_str!("../../../../docs/config.md");
-    for (table, keys) in read::known_keys() {
+    for (table, keys) in reader::known_keys() {
         for key in keys {
             assert!(document.contains(&format!("`{key}`")), "[{table}] {key}");
         }
@@ -121,60 +121,61 @@ fn five_lines_are_enough() {
     assert!(settings.needs_tls());
 }
 
+/// Every setting, each with another value than its default.
+const EVERYTHING: &str = r#"
+[[listeners]]
+protocol = "pop3"
+address = "127.0.0.1:1110"
+tls = "none"
+plaintext_auth = true
+[limits]
+line_before_login = "4 KiB"
+literal_before_login = 4096
+arguments_before_login = "32k"
+line = "128 KiB"
+arguments = "2 MiB"
+nesting = 50
+message = "2 GiB"
+sessions_per_user = 5
+connections = 7
+bad_commands = 3
+[timeouts]
+login = "1m"
+handshake = "10s"
+imap_idle = "1h"
+pop3_idle = "11m"
+write = "1m 30s"
+keepalive = "29m"
+shutdown = "0s"
+[storage]
+fsync = "always"
+separator = "."
+prefix = "INBOX."
+directory_names = "utf8"
+lock_timeout = "20s"
+poll_interval = "100ms"
+mtime_guard = "3s"
+cache = 0
+[pop3]
+utf8_headers = "refuse"
+[auth]
+default_domain = "Example.ORG"
+argon2_memory = "64 MiB"
+argon2_passes = 3
+argon2_lanes = 4
+verify_memory = "512 MiB"
+failure_delay = "2s"
+failure_jitter = "3s"
+failure_delay_max = "20s"
+cache = "0s"
+[log]
+format = "json"
+level = "debug"
+"#;
+
 #[test]
 fn every_setting_is_taken() {
-    let settings = good(
-        r#"
-        [[listeners]]
-        protocol = "pop3"
-        address = "127.0.0.1:1110"
-        tls = "none"
-        plaintext_auth = true
-        [limits]
-        line_before_login = "4 KiB"
-        literal_before_login = 4096
-        arguments_before_login = "32k"
-        line = "128 KiB"
-        arguments = "2 MiB"
-        nesting = 50
-        message = "2 GiB"
-        sessions_per_user = 5
-        connections = 7
-        bad_commands = 3
-        [timeouts]
-        login = "1m"
-        handshake = "10s"
-        imap_idle = "1h"
-        pop3_idle = "11m"
-        write = "1m 30s"
-        keepalive = "29m"
-        shutdown = "0s"
-        [storage]
-        fsync = "always"
-        separator = "."
-        prefix = "INBOX."
-        directory_names = "utf8"
-        lock_timeout = "20s"
-        poll_interval = "100ms"
-        mtime_guard = "3s"
-        cache = 0
-        [pop3]
-        utf8_headers = "refuse"
-        [auth]
-        default_domain = "Example.ORG"
-        argon2_memory = "64 MiB"
-        argon2_passes = 3
-        argon2_lanes = 4
-        verify_memory = "512 MiB"
-        failure_delay = "2s"
-        failure_jitter = "3s"
-        failure_delay_max = "20s"
-        cache = "0s"
-        [log]
-        format = "json"
-        level = "debug"
-        "#,
-    );
+    let settings = good(EVERYTHING);
     let seconds = Duration::from_secs;
     let expected = Settings {
         listeners: vec![Listener {
@@ -466,7 +467,7 @@ proptest! {
         key in 0_usize..12,
         value in "-?[0-9]{1,22}|\"[0-9a-zA-Z:./{} ]{0,12}\"|\\[\"[0-9:.]{0,8}\"\\]|true|\\{\\}|1979-05-27|1e9",
     ) {
-        let known = read::known_keys();
+        let known = reader::known_keys();
         let (table, keys) = known.iter().nth(table % known.len()).unwrap();
         let key = keys[key % keys.len()];
         let header = match *table {

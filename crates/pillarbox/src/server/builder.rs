@@ -16,7 +16,7 @@ use super::front::Front;
 use crate::config::{Listener, Settings};
 use crate::connection::{Check, Services, Timeouts};
 use crate::limiter::{Limiter, Limits};
-use crate::listen::{bind, raise_descriptor_limit};
+use crate::listen::{bind, no_ipv6, raise_descriptor_limit};
 use crate::source::Source;
 use crate::tls::{self, Certificates};
 
@@ -227,14 +227,6 @@ fn bind_all(listeners: &[Listener]) -> Result<Vec<(TcpListener, Listener)>, Erro
         }
     }
     Ok(sockets)
-}
-
-/// Whether binding failed because there is no IPv6.
-fn no_ipv6(address: SocketAddr, error: &io::Error) -> bool {
-    let ip = address.ip();
-    let unavailable = error.kind() == io::ErrorKind::AddrNotAvailable
-        || rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::AFNOSUPPORT);
-    ip.is_ipv6() && (ip.is_unspecified() || ip.is_loopback()) && unavailable
 }
 
 /// What to do about an address that cannot be listened on.

@@ -1,0 +1,288 @@
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::symlink;
+
+use super::*;
+
+/// A directory with everything that a server needs, and nothing wrong.
+struct World(tempfile::TempDir);
+
+impl World {
+    fn new() -> Self {
+        let world = Self(tempfile::tempdir().unwrap());
+        world.write(
+            "p.toml",
+            &format!(
+                "mail = \"{}/mail/{{domain}}/{{local}}\"\n\
+                 users = \"users\"\ncertificate = \"c.pem\"\nkey = \"k.pem\"\n\
+                 [[listeners]]\nprotocol = \"imap\"\naddress = \"127.0.0.1:0\"\n",
+                world.0.path().display()
+            ),
+        );
+        world.write(
+            "users",
+            "ann@example.org:$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5\n",
+        );
+        world.make_certificate("c.pem", "k.pem");
+        fs::create_dir(world.0.path().join("mail")).unwrap();
+        world
+    }
+
+    /// Writes a file that only we can read.
+    fn write(&self, name: &str, text: &str) {
+        let path = self.0.path().join(name);
+        fs::write(&path, text).unwrap();
+        self.set_mode(name, 0o600);
+    }
+
+    fn set_mode(&self, name: &str, mode: u32) {
+        let permissions = fs::Permissions::from_mode(mode);
+        fs::set_permissions(self.0.path().join(name), permissions).unwrap();
+    }
+
+    fn make_certificate(&self, certificate: &str, key: &str) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        self.write(certificate, &made.cert.pem());
+        self.write(key, &made.signing_key.serialize_pem());
+    }
+
+    /// Adds to the configuration, above its listeners.
+    fn prepend(&self, text: &str) {
+        let old = fs::read_to_string(self.0.path().join("p.toml")).unwrap();
+        self.write("p.toml", &format!("{text}{old}"));
+    }
+
+    fn report(&self) -> Report {
+        examine(&self.0.path().join("p.toml"), Ports::Probed).1
+    }
+
+    /// Everything that is found.
+    fn found(&self) -> String {
+        let dir = self.0.path().display().to_string();
+        self.report().to_string().replace(&dir, "DIR")
+    }
+
+    fn remove(&self, name: &str) {
+        fs::remove_file(self.0.path().join(name)).unwrap();
+    }
+}
+
+#[test]
+fn a_sound_server_has_no_findings() {
+    let world = World::new();
+    assert_eq!(world.found(), "");
+    let (settings, _) = settings_to_serve_by(&world.0.path().join("p.toml")).unwrap();
+    assert!(settings.users.ends_with("users"));
+}
+
+#[test]
+fn certificates_that_do_not_work_are_told() {
+    let world = World::new();
+    world.make_certificate("other.pem", "k.pem");
+    assert_eq!(
+        world.found(),
+        "error: DIR/k.pem: does not belong to the certificate in DIR/c.pem\n  \
+         fix: let `certificate` and `key` name files that were made together"
+    );
+    world.write("k.pem", "not a key\n");
+    assert_eq!(
+        world.found(),
+        "error: DIR/k.pem: holds no unencrypted private key in PEM\n  \
+         fix: let `key` name the file with the private key, without a passphrase"
+    );
+    world.write("c.pem", "not a certificate\n");
+    assert_eq!(
+        world.found(),
+        "error: DIR/c.pem: holds no certificate in PEM\n  \
+         fix: let `certificate` name the file with the certificate and its chain"
+    );
+    world.remove("c.pem");
+    world.remove("k.pem");
+    assert_eq!(
+        world.found(),
+        "error: DIR/c.pem: cannot be read: No such file or directory (os error 2)\n  \
+         fix: correct `certificate`, or give every listener tls = \"none\"\n\
+         error: DIR/k.pem: cannot be read: No such file or directory (os error 2)\n  \
+         fix: correct `key`, or give every listener tls = \"none\""
+    );
+}
+
+#[test]
+fn certificates_are_not_wanted_without_tls() {
+    let world = World::new();
+    world.remove("c.pem");
+    world.remove("k.pem");
+    let text = fs::read_to_string(world.0.path().join("p.toml")).unwrap();
+    world.write(
+        "p.toml",
+        &format!("{text}tls = \"none\"\nplaintext_auth = true\n"),
+    );
+    assert_eq!(world.found(), "");
+}
+
+#[test]
+fn files_that_others_can_read_are_warned_of() {
+    let world = World::new();
+    world.set_mode("k.pem", 0o644);
+    world.set_mode("users", 0o604);
+    assert_eq!(
+        world.found(),
+        "warning: DIR/k.pem: other users of this machine can read the private key\n  \
+         fix: chmod o-rwx DIR/k.pem\n\
+         warning: DIR/users: other users of this machine can read the password hashes\n  \
+         fix: chmod o-rwx DIR/users"
+    );
+    assert!(!world.report().has_errors());
+    world.set_mode("k.pem", 0o640);
+    world.set_mode("users", 0o660);
+    assert_eq!(world.found(), "");
+}
+
+#[test]
+fn every_line_of_the_users_file_is_looked_at() {
+    let world = World::new();
+    world.write("users", "ann\n# fine\nbob@example.org:\n");
+    assert_eq!(
+        world.found(),
+        "error: DIR/users:1: no ':' between name and password hash\n  \
+         fix: correct the line, or remove it\n\
+         error: DIR/users:3: password hash is empty\n  \
+         fix: correct the line, or remove it"
+    );
+    world.write("users", "ann@example.org:{PLAIN}x\n\nbob:{PLAIN}y\n");
+    assert_eq!(
+        world.found(),
+        "warning: DIR/users:1: password is stored in plain text; replace it with `pillarbox user passwd`\n  \
+         fix: pillarbox user passwd NAME\n\
+         warning: DIR/users:3: password is stored in plain text; replace it with `pillarbox user passwd`\n  \
+         fix: pillarbox user passwd NAME\n\
+         error: DIR/users:3: bob can never log in: it has no domain, and `mail` wants one\n  \
+         fix: set `default_domain` in [auth], or write {user} instead of {domain} in `mail`"
+    );
+    world.write("users", "# nobody\n");
+    assert_eq!(
+        world.found(),
+        "warning: DIR/users: there are no accounts\n  \
+         fix: make one with `pillarbox user add NAME`"
+    );
+    world.remove("users");
+    assert_eq!(
+        world.found(),
+        "error: DIR/users: cannot be read: No such file or directory (os error 2)\n  \
+         fix: make it with `pillarbox user add NAME`, or correct `users`"
+    );
+}
+
+#[test]
+fn a_mail_root_that_cannot_be_used_is_told() {
+    let world = World::new();
+    let mail = world.0.path().join("mail");
+    fs::remove_dir(&mail).unwrap();
+    assert_eq!(
+        world.found(),
+        "error: DIR/mail: the root of the mail does not exist\n  \
+         fix: mkdir -p DIR/mail, and let it belong to the user that Pillarbox runs as"
+    );
+    fs::write(&mail, "").unwrap();
+    assert_eq!(
+        world.found(),
+        "error: DIR/mail: the root of the mail is not a directory\n  fix: correct `mail`"
+    );
+    fs::remove_file(&mail).unwrap();
+    // A place where nobody can write, root included.
+    symlink("/proc/self", &mail).unwrap();
+    let found = world.found();
+    assert!(
+        found.starts_with("error: DIR/mail: the root of the mail cannot be written: "),
+        "{found}"
+    );
+    assert!(
+        found.ends_with("fix: let DIR/mail belong to the user that Pillarbox runs as"),
+        "{found}"
+    );
+}
+
+#[test]
+fn the_probe_of_the_mail_root_leaves_nothing() {
+    let world = World::new();
+    assert_eq!(world.found(), "");
+    assert_eq!(
+        fs::read_dir(world.0.path().join("mail")).unwrap().count(),
+        0
+    );
+}
+
+#[test]
+fn a_port_in_use_is_told() {
+    let world = World::new();
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address: SocketAddr = taken.local_addr().unwrap();
+    let text = fs::read_to_string(world.0.path().join("p.toml")).unwrap();
+    world.write("p.toml", &text.replace("127.0.0.1:0", &address.to_string()));
+    let port = address.port();
+    assert_eq!(
+        world.found(),
+        format!(
+            "error: DIR/p.toml: cannot listen on {address}: Address already in use (os error 98)\n  \
+             fix: stop what listens there (`ss -ltnp 'sport = :{port}'` shows it), unless it is this server"
+        )
+    );
+    let left = settings_to_serve_by(&world.0.path().join("p.toml"));
+    assert!(left.is_ok(), "serving finds out by itself");
+    drop(taken);
+    assert_eq!(world.found(), "", "and the probe gives the port back");
+    assert_eq!(world.found(), "");
+}
+
+#[test]
+fn an_address_of_another_machine_is_told() {
+    let world = World::new();
+    let text = fs::read_to_string(world.0.path().join("p.toml")).unwrap();
+    world.write("p.toml", &text.replace("127.0.0.1:0", "192.0.2.1:0"));
+    assert_eq!(
+        world.found(),
+        "error: DIR/p.toml: cannot listen on 192.0.2.1:0: Cannot assign requested address (os error 99)\n  \
+         fix: correct the address: it is none of this machine"
+    );
+}
+
+#[test]
+fn everything_is_told_at_once() {
+    let world = World::new();
+    world.prepend("hostnam = \"x\"\n");
+    world.remove("c.pem");
+    world.write("users", "ann\n");
+    fs::remove_dir(world.0.path().join("mail")).unwrap();
+    let report = world.report();
+    assert_eq!(report.count(Severity::Error), 4, "{report}");
+    assert!(settings_to_serve_by(&world.0.path().join("p.toml")).is_err());
+    let mut shown = Vec::new();
+    print(Path::new("p.toml"), &report, &mut shown).unwrap();
+    let shown = String::from_utf8(shown).unwrap();
+    assert!(shown.ends_with("\np.toml: 4 errors\n"), "{shown}");
+}
+
+#[test]
+fn without_a_configuration_nothing_else_is_told() {
+    let world = World::new();
+    world.remove("p.toml");
+    assert_eq!(
+        world.found(),
+        "error: DIR/p.toml: cannot be read: No such file or directory (os error 2)\n  \
+         fix: make it from conf/pillarbox.toml, or name another one with --config"
+    );
+}
+
+#[test]
+fn only_errors_fail_the_check() {
+    let world = World::new();
+    let run = || format!("{:?}", run(&world.0.path().join("p.toml")));
+    let (good, bad) = (
+        format!("{:?}", ExitCode::SUCCESS),
+        format!("{:?}", ExitCode::FAILURE),
+    );
+    assert_eq!(run(), good);
+    world.set_mode("k.pem", 0o644);
+    assert_eq!(run(), good);
+    world.remove("k.pem");
+    assert_eq!(run(), bad);
+}

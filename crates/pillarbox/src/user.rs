@@ -1,0 +1,246 @@
+//! `pillarbox user …`: the accounts in the users file.
+
+use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use auth::password::{Cost, random_salt};
+use auth::users::{Editor, Users};
+use auth::{MailTemplate, Name, Secret};
+
+use crate::cli::{HashArgs, PasswordArgs, UserCommand, UserNameArgs, UserPasswordArgs, UsersArgs};
+use crate::config;
+
+/// Does what the arguments say.
+///
+/// # Errors
+/// In words for the person at the terminal.
+pub fn run(command: UserCommand) -> Result<()> {
+    let mut stdin = io::stdin().lock();
+    let mut stdout = io::stdout().lock();
+    match command {
+        UserCommand::Add(args) => set(&args, Change::Add, &mut stdin, &mut stdout),
+        UserCommand::Passwd(args) => set(&args, Change::Password, &mut stdin, &mut stdout),
+        UserCommand::List(args) => list(&args, &mut stdout),
+        UserCommand::Remove(args) => remove(&args, &mut stdout),
+        UserCommand::Hash(args) => hash(&args, &mut stdin, &mut stdout),
+    }
+}
+
+/// What a new password is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    /// A new account.
+    Add,
+    /// An account that is there.
+    Password,
+}
+
+/// The users file, and what the configuration says about its accounts.
+struct Target {
+    users: PathBuf,
+    default_domain: Option<String>,
+    cost: Cost,
+    /// Where mail will be, if the configuration is known.
+    mail: Option<MailTemplate>,
+}
+
+impl Target {
+    /// Finds out which file is meant.
+    fn of(args: &UsersArgs) -> Result<Self> {
+        if let Some(users) = &args.users {
+            return Ok(Self {
+                users: users.clone(),
+                default_domain: None,
+                cost: Cost::default(),
+                mail: None,
+            });
+        }
+        let (settings, report) = config::load(&args.config);
+        if report.has_errors() {
+            let hint = "mend the configuration, or name the users file with --users";
+            bail!("{report}\n{hint}");
+        }
+        Ok(Self {
+            users: settings.users,
+            default_domain: settings.auth.default_domain,
+            cost: settings.auth.cost,
+            mail: Some(settings.mail),
+        })
+    }
+
+    /// Reads a name as a person writes it.
+    fn name(&self, text: &str) -> Result<Name> {
+        Name::parse(text, self.default_domain.as_deref())
+            .with_context(|| format!("{text:?} cannot be an account"))
+    }
+
+    /// Takes the lock on the file.
+    fn edit(&self) -> Result<Editor> {
+        Ok(Editor::open(&self.users, self.default_domain.as_deref())?)
+    }
+}
+
+/// `user add` and `user passwd`
+fn set(
+    args: &UserPasswordArgs,
+    change: Change,
+    stdin: &mut impl BufRead,
+    out: &mut impl Write,
+) -> Result<()> {
+    let target = Target::of(&args.user.file)?;
+    let name = target.name(&args.user.name)?;
+    // Before anything is typed, and without making a file: whether there is anything to do.
+    let known = match Users::load(&target.users, target.default_domain.as_deref()) {
+        Ok(users) => Some(users.get(&name).is_some()),
+        // Malformed or missing: the editor finds the line, or says that there is none.
+        Err(_) => None,
+    };
+    match (change, known) {
+        (Change::Add, Some(true)) => bail!(
+            "{name} is already in {}; `pillarbox user passwd` changes its password",
+            target.users.display()
+        ),
+        (Change::Password, Some(false)) => bail!(
+            "{name} is not in {}; `pillarbox user add` adds it",
+            target.users.display()
+        ),
+        (Change::Password, None) if !target.users.exists() => {
+            bail!("there is no users file {}", target.users.display())
+        }
+        (Change::Add | Change::Password, _) => {}
+    }
+    let password = password(&args.password, &format!("Password for {name}: "), stdin)?;
+    let hash = target.cost.hash(&password, random_salt()?)?;
+    let mut editor = target.edit()?;
+    match change {
+        Change::Add => editor.add(&name, &hash)?,
+        Change::Password => editor.change(&name, &hash)?,
+    }
+    editor.save()?;
+    let users = target.users.display();
+    match change {
+        Change::Add => writeln!(out, "added {name} to {users}")?,
+        Change::Password => writeln!(out, "changed the password of {name} in {users}")?,
+    }
+    if let Some(mail) = &target.mail
+        && mail.expand(&name).is_none()
+    {
+        writeln!(
+            out,
+            "but {name} cannot log in: it has no domain, and `mail` wants one; \
+             set `default_domain` in [auth], or add the account as {name}@DOMAIN"
+        )?;
+    }
+    Ok(())
+}
+
+/// `user list`
+fn list(args: &UsersArgs, out: &mut impl Write) -> Result<()> {
+    let target = Target::of(args)?;
+    let users = Users::load(&target.users, target.default_domain.as_deref())?;
+    for name in users.names() {
+        writeln!(out, "{name}")?;
+    }
+    Ok(())
+}
+
+/// `user remove`
+fn remove(args: &UserNameArgs, out: &mut impl Write) -> Result<()> {
+    let target = Target::of(&args.file)?;
+    let name = target.name(&args.name)?;
+    // Opening for editing would make the file.
+    ensure!(
+        target.users.exists(),
+        "there is no users file {}",
+        target.users.display()
+    );
+    let mut editor = target.edit()?;
+    editor.remove(&name)?;
+    editor.save()?;
+    let users = target.users.display();
+    writeln!(out, "removed {name} from {users}; its mail is still there")?;
+    Ok(())
+}
+
+/// `user hash`
+fn hash(args: &HashArgs, stdin: &mut impl BufRead, out: &mut impl Write) -> Result<()> {
+    let cost = match &args.config {
+        Some(path) => costs(path)?,
+        None => Cost::default(),
+    };
+    let password = password(&args.password, "Password: ", stdin)?;
+    writeln!(out, "{}", cost.hash(&password, random_salt()?)?)?;
+    Ok(())
+}
+
+/// The costs that a configuration sets.
+fn costs(path: &Path) -> Result<Cost> {
+    let (settings, report) = config::load(path);
+    ensure!(!report.has_errors(), "{report}");
+    Ok(settings.auth.cost)
+}
+
+/// Gets a new password that a mail client can send.
+fn password(args: &PasswordArgs, prompt: &str, stdin: &mut impl BufRead) -> Result<Secret> {
+    let password = if args.stdin {
+        first_line(stdin)?
+    } else {
+        typed_twice(prompt)?
+    };
+    let octets = password.expose();
+    ensure!(!octets.is_empty(), "the password is empty");
+    ensure!(
+        !octets.iter().any(u8::is_ascii_control),
+        "the password holds a control character, which no mail client can send"
+    );
+    ensure!(
+        std::str::from_utf8(octets).is_ok(),
+        "the password is not UTF-8, so that no mail client can send it"
+    );
+    ensure!(
+        octets.len() <= MAX_PASSWORD,
+        "the password is longer than {MAX_PASSWORD} octets"
+    );
+    Ok(password)
+}
+
+/// Asks for a password at the terminal.
+fn typed_twice(prompt: &str) -> Result<Secret> {
+    ensure!(
+        io::stdin().is_terminal(),
+        "there is no terminal to ask for the password; give it on standard input with --stdin"
+    );
+    let ask = |prompt: &str| {
+        let typed = rpassword::prompt_password(prompt).context("asking for the password")?;
+        anyhow::Ok(Secret::new(typed))
+    };
+    let (once, again) = (ask(prompt)?, ask("Again: ")?);
+    ensure!(
+        once.expose() == again.expose(),
+        "the two passwords differ; nothing was changed"
+    );
+    Ok(once)
+}
+
+/// The first line, without its line end; what follows is not read.
+fn first_line(stdin: &mut impl BufRead) -> Result<Secret> {
+    // Sized beforehand, so that no copy of the secret is left behind by growth.
+    let mut line = Vec::with_capacity(MAX_PASSWORD + 3);
+    stdin
+        .take(MAX_PASSWORD as u64 + 3)
+        .read_until(b'\n', &mut line)
+        .context("reading the password from standard input")?;
+    for end in [b'\n', b'\r'] {
+        if line.last() == Some(&end) {
+            line.pop();
+        }
+    }
+    Ok(Secret::new(line))
+}
+
+/// The longest password, in octets: what fits into any login command.
+const MAX_PASSWORD: usize = 1_000;
+
+#[cfg(test)]
+mod tests;
