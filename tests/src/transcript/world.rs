@@ -300,9 +300,7 @@ fn settings(header: &Header, dir: &Path) -> Result<pillarbox::Settings> {
         mail: MailTemplate::parse(&format!("{}/mail/{{user}}", dir.display()))?,
         ..pillarbox::Settings::default()
     };
-    settings.auth.failure_delay = Duration::ZERO;
-    settings.auth.failure_jitter = Duration::ZERO;
-    settings.auth.failure_delay_max = Duration::ZERO;
+    settings.auth.delays = auth::throttle::Delays::NONE;
     settings.storage.fsync = mailstore::Fsync::Never;
     settings.storage.lock_timeout = Duration::from_millis(100);
     for (name, value) in &header.settings {
