@@ -4,13 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::lock::FileLock;
-use crate::mailbox::Mailbox;
+use crate::mailbox::{self, Mailbox};
 use crate::name::{MailboxName, Namespace};
 use crate::store::Store;
 use crate::subscriptions::{self, Change};
 use crate::tree::Tree;
+use crate::uid_validity;
 
 /// One user's Maildir++ tree.
 #[derive(Clone, Debug)]
@@ -65,10 +66,11 @@ impl Account {
     /// Opens a mailbox, reading its directory. INBOX is made if it is not there.
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::Error::NotFound) if it does not exist.
+    /// [`Error::NotFound`] if it does not exist.
     pub fn open(&self, name: &MailboxName) -> Result<Arc<Mailbox>> {
-        let _ = name;
-        todo!("open")
+        let directory = self.tree().existing(name)?;
+        self.store
+            .open_mailbox(&self.root, &directory, name.clone())
     }
 
     /// Creates a mailbox with a UIDVALIDITY that no mailbox of this account had before; its
@@ -77,7 +79,11 @@ impl Account {
     /// # Errors
     /// If it exists or cannot be made.
     pub fn create(&self, name: &MailboxName) -> Result<()> {
-        self.tree().create(name, |_directory| Ok(()))
+        let options = self.store.options();
+        self.tree().create(name, |directory| {
+            let uid_validity = uid_validity::next(&self.root, &options.source)?;
+            mailbox::initialize(directory, uid_validity, options)
+        })
     }
 
     /// Deletes a mailbox with its messages; its children stay (RFC 3501 §6.3.4).
@@ -85,7 +91,8 @@ impl Account {
     /// # Errors
     /// If it is INBOX, does not exist, or cannot be removed.
     pub fn delete(&self, name: &MailboxName) -> Result<()> {
-        self.tree().delete(name, |_directory| {})
+        self.tree()
+            .delete(name, |directory| self.store.forget(directory))
     }
 
     /// Renames a mailbox and its children; renaming INBOX moves its messages into a new mailbox
@@ -94,7 +101,11 @@ impl Account {
     /// # Errors
     /// If the old name does not exist or the new one does.
     pub fn rename(&self, from: &MailboxName, to: &MailboxName) -> Result<()> {
-        self.tree().rename(from, to, |_directory| {})
+        if from.is_inbox() {
+            return self.move_inbox(to);
+        }
+        let forget = |directory: &Path| self.store.forget(directory);
+        self.tree().rename(from, to, forget)
     }
 
     /// The names on the subscription list, whether or not they exist (RFC 3501 §6.3.9).
@@ -125,11 +136,27 @@ impl Account {
     /// Takes the exclusive lock of the maildrop, without waiting.
     ///
     /// # Errors
-    /// [`Error::Locked`](crate::Error::Locked) if another session has it.
+    /// [`Error::Locked`] if another session has it.
     pub fn lock_maildrop(&self) -> Result<MaildropLock> {
         let path = self.root.join(MAILDROP_LOCK);
         let lock = FileLock::acquire(&path, Duration::ZERO)?;
         Ok(MaildropLock { _lock: lock })
+    }
+
+    /// RENAME of INBOX: its messages go to a new mailbox, it stays itself (RFC 3501 §6.3.5). A
+    /// failure loses no message; some may have moved, or be in both.
+    fn move_inbox(&self, to: &MailboxName) -> Result<()> {
+        if to.is_inbox() {
+            return Err(Error::Exists);
+        }
+        self.create(to)?;
+        let target = self.open(to)?;
+        let inbox = self.open(&MailboxName::inbox());
+        let moved = inbox.and_then(|inbox| move_all(&inbox, &target));
+        if moved.is_err() && target.refresh().is_ok_and(|snapshot| snapshot.is_empty()) {
+            self.delete(to)?;
+        }
+        moved
     }
 
     fn change_subscriptions(&self, name: &MailboxName, change: Change) -> Result<()> {
@@ -142,5 +169,247 @@ impl Account {
     }
 }
 
+/// Moves all messages. One that another session expunges meanwhile is left out.
+fn move_all(source: &Mailbox, target: &Mailbox) -> Result<()> {
+    for _ in 0..MAX_ATTEMPTS {
+        match source.move_all_to(target) {
+            Err(Error::Expunged) => {}
+            moved => return moved,
+        }
+    }
+    Err(Error::Locked)
+}
+
+/// How often RENAME of INBOX starts again because a message went away.
+const MAX_ATTEMPTS: u32 = 10;
 /// Only ever locked; in the root.
 const MAILDROP_LOCK: &str = "pillarbox.maildrop.lock";
+
+#[cfg(test)]
+mod tests {
+    use super::Account;
+    use crate::error::Error;
+    use crate::flag::{FlagChange, FlagOp, FlagSet, Keyword, SystemFlag};
+    use crate::mailbox::{Appending, Mailbox};
+    use crate::name::{MailboxName, Namespace};
+    use crate::source::Source;
+    use crate::store::{Fsync, Options, Store};
+    use std::fs;
+    use std::io::Write;
+    use std::path::Path;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    fn account(root: &Path) -> Account {
+        let options = Options {
+            fsync: Fsync::Never,
+            namespace: Namespace::default(),
+            hostname: "host".to_owned(),
+            lock_timeout: Duration::from_secs(60),
+            mtime_guard: Duration::from_secs(1),
+            cache_bytes: 1 << 20,
+            source: Source::new(|| UNIX_EPOCH + Duration::from_secs(1_700_000_000), || 7),
+        };
+        Store::new(options).account(root).unwrap()
+    }
+
+    fn name(text: &str) -> MailboxName {
+        Namespace::default().parse(text.as_bytes()).expect(text)
+    }
+
+    fn append(mailbox: &Mailbox, text: &str) {
+        let mut staged = mailbox.stage().unwrap();
+        staged.write_all(text.as_bytes()).unwrap();
+        let flags = FlagChange {
+            op: FlagOp::Replace,
+            system: FlagSet::EMPTY.with(SystemFlag::Seen),
+            keywords: vec![Keyword::new("$Work").unwrap()],
+        };
+        let message = Appending {
+            staged,
+            flags,
+            internal_date: None,
+        };
+        mailbox.append(vec![message]).unwrap();
+    }
+
+    /// The messages of a mailbox, with a mark for those that are seen and have the keyword.
+    fn messages(account: &Account, mailbox: &str) -> Vec<String> {
+        let mailbox = account.open(&name(mailbox)).unwrap();
+        let snapshot = mailbox.refresh().unwrap();
+        let keyword = Keyword::new("$work").unwrap();
+        let position = snapshot.keywords().position(&keyword);
+        let show = |message| {
+            let text = mailbox.read(message).unwrap().read_crlf().unwrap();
+            let flags = message.flags();
+            let marked = flags.has(SystemFlag::Seen)
+                && position.is_some_and(|position| flags.has_keyword(position));
+            format!(
+                "{}{}",
+                String::from_utf8(text).unwrap(),
+                if marked { "!" } else { "" }
+            )
+        };
+        snapshot.iter().map(show).collect()
+    }
+
+    fn uid_validity(account: &Account, mailbox: &str) -> u32 {
+        let mailbox = account.open(&name(mailbox)).unwrap();
+        mailbox.refresh().unwrap().uid_validity().get()
+    }
+
+    fn list(account: &Account) -> Vec<String> {
+        let names = account.list().unwrap();
+        names.iter().map(|entry| entry.name.to_string()).collect()
+    }
+
+    #[test]
+    fn a_name_that_comes_back_has_a_later_uid_validity() {
+        let root = tempfile::tempdir().unwrap();
+        let account = account(root.path());
+        account.create(&name("a")).unwrap();
+        account.create(&name("b")).unwrap();
+        let (first, other) = (uid_validity(&account, "a"), uid_validity(&account, "b"));
+        assert!(first < other);
+        account.delete(&name("a")).unwrap();
+        account.create(&name("a")).unwrap();
+        let second = uid_validity(&account, "a");
+        assert!(other < second);
+        account.rename(&name("a"), &name("c")).unwrap();
+        account.create(&name("a")).unwrap();
+        assert!(second < uid_validity(&account, "a"));
+        assert_eq!(
+            uid_validity(&account, "c"),
+            second,
+            "its messages keep their UIDs"
+        );
+        account.delete(&name("b")).unwrap();
+        account.rename(&name("c"), &name("b")).unwrap();
+        assert_eq!(uid_validity(&account, "b"), second);
+    }
+
+    #[test]
+    fn an_open_mailbox_that_is_deleted_or_renamed_is_gone() {
+        let root = tempfile::tempdir().unwrap();
+        let account = account(root.path());
+        for mailbox in ["a", "b", "b/c"] {
+            account.create(&name(mailbox)).unwrap();
+        }
+        let open = ["a", "b", "b/c"].map(|mailbox| account.open(&name(mailbox)).unwrap());
+        account.delete(&name("a")).unwrap();
+        account.rename(&name("b"), &name("x")).unwrap();
+        // The old names are taken again, by other mailboxes.
+        account.create(&name("a")).unwrap();
+        account.create(&name("b")).unwrap();
+        for mailbox in open {
+            let result = mailbox.refresh();
+            assert!(matches!(result, Err(Error::NotFound)), "{}", mailbox.name());
+        }
+        for mailbox in ["a", "b", "x", "x/c"] {
+            account.open(&name(mailbox)).unwrap().refresh().unwrap();
+        }
+        let result = account.open(&name("b/c"));
+        assert!(matches!(result, Err(Error::NotFound)));
+    }
+
+    #[test]
+    fn renaming_takes_messages_along() {
+        let root = tempfile::tempdir().unwrap();
+        let account = account(root.path());
+        account.create(&name("a/b")).unwrap();
+        append(&account.open(&name("a/b")).unwrap(), "hello\r\n");
+        account.rename(&name("a"), &name("x")).unwrap();
+        assert_eq!(messages(&account, "x/b"), ["hello\r\n!"]);
+        assert_eq!(list(&account), ["INBOX", "x", "x.b"]);
+    }
+
+    #[test]
+    fn renaming_inbox_moves_its_messages_and_leaves_its_children() {
+        let root = tempfile::tempdir().unwrap();
+        let account = account(root.path());
+        account.create(&name("INBOX/child")).unwrap();
+        let inbox = account.open(&MailboxName::inbox()).unwrap();
+        append(&inbox, "one\r\n");
+        append(&inbox, "two\r\n");
+        let result = account.rename(&MailboxName::inbox(), &name("INBOX/child"));
+        assert!(matches!(result, Err(Error::Exists)));
+        let result = account.rename(&MailboxName::inbox(), &MailboxName::inbox());
+        assert!(matches!(result, Err(Error::Exists)));
+        assert_eq!(messages(&account, "INBOX").len(), 2);
+
+        account
+            .rename(&MailboxName::inbox(), &name("old/mail"))
+            .unwrap();
+        assert_eq!(messages(&account, "old/mail"), ["one\r\n!", "two\r\n!"]);
+        assert!(messages(&account, "INBOX").is_empty());
+        assert_eq!(list(&account), ["INBOX", "INBOX.child", "old", "old.mail"]);
+        assert!(inbox.refresh().unwrap().is_empty(), "INBOX is still open");
+        account
+            .rename(&MailboxName::inbox(), &name("empty"))
+            .unwrap();
+        assert!(messages(&account, "empty").is_empty());
+    }
+
+    #[test]
+    fn names_reach_only_below_the_own_root() {
+        let parent = tempfile::tempdir().unwrap();
+        let other = account(&parent.path().join("u10"));
+        other.create(&name("secret")).unwrap();
+        let account = account(&parent.path().join("u1"));
+        for client in [
+            "../u10",
+            "../u10/.secret",
+            "/etc/passwd",
+            "~root",
+            "&AC4ALg-/u10",
+            "..&AC8-u10",
+            "0/secret",
+            "u10",
+        ] {
+            let Ok(parsed) = account.namespace().parse(client.as_bytes()) else {
+                continue;
+            };
+            assert!(
+                matches!(account.open(&parsed), Err(Error::NotFound)),
+                "{client}"
+            );
+            assert!(
+                matches!(account.delete(&parsed), Err(Error::NotFound)),
+                "{client}"
+            );
+            account.create(&parsed).unwrap();
+            let created = account.open(&parsed).unwrap();
+            append(&created, "x");
+            account.subscribe(&parsed).unwrap();
+        }
+        assert_eq!(list(&other), ["INBOX", "secret"]);
+        assert!(other.subscriptions().unwrap().is_empty());
+        let roots = fs::read_dir(parent.path()).unwrap().count();
+        assert_eq!(roots, 2);
+    }
+
+    #[test]
+    fn subscriptions_outlive_their_mailboxes() {
+        let root = tempfile::tempdir().unwrap();
+        let account = account(root.path());
+        account.create(&name("a")).unwrap();
+        account.subscribe(&name("a")).unwrap();
+        account.subscribe(&name("never/there")).unwrap();
+        account.delete(&name("a")).unwrap();
+        let names = [name("a"), name("never/there")];
+        assert_eq!(account.subscriptions().unwrap(), names);
+        account.unsubscribe(&name("a")).unwrap();
+        account.unsubscribe(&name("a")).unwrap();
+        assert_eq!(account.subscriptions().unwrap(), names[1..]);
+    }
+
+    #[test]
+    fn a_maildrop_has_one_user_at_a_time() {
+        let root = tempfile::tempdir().unwrap();
+        let account = account(root.path());
+        let held = account.lock_maildrop().unwrap();
+        assert!(matches!(account.lock_maildrop(), Err(Error::Locked)));
+        append(&account.open(&MailboxName::inbox()).unwrap(), "not blocked");
+        drop(held);
+        account.lock_maildrop().unwrap();
+    }
+}
