@@ -257,12 +257,25 @@ fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, Error> {
     })
 }
 
-/// The certificates in a PEM text, for clients in tests.
+/// Does the client's side of a handshake with `localhost`, trusting only the authority in the
+/// directory `certs`.
 #[cfg(test)]
-pub(crate) fn certificates_in(pem: &[u8]) -> Vec<CertificateDer<'static>> {
-    rustls_pemfile::certs(&mut BufReader::new(pem))
-        .collect::<Result<_, _>>()
-        .unwrap()
+pub(crate) async fn handshake<T: AsyncRead + AsyncWrite + Unpin>(
+    stream: T,
+    certs: &Path,
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> io::Result<tokio_rustls::client::TlsStream<T>> {
+    let mut roots = RootCertStore::empty();
+    for certificate in read_certificates(&certs.join("ca.pem")).unwrap() {
+        roots.add(certificate).unwrap();
+    }
+    let config = rustls::ClientConfig::builder_with_protocol_versions(versions)
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from("localhost").unwrap();
+    tokio_rustls::TlsConnector::from(Arc::new(config))
+        .connect(name, stream)
+        .await
 }
 
 /// All PEM sections of a file.

@@ -1,7 +1,8 @@
 //! A whole server on free ports.
 
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio_rustls::rustls::DEFAULT_VERSIONS;
 
 use super::*;
 use auth::Accounts;
@@ -19,6 +20,7 @@ fn settings(dir: &TempDir) -> Settings {
     let files = certificates::obtain(dir.path(), Source::system().wall()).unwrap();
     let template = format!("{}/{{user}}", dir.path().display());
     let mut settings = Settings {
+        hostname: "test.example".to_owned(),
         mail: auth::MailTemplate::parse(&template).unwrap(),
         listeners: Vec::new(),
         ..Settings::default()
@@ -46,7 +48,7 @@ async fn start(settings: Settings) -> Server {
         .unwrap()
 }
 
-async fn line(stream: &mut TcpStream) -> String {
+async fn line(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut line = Vec::new();
     while !line.ends_with(b"\n") {
         let octet = stream.read_u8().await.unwrap();
@@ -83,6 +85,40 @@ async fn shutdown_says_goodbye_and_frees_the_ports() {
     imap.read_to_string(&mut rest).await.unwrap();
     assert!(rest.starts_with("* BYE "), "{rest}");
     drop(bind(address).unwrap());
+}
+
+/// S19: what an attacker put behind STARTTLS in the clear is never carried out.
+#[tokio::test]
+async fn commands_injected_behind_starttls_are_thrown_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = start(settings(&dir)).await;
+    let attacks = [
+        (
+            server.imap(),
+            "a STARTTLS\r\nb NOOP\r\n",
+            "c NOOP\r\n",
+            "c OK ",
+        ),
+        (
+            server.pop3(),
+            "STLS\r\nLANG *\r\n",
+            "QUIT\r\n",
+            "+OK test.example",
+        ),
+    ];
+    for (address, injected, command, answer) in attacks {
+        let mut stream = TcpStream::connect(address.unwrap()).await.unwrap();
+        line(&mut stream).await;
+        stream.write_all(injected.as_bytes()).await.unwrap();
+        line(&mut stream).await;
+        let mut stream = tls::handshake(stream, dir.path(), DEFAULT_VERSIONS)
+            .await
+            .unwrap();
+        stream.write_all(command.as_bytes()).await.unwrap();
+        let first = line(&mut stream).await;
+        assert!(first.starts_with(answer), "{first}");
+    }
+    server.shutdown().await;
 }
 
 #[tokio::test]

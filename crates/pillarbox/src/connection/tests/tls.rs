@@ -1,18 +1,16 @@
 //! The driver over TCP and TLS.
 
-use std::path::Path;
-
 use tempfile::TempDir;
 use tokio::io::AsyncBufReadExt;
 use tokio::io::BufReader;
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion, version};
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::{SupportedProtocolVersion, version};
 
 use super::*;
 use crate::dev::certificates;
+use crate::tls::handshake;
 
 /// A session over TCP with its client.
 struct Wire {
@@ -52,26 +50,6 @@ async fn connect(script: impl IntoIterator<Item = Step>) -> Wire {
         certs,
         _stop: stop,
     }
-}
-
-/// Does the client's side of a handshake, trusting only the authority in `certs`.
-async fn handshake(
-    stream: TcpStream,
-    certs: &Path,
-    versions: &[&'static SupportedProtocolVersion],
-) -> io::Result<client::TlsStream<TcpStream>> {
-    let pem = std::fs::read(certs.join("ca.pem")).unwrap();
-    let mut roots = RootCertStore::empty();
-    for certificate in crate::tls::certificates_in(&pem) {
-        roots.add(certificate).unwrap();
-    }
-    let config = ClientConfig::builder_with_protocol_versions(versions)
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let name = ServerName::try_from("localhost").unwrap();
-    TlsConnector::from(Arc::new(config))
-        .connect(name, stream)
-        .await
 }
 
 const BOTH: [&[&SupportedProtocolVersion]; 2] = [&[&version::TLS12], &[&version::TLS13]];
