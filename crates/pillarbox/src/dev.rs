@@ -120,6 +120,7 @@ pub async fn start(options: Options) -> Result<Dev, Error> {
     settings.tls.key = files.key;
     settings.auth.default_domain = Some("localhost".to_owned());
     settings.auth.delays = Delays::NONE;
+    settings.limits.connections = CONNECTIONS;
     if temporary.is_some() {
         settings.storage.fsync = mailstore::Fsync::Never;
     }
@@ -280,3 +281,6 @@ fn listeners(port_base: u16) -> Vec<Listener> {
     }
     listeners
 }
+
+/// Connections in all: enough for any test, and within the usual limit on open files.
+const CONNECTIONS: usize = 700;

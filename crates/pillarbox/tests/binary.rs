@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::SystemTime;
 
 use pillarbox::dev::certificates;
@@ -18,6 +18,7 @@ use tempfile::TempDir;
 struct Running {
     child: Child,
     log: BufReader<ChildStderr>,
+    output: BufReader<ChildStdout>,
 }
 
 impl Running {
@@ -27,12 +28,13 @@ impl Running {
             .current_dir(directory)
             .env("PILLARBOX_LOG", "info")
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
-        Self { child, log }
+        let output = BufReader::new(child.stdout.take().unwrap());
+        Self { child, log, output }
     }
 
     /// Reads the log up to a line that holds `text`, and gives that line.
@@ -71,6 +73,7 @@ impl Drop for Running {
 fn configure(directory: &TempDir) {
     let path = directory.path();
     certificates::obtain(path, now()).unwrap();
+    fs::create_dir(path.join("mail")).unwrap();
     fs::write(path.join("users"), "").unwrap();
     let config = format!(
         "hostname = \"mail.example.org\"\n\
@@ -147,4 +150,66 @@ fn a_bad_configuration_starts_nothing() {
     let mut server = Running::start(&["serve", "--config", "pillarbox.toml"], directory.path());
     assert!(server.logged("hostnam").contains("pillarbox.toml:1"));
     assert_eq!(server.wait().code(), Some(1));
+}
+
+#[test]
+fn dev_prints_settings_and_a_ready_line_and_cleans_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut dev = Running::start(&["dev", "--port-base", "0"], directory.path());
+    let mut lines = Vec::new();
+    let ready = loop {
+        let mut line = String::new();
+        assert_ne!(dev.output.read_line(&mut line).unwrap(), 0, "{lines:?}");
+        match line.strip_prefix("ready ") {
+            Some(ready) => break ready.trim_end().to_owned(),
+            None => lines.push(line),
+        }
+    };
+    let table = lines.concat();
+    assert!(table.contains("demo@localhost"), "{table}");
+    let field = |name: &str| {
+        let field = ready.split(' ').find_map(|field| field.strip_prefix(name));
+        field.unwrap().to_owned()
+    };
+    let port = |name: &str| -> SocketAddr { field(name).parse().unwrap() };
+    for name in ["imap=", "imaps=", "pop3s="] {
+        TcpStream::connect(port(name)).unwrap();
+    }
+    let mut client = connect(port("pop3="));
+    client
+        .get_mut()
+        .write_all(b"USER demo@localhost\r\nPASS demo\r\nSTAT\r\nQUIT\r\n")
+        .unwrap();
+    let mut answers = String::new();
+    client.read_to_string(&mut answers).unwrap();
+    assert!(answers.contains("+OK 11 "), "eleven messages: {answers}");
+
+    let mail = field("dir=");
+    assert!(Path::new(&mail).join("localhost/demo/Maildir/cur").is_dir());
+    dev.send(Signal::INT);
+    assert!(dev.wait().success());
+    assert!(!Path::new(&mail).exists(), "the mail is removed");
+    assert!(
+        directory.path().join("certs-dev/ca.pem").exists(),
+        "the certificate stays"
+    );
+}
+
+#[test]
+fn dev_keeps_the_mail_of_a_named_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let arguments = ["dev", "--port-base", "0", "--dir", "mail"];
+    for round in 0..2 {
+        let mut dev = Running::start(&arguments, directory.path());
+        let mut output = String::new();
+        while !output.contains("\nready ") {
+            assert_ne!(dev.output.read_line(&mut output).unwrap(), 0, "{output}");
+        }
+        dev.send(Signal::TERM);
+        assert!(dev.wait().success());
+        let inbox = directory.path().join("mail/localhost/demo/Maildir");
+        let count = fs::read_dir(inbox.join("cur")).unwrap().count()
+            + fs::read_dir(inbox.join("new")).unwrap().count();
+        assert_eq!(count, 11, "round {round}");
+    }
 }

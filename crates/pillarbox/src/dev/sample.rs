@@ -16,7 +16,8 @@ const MAILBOXES: [&str; 8] = [
     "Drafts",
     "Junk",
     "Lists",
-    "Reisen/Österreich",
+    // Österreich, as it goes over the wire (RFC 3501 §5.1.3).
+    "Reisen/&ANY-sterreich",
     "Sent",
     "Trash",
 ];
