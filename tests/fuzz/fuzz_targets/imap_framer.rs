@@ -10,9 +10,10 @@ use libfuzzer_sys::fuzz_target;
 fn frames<'a>(
     pieces: impl Iterator<Item = &'a [u8]>,
     limits: &Limits,
+    phase: Phase,
 ) -> Vec<(&'static str, Vec<u8>)> {
     let mut framer = Framer::new(limits);
-    framer.set_phase(Phase::AfterLogin);
+    framer.set_phase(phase);
     let mut out: Vec<(&'static str, Vec<u8>)> = Vec::new();
     for piece in pieces {
         framer.push(piece);
@@ -46,12 +47,17 @@ fn frames<'a>(
 
 fuzz_target!(|input: &[u8]| {
     let limits = Limits {
+        line_before_login: 48,
+        literal_before_login: 32,
+        arguments_before_login: 96,
         line: 64,
         arguments: 128,
         message: 64,
         ..Limits::default()
     };
-    let whole = frames([input].into_iter(), &limits);
-    assert_eq!(whole, frames(input.chunks(1), &limits));
-    assert_eq!(whole, frames(input.chunks(7), &limits));
+    for phase in [Phase::BeforeLogin, Phase::AfterLogin] {
+        let whole = frames([input].into_iter(), &limits, phase);
+        assert_eq!(whole, frames(input.chunks(1), &limits, phase));
+        assert_eq!(whole, frames(input.chunks(7), &limits, phase));
+    }
 });

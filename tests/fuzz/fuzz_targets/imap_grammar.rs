@@ -5,6 +5,12 @@ use imapd::{Limits, grammar};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
-    let parsed = grammar::command(input, &Limits::default());
-    assert!(!input.is_empty() || parsed.is_err());
+    match grammar::command(input, &Limits::default()) {
+        Ok(parsed) => assert!(input.starts_with(parsed.tag.as_str().as_bytes())),
+        Err((_, error)) => {
+            assert!(error.at() <= input.len());
+            // What is said of a command never has a part of it.
+            assert!(error.to_string().is_ascii());
+        }
+    }
 });

@@ -158,6 +158,52 @@ fn completions_are_written_with_their_tag() {
 }
 
 #[test]
+fn plain_conditions_of_rfc_3501_are_written_as_printed() {
+    for line in [
+        "* OK IMAP4rev1 server ready",
+        "* OK Salvage successful, no data lost",
+        "* NO Disk is 99% full, please delete unnecessary data",
+        "* BAD Empty command line",
+        "* BAD Disk crash, attempting salvage to a new disk!",
+        "a441 OK CAPABILITY completed",
+        "a002 OK NOOP completed",
+        "A023 OK LOGOUT completed",
+        "a002 OK Begin TLS negotiation now",
+        "A001 OK GSSAPI authentication successful",
+        "a001 OK LOGIN completed",
+        "A003 OK CREATE completed",
+        "A684 NO Name \"foo\" has inferior hierarchical names",
+        "Z433 OK RENAME completed",
+        "A002 OK SUBSCRIBE completed",
+        "A101 OK LIST Completed",
+        "A042 OK STATUS completed",
+        "A003 OK APPEND completed",
+        "FXXZ OK CHECK Completed",
+        "A341 OK CLOSE completed",
+        "A202 OK EXPUNGE completed",
+        "A282 OK SEARCH completed",
+        "A654 OK FETCH completed",
+        "A003 OK STORE completed",
+        "A999 OK UID FETCH completed",
+        "A044 BAD No such command as \"BLURDYBLOOP\"",
+    ] {
+        let mut words = line.splitn(3, ' ');
+        let (tag, condition, text) = (
+            words.next().unwrap(),
+            words.next().unwrap(),
+            words.next().unwrap(),
+        );
+        let completion = match condition {
+            "OK" => Completion::ok(text),
+            "NO" => Completion::no(text),
+            _ => Completion::bad(text),
+        };
+        let tag = (tag != "*").then(|| Tag(tag.to_owned()));
+        assert_eq!(written(&Response::Completion(tag, completion)), line);
+    }
+}
+
+#[test]
 fn codes_are_written_with_their_arguments() {
     let tagged = |tag: &str, completion| {
         written(&Response::Completion(Some(Tag(tag.to_owned())), completion))

@@ -26,7 +26,10 @@ pub(super) fn search<'a>(by_uid: ByUid, limits: &Limits, input: &'a [u8]) -> Par
     let (input, charset) = match terminated(name, sp).parse(input) {
         Ok((input, _)) => {
             let charset = context("a charset", astring);
-            map(terminated(charset, sp), |name| Charset::named(&name)).parse(input)?
+            map(terminated(charset, sp), |name| {
+                Charset::named_lenient(&name)
+            })
+            .parse(input)?
         }
         Err(_) => (input, Charset::Utf8),
     };
@@ -57,7 +60,9 @@ enum Charset {
 
 impl Charset {
     /// The charset of a name, in any case.
-    fn named(name: &[u8]) -> Self {
+    ///
+    /// Interop: programs name charsets as their libraries do, `UTF8` and `ASCII` among them.
+    fn named_lenient(name: &[u8]) -> Self {
         let is = |known: &str| known.as_bytes().eq_ignore_ascii_case(name);
         if is("UTF-8") || is("UTF8") {
             return Self::Utf8;

@@ -444,13 +444,14 @@ fn search_keys_are_parsed() {
 
 #[test]
 fn search_strings_are_decoded() {
-    let table: [(&[u8], Result<&str, &str>); 13] = [
+    let table: [(&[u8], Result<&str, &str>); 14] = [
         (b"TEXT \"caf\xc3\xa9\"", Ok("text:\"caf\u{e9}\"")),
         (b"TEXT {5}\r\ncaf\xc3\xa9", Ok("text:\"caf\u{e9}\"")),
         (
             b"CHARSET utf-8 SUBJECT {5}\r\ncaf\xc3\xa9",
             Ok("SUBJECT:\"caf\u{e9}\""),
         ),
+        (b"CHARSET UTF8 TEXT {2}\r\n\xc3\xa9", Ok("text:\"\u{e9}\"")),
         (b"CHARSET \"US-ASCII\" TEXT cafe", Ok("text:\"cafe\"")),
         (
             b"CHARSET ISO-8859-1 TEXT {4}\r\ncaf\xe9",
@@ -541,6 +542,16 @@ fn the_tree_of_search_keys_is_bounded() {
             9 + 2 * most
         ))
     );
+}
+
+#[test]
+fn a_long_fetch_stays_small() {
+    let sections: Vec<String> = (1..5000).map(|part| format!("BODY[{part}]")).collect();
+    let line = format!("a FETCH 1 ({} {})", sections.join(" "), sections.join(" "));
+    let Ok(found) = parsed(line) else {
+        panic!("refused");
+    };
+    assert_eq!(found.matches("BODY[").count(), 4999, "each section once");
 }
 
 #[test]
