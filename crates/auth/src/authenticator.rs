@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use subtle::ConstantTimeEq;
 
+use crate::budget::Budget;
 use crate::cache::Cache;
 use crate::password::{Cost, HashingFailed, Stored};
 use crate::throttle::{Delays, Throttle};
@@ -28,6 +29,9 @@ pub struct Options {
     pub mail: MailTemplate,
     /// What an unknown user costs as long as the users file is empty.
     pub cost: Cost,
+    /// Memory of all verifications at once, in octets; more wait. One that needs more by itself
+    /// runs alone.
+    pub memory: u64,
     /// How failures are delayed.
     pub delays: Delays,
     /// How long a right password is remembered; zero is not at all.
@@ -63,6 +67,7 @@ pub struct Authenticator {
     /// Chooses the known user that an unknown one is checked against.
     chooser: RandomState,
     cache: Cache,
+    memory: Budget,
     throttle: Mutex<Throttle>,
     random: Random,
 }
@@ -120,6 +125,7 @@ impl Authenticator {
             decoy: options.cost.decoy(&random),
             chooser: RandomState::new(),
             cache: Cache::new(options.cache, &random),
+            memory: Budget::new(options.memory >> 10),
             throttle: Mutex::new(Throttle::new(options.delays)),
             random: Box::new(random),
             default_domain: options.default_domain,
@@ -246,7 +252,9 @@ impl Authenticator {
         {
             return Ok(true);
         }
+        let share = self.memory.take(stored.work().memory_kib());
         let right = stored.verify(&credential.password)?;
+        drop(share);
         let Some((name, _)) = known else {
             return Ok(false);
         };

@@ -5,6 +5,7 @@
 //! off the async threads.
 
 mod authenticator;
+mod budget;
 mod cache;
 pub mod name;
 pub mod password;

@@ -46,6 +46,16 @@ pub enum Work {
     Plain,
 }
 
+impl Work {
+    /// The memory it takes, in KiB, as far as it matters.
+    pub(crate) fn memory_kib(&self) -> u64 {
+        match self {
+            Self::Argon2 { memory, .. } => u64::from(*memory),
+            Self::Bcrypt(_) | Self::ShaCrypt { .. } | Self::Plain => 0,
+        }
+    }
+}
+
 /// Why a hash was refused. Never shows the hash.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoredError {

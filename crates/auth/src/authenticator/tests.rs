@@ -30,6 +30,7 @@ impl World {
             default_domain: Some("Example.org".to_owned()),
             mail: MailTemplate::parse("/srv/mail/{domain}/{local}").unwrap(),
             cost: cost(),
+            memory: 1 << 20,
             delays,
             cache,
         };
@@ -315,12 +316,41 @@ fn a_broken_users_file_changes_nothing() {
 }
 
 #[test]
+fn many_logins_at_once_share_little_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let costly = Cost::new(1_024, 1, 1).unwrap();
+    let hash = costly.hash(&Secret::new("secret"), [3; 16]).unwrap();
+    fs::write(dir.path().join("users"), format!("ann:{hash}\n")).unwrap();
+    let options = Options {
+        accounts: Accounts::File(dir.path().join("users")),
+        default_domain: None,
+        mail: MailTemplate::parse("/srv/{user}").unwrap(),
+        cost: costly,
+        // Less than one hash takes: they run one after the other, and all are answered.
+        memory: 1 << 10,
+        delays: Delays::NONE,
+        cache: Duration::ZERO,
+    };
+    let auth = Authenticator::new(options, || 0).unwrap();
+    let now = World::plain().now;
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let outcome = auth.verify(&credential("ann", "secret"), origin(1), now);
+                assert!(matches!(outcome.verdict, Verdict::Granted(_)));
+            });
+        }
+    });
+}
+
+#[test]
 fn a_missing_users_file_is_told_at_the_start() {
     let options = Options {
         accounts: Accounts::File("/nonexistent/users".into()),
         default_domain: None,
         mail: MailTemplate::parse("/srv/{user}").unwrap(),
         cost: cost(),
+        memory: 1 << 20,
         delays: Delays::NONE,
         cache: Duration::ZERO,
     };
@@ -339,6 +369,7 @@ fn open_accounts_are_made_by_their_first_login() {
         default_domain: Some("localhost".to_owned()),
         mail: MailTemplate::parse("/tmp/mail/{user}").unwrap(),
         cost: cost(),
+        memory: 1 << 20,
         delays: Delays::NONE,
         cache: Duration::ZERO,
     };

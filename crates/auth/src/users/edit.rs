@@ -227,6 +227,8 @@ fn locked(path: &Path) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const TEXT: &str = "# the first\n\nann@example.org:{PLAIN}a:1000:1000::/home/ann\n# the second\nbob:{PLAIN}b\nbroken line\n";
@@ -347,6 +349,36 @@ mod tests {
             })
         ));
         assert_eq!(fs::read_to_string(&path).unwrap(), TEXT);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn only_the_lines_of_the_account_change(
+            lines in proptest::collection::vec("[ab]?(@example.org)?(:[{}$x]{0,3}){0,3}\r?|# ?[ab:]{0,3}| ", 0..8),
+            last in any::<bool>(),
+        ) {
+            let ours = |line: &str| {
+                let field = line.trim_end_matches('\r').split(':').next().unwrap();
+                field == "a" || field == "a@example.org"
+            };
+            let mut text = lines.join("\n");
+            if last && !text.is_empty() {
+                text.push('\n');
+            }
+            let there = lines.iter().any(|line| ours(line));
+            let removed = edit(&text, |editor| {
+                assert_eq!(editor.remove(&name("a")).is_ok(), there);
+            });
+            let kept: String = text
+                .split_inclusive('\n')
+                .filter(|line| !ours(line.trim_end_matches('\n')))
+                .collect();
+            prop_assert_eq!(&removed, &kept);
+            let added = edit(&removed, |editor| editor.add(&name("a"), "{PLAIN}n").unwrap());
+            prop_assert!(added.starts_with(&removed));
+            prop_assert_eq!(added.lines().last(), Some("a@example.org:{PLAIN}n"));
+        }
     }
 
     #[test]

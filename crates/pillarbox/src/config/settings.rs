@@ -50,6 +50,7 @@ impl Settings {
             default_domain: self.auth.default_domain.clone(),
             mail: self.mail.clone(),
             cost: self.auth.cost.clone(),
+            memory: self.auth.verify_memory,
             delays: self.auth.delays,
             cache: self.auth.cache,
         }
