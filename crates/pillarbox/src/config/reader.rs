@@ -30,10 +30,12 @@ pub(super) fn settings(path: &Path, text: &str) -> (Settings, Report) {
     (settings, document.finish())
 }
 
-/// All keys that can be set, by table; `""` is the top.
+/// All keys that reading `text` asks for, by table; `""` is the top.
 #[cfg(test)]
-pub(super) fn known_keys() -> std::collections::BTreeMap<&'static str, Vec<&'static str>> {
-    let (document, entries) = Document::parse(Path::new(""), "[[listeners]]");
+pub(super) fn known_keys(
+    text: &str,
+) -> std::collections::BTreeMap<&'static str, Vec<&'static str>> {
+    let (document, entries) = Document::parse(Path::new(""), text);
     all(&document, document.table("", entries, 1), Path::new(""));
     document.known()
 }
@@ -50,6 +52,8 @@ fn all<'i>(document: &Document<'i>, mut top: Table<'i, '_>, path: &Path) -> Sett
     top.set("key", &mut settings.tls.key, file);
     if let Some(tables) = top.tables("listeners") {
         settings.listeners = listeners(document, tables);
+    } else {
+        document.know("listeners", &LISTENER_KEYS);
     }
     settings.limits = limits(document, top.table("limits"));
     settings.timeouts = timeouts(document, top.table("timeouts"));
@@ -477,6 +481,9 @@ fn default_domain(value: &DeValue<'_>) -> Read<Option<String>> {
 fn seconds(from: u64, to: u64) -> RangeInclusive<Duration> {
     Duration::from_secs(from)..=Duration::from_secs(to)
 }
+
+/// What [`listener`] asks for, for files without one.
+const LISTENER_KEYS: [&str; 4] = ["protocol", "address", "tls", "plaintext_auth"];
 
 /// A day in seconds.
 const DAY: u64 = 86_400;

@@ -77,6 +77,12 @@ impl<'i> Document<'i> {
         self.report.borrow_mut().push(finding);
     }
 
+    /// Notes keys that would have been asked for, were their table there.
+    pub(super) fn know(&self, table: &'static str, keys: &[&'static str]) {
+        let mut known = self.known.borrow_mut();
+        known.entry(table).or_default().extend(keys);
+    }
+
     /// All keys that were asked for, by table.
     #[cfg(test)]
     pub(super) fn known(&self) -> BTreeMap<&'static str, Vec<&'static str>> {
@@ -89,7 +95,7 @@ impl<'i> Document<'i> {
         for (table, key, line) in &unknown {
             let shown = match *table {
                 "" => format!("unknown key `{key}`"),
-                table => format!("unknown key `{key}` in [{table}]"),
+                table => format!("unknown key `{key}` in {}", header(table)),
             };
             self.error(Some(*line), shown, self.advice(table, key));
         }
@@ -110,7 +116,7 @@ impl<'i> Document<'i> {
             .find(|(other, keys)| **other != table && keys.contains(&key));
         match elsewhere {
             Some((&"", _)) => "move it above the first line in brackets".to_owned(),
-            Some((other, _)) => format!("move it below the line [{other}]"),
+            Some((other, _)) => format!("move it below the line {}", header(other)),
             None => format!("remove it; what can be set is {}", here.join(", ")),
         }
     }
@@ -215,11 +221,26 @@ impl<'i, 'd> Table<'i, 'd> {
     }
 }
 
-/// The known word that `word` was probably meant to be.
-fn nearest<'k>(known: impl Iterator<Item = &'k str>, word: &str) -> Option<&'k str> {
-    known
+/// The line that a table begins with.
+fn header(table: &str) -> String {
+    if table == "listeners" {
+        format!("[[{table}]]")
+    } else {
+        format!("[{table}]")
+    }
+}
+
+/// The known word that `word` was probably meant to be: one much like it, or one that is a part of
+/// it, as `certificate` in `tls_certificate`.
+fn nearest<'k>(known: impl Iterator<Item = &'k str> + Clone, word: &str) -> Option<&'k str> {
+    let alike = known
+        .clone()
         .map(|known| (strsim::jaro_winkler(known, word), known))
         .filter(|(likeness, _)| *likeness >= 0.85)
-        .max_by(|(one, _), (other, _)| one.total_cmp(other))
-        .map(|(_, known)| known)
+        .max_by(|(one, _), (other, _)| one.total_cmp(other));
+    let mut known = known;
+    match alike {
+        Some((_, known)) => Some(known),
+        None => known.find(|known| word.split(['_', '-']).any(|part| part == *known)),
+    }
 }

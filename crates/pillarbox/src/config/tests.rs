@@ -65,7 +65,7 @@ fn the_example_has_every_setting_and_no_other() {
             shown.entry(table.clone()).or_default().push(key.to_owned());
         }
     }
-    let mut known: BTreeMap<String, Vec<String>> = reader::known_keys()
+    let mut known: BTreeMap<String, Vec<String>> = reader::known_keys("")
         .into_iter()
         .map(|(table, keys)| {
             (
@@ -83,9 +83,14 @@ fn the_example_has_every_setting_and_no_other() {
 }
 
 #[test]
+fn the_keys_of_listeners_are_known_without_one() {
+    assert_eq!(reader::known_keys(""), reader::known_keys("[[listeners]]"));
+}
+
+#[test]
 fn the_document_names_every_setting() {
     let document = include_str!("../../../../docs/config.md");
-    for (table, keys) in reader::known_keys() {
+    for (table, keys) in reader::known_keys("") {
         for key in keys {
             assert!(document.contains(&format!("`{key}`")), "[{table}] {key}");
         }
@@ -268,6 +273,13 @@ mistakes! {
     key_of_a_table_at_the_top:
         "poll_interval = \"1s\"\n"
         => "error: p.toml:1: unknown key `poll_interval`\n  fix: move it below the line [storage]";
+    key_with_a_known_one_in_it:
+        "tls_certificate = \"/c.pem\"\ntls_key = \"/k.pem\"\n"
+        => "error: p.toml:1: unknown key `tls_certificate`\n  fix: write `certificate`\n\
+            error: p.toml:2: unknown key `tls_key`\n  fix: write `key`";
+    key_of_a_listener_at_the_top:
+        "tls = \"none\"\n"
+        => "error: p.toml:1: unknown key `tls`\n  fix: move it below the line [[listeners]]";
     key_like_no_other:
         "[log]\nzzz = 1\n"
         => "error: p.toml:2: unknown key `zzz` in [log]\n  fix: remove it; what can be set is format, level";
@@ -276,7 +288,7 @@ mistakes! {
         => "error: p.toml:1: unknown key `timeout`\n  fix: write `timeouts`";
     unknown_key_of_a_listener:
         "[[listeners]]\nprotocol = \"imap\"\naddress = \"127.0.0.1:1143\"\nplain_auth = true\n"
-        => "error: p.toml:4: unknown key `plain_auth` in [listeners]\n  fix: write `plaintext_auth`";
+        => "error: p.toml:4: unknown key `plain_auth` in [[listeners]]\n  fix: write `plaintext_auth`";
     wrong_type_string:
         "hostname = 5\n"
         => "error: p.toml:1: `hostname` is a number, but must be a string\n  fix: write it in quotes";
@@ -467,7 +479,7 @@ proptest! {
         key in 0_usize..12,
         value in "-?[0-9]{1,22}|\"[0-9a-zA-Z:./{} ]{0,12}\"|\\[\"[0-9:.]{0,8}\"\\]|true|\\{\\}|1979-05-27|1e9",
     ) {
-        let known = reader::known_keys();
+        let known = reader::known_keys("");
         let (table, keys) = known.iter().nth(table % known.len()).unwrap();
         let key = keys[key % keys.len()];
         let header = match *table {
