@@ -9,10 +9,11 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use crate::content::{self, MessageFile};
 use crate::error::{Error, Result};
+use crate::index::FileTime;
 use crate::replace::{failed, sync_directory};
 use crate::store::{Environment, Fsync};
 
@@ -119,8 +120,7 @@ impl Staged {
     /// Gives the file its date and forces it to the disk.
     pub(crate) fn finish(&mut self, date: SystemTime, fsync: Fsync) -> Result<()> {
         let failed = failed(&self.path);
-        let since = date.duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.date = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+        self.date = FileTime::from(date).seconds;
         let done = self.file.set_modified(date).and_then(|()| match fsync {
             Fsync::Never => Ok(()),
             Fsync::Optimized | Fsync::Always => self.file.sync_all(),

@@ -77,11 +77,6 @@ impl Error {
             (false, false) => Self::Io { path, source },
         }
     }
-
-    /// Whether the system said that the file is not there.
-    pub(crate) fn is_missing_file(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
-    }
 }
 
 #[cfg(test)]
@@ -96,7 +91,6 @@ mod tests {
         assert!(matches!(sorted(122), Error::NoSpace));
         assert!(matches!(sorted(30), Error::NoPermission { .. }));
         assert!(matches!(sorted(13), Error::NoPermission { .. }));
-        assert!(sorted(2).is_missing_file());
-        assert!(!sorted(5).is_missing_file());
+        assert!(matches!(sorted(5), Error::Io { .. }));
     }
 }

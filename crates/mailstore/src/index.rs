@@ -308,22 +308,20 @@ impl Index {
             return Ok(Refreshed::Whole);
         };
         let path = &self.path;
-        let missing = |error| match error {
-            Error::NotFound => damaged(path, "is gone"),
-            other => other,
-        };
+        let gone = || damaged(path, "is gone");
         let metadata = match std::fs::symlink_metadata(path) {
             Ok(metadata) => metadata,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(missing(Error::NotFound));
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(gone()),
             Err(error) => return Err(failed(path)(error)),
         };
         let identity = Identity::of(&metadata);
         if identity == known.identity && identity.size == known.offset {
             return Ok(Refreshed::Whole);
         }
-        let file = open_regular(path, OFlags::RDONLY).map_err(missing)?;
+        let file = match open_regular(path, OFlags::RDONLY) {
+            Err(Error::NotFound) => return Err(gone()),
+            opened => opened?,
+        };
         let identity = Identity::of(&file.metadata().map_err(failed(path))?);
         let head = read_from(&file, 0, HEAD).map_err(failed(path))?;
         let header = Header::decode(&head);

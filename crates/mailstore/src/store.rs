@@ -110,6 +110,14 @@ struct Registry {
     clock: u64,
     /// The bytes of all of them, as far as known.
     bytes: usize,
+    /// From how many bytes on it is worth looking for mailboxes to drop.
+    full_at: usize,
+}
+
+impl Registry {
+    fn is_full(&self) -> bool {
+        self.bytes > self.full_at
+    }
 }
 
 #[derive(Debug)]
@@ -122,9 +130,13 @@ struct Registered {
 impl Store {
     /// Makes a store. Nothing is read yet.
     pub fn new(options: Options) -> Arc<Self> {
+        let environment = Arc::new(Environment::new(options));
         Arc::new(Self {
-            environment: Arc::new(Environment::new(options)),
-            registry: Mutex::default(),
+            registry: Mutex::new(Registry {
+                full_at: environment.options.cache_bytes,
+                ..Registry::default()
+            }),
+            environment,
         })
     }
 
@@ -184,29 +196,36 @@ impl Store {
                 Err(error) => return Err(error),
             }
         }
-        let opened = Mailbox::open(Arc::clone(&self.environment), root, directory, name)?;
+        let environment = Arc::clone(&self.environment);
+        let opened = Arc::new(Mailbox::open(environment, root, directory, name)?);
+        let mailbox = self.register(directory, &opened);
+        if self.registry().is_full() {
+            self.evict();
+        }
+        Ok(mailbox)
+    }
+
+    /// Notes that a mailbox is open, unless another session was faster: then gives that one.
+    fn register(&self, directory: &Path, opened: &Arc<Mailbox>) -> Arc<Mailbox> {
         let bytes = opened.snapshot().bytes();
         let mut registry = self.registry();
         registry.clock += 1;
         let used = registry.clock;
-        let entry = registry.mailboxes.entry(directory.to_path_buf());
-        // Another session may have been faster.
-        let registered = entry.or_insert_with(|| Registered {
-            mailbox: Arc::new(opened),
-            used,
-            bytes: 0,
-        });
-        registered.used = used;
-        let grown = bytes.saturating_sub(registered.bytes);
-        registered.bytes = registered.bytes.max(bytes);
-        let mailbox = Arc::clone(&registered.mailbox);
-        registry.bytes += grown;
-        let full = registry.bytes > self.options().cache_bytes;
-        drop(registry);
-        if full {
-            self.evict();
+        if let Some(faster) = registry.mailboxes.get_mut(directory) {
+            faster.used = used;
+            return Arc::clone(&faster.mailbox);
         }
-        Ok(mailbox)
+        registry.bytes += bytes;
+        let mailbox = Arc::clone(opened);
+        let registered = Registered {
+            mailbox,
+            used,
+            bytes,
+        };
+        registry
+            .mailboxes
+            .insert(directory.to_path_buf(), registered);
+        Arc::clone(opened)
     }
 
     /// Ends the use of the mailbox in `directory`, which was deleted or renamed: its sessions get
@@ -265,6 +284,9 @@ impl Store {
             dropped.extend(registry.mailboxes.remove(&directory));
         }
         registry.bytes = total;
+        // Those in use do not count; without slack, every opening would look again.
+        let cache = self.options().cache_bytes;
+        registry.full_at = total.max(cache) + cache / 4;
         drop(registry);
         // Only now: the end of a mailbox writes what it has learned.
         drop(dropped);

@@ -146,14 +146,22 @@ pub(crate) struct Scan<'a> {
     pub(crate) mod_seq: ModSeq,
 }
 
+/// Whether what was read can be left at that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Calm {
+    /// The times will tell of changes.
+    Yes,
+    /// Something must be looked at again whatever the times say.
+    No,
+}
+
 /// What two reads of the directories agree on.
 struct Reading {
     observed: Observed,
     files: HashMap<Vec<u8>, Found>,
     /// Messages that are missing for certain.
     missing: HashSet<Vec<u8>>,
-    /// Whether something must be looked at again whatever the times say.
-    unsettled: bool,
+    calm: Calm,
 }
 
 impl Scan<'_> {
@@ -183,7 +191,7 @@ impl Scan<'_> {
         }));
         self.add_new(reading.files, &mut entries, &mut used)?;
         self.name_keywords(used, &mut entries);
-        entries.extend(self.note_times(reading.observed, reading.unsettled));
+        entries.extend(self.note_times(reading.observed, reading.calm));
         Ok(entries)
     }
 
@@ -193,8 +201,8 @@ impl Scan<'_> {
         loop {
             attempts += 1;
             let observed = Observed::now(self.directory)?;
-            let mut unsettled = false;
-            let files = self.read_both(&mut unsettled)?;
+            let mut calm = Calm::Yes;
+            let files = self.read_both(&mut calm)?;
             let mut missing: HashSet<Vec<u8>> = HashSet::new();
             for message in self.state.snapshot.iter() {
                 let base = filename::base(message.file_name());
@@ -206,26 +214,26 @@ impl Scan<'_> {
                 observed,
                 files,
                 missing,
-                unsettled,
+                calm,
             };
             if reading.missing.is_empty() {
                 return Ok(reading);
             }
-            let second = self.read_both(&mut reading.unsettled)?;
+            let second = self.read_both(&mut reading.calm)?;
             let back = second.keys().any(|base| reading.missing.contains(base));
             if !back && Observed::now(self.directory)? == observed {
                 return Ok(reading);
             }
             if attempts >= ATTEMPTS {
                 reading.missing.clear();
-                reading.unsettled = true;
+                reading.calm = Calm::No;
                 return Ok(reading);
             }
         }
     }
 
     /// The files in both directories by their bases.
-    fn read_both(&self, unsettled: &mut bool) -> Result<HashMap<Vec<u8>, Found>> {
+    fn read_both(&self, calm: &mut Calm) -> Result<HashMap<Vec<u8>, Found>> {
         let mut files: HashMap<Vec<u8>, Found> = HashMap::with_capacity(self.state.snapshot.len());
         for place in [Place::New, Place::Cur] {
             for found in self.list(place)? {
@@ -234,7 +242,7 @@ impl Scan<'_> {
                     files.insert(base, found);
                     continue;
                 };
-                let (kept, renamed) = self.settle_twins(other, found, unsettled);
+                let (kept, renamed) = self.settle_twins(other, found, calm);
                 if let Some(renamed) = renamed {
                     files.insert(filename::base(&renamed.name).to_vec(), renamed);
                 }
@@ -281,7 +289,7 @@ impl Scan<'_> {
 
     /// Two files with one base: a rename seen half-way, two links to one message, or two messages.
     /// Gives the one that counts, and the other if it became a message of its own.
-    fn settle_twins(&self, a: Found, b: Found, unsettled: &mut bool) -> (Found, Option<Found>) {
+    fn settle_twins(&self, a: Found, b: Found, calm: &mut Calm) -> (Found, Option<Found>) {
         let (kept, other) = match (a.place, b.place) {
             (Place::Cur, Place::New) => (a, b),
             _ if a.name > b.name && a.place == b.place => (a, b),
@@ -294,7 +302,7 @@ impl Scan<'_> {
             (Err(_), Ok(_)) => return (other, None),
             _ => return (kept, None),
         };
-        *unsettled = true;
+        *calm = Calm::No;
         let youngest = kept_data.ctime().max(other_data.ctime());
         if self.start.seconds.saturating_sub(youngest) < TWINS_AT_LEAST {
             return (kept, None);
@@ -370,10 +378,10 @@ impl Scan<'_> {
     }
 
     /// The entry for what this look is worth, if it is worth keeping.
-    fn note_times(&self, observed: Observed, unsettled: bool) -> Option<Entry> {
+    fn note_times(&self, observed: Observed, calm: Calm) -> Option<Entry> {
         let guard = self.environment.options.mtime_guard;
         let old = &self.state.stamps;
-        let new = if unsettled {
+        let new = if calm == Calm::No {
             Stamps::NEVER
         } else {
             Stamps {

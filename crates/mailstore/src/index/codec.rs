@@ -1,6 +1,6 @@
 //! Little-endian numbers and byte strings, read with every length checked.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A point in time as the file system tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,6 +24,29 @@ impl FileTime {
             |time: Self| i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanoseconds);
         let difference = nanoseconds(self).saturating_sub(nanoseconds(earlier));
         Duration::from_nanos(u64::try_from(difference.max(0)).unwrap_or(u64::MAX))
+    }
+}
+
+impl From<SystemTime> for FileTime {
+    fn from(time: SystemTime) -> Self {
+        let whole = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+        match time.duration_since(UNIX_EPOCH) {
+            Ok(after) => Self {
+                seconds: whole(after),
+                nanoseconds: after.subsec_nanos(),
+            },
+            // Counted down to the second before, as file systems do.
+            Err(before) => match before.duration().subsec_nanos() {
+                0 => Self {
+                    seconds: -whole(before.duration()),
+                    nanoseconds: 0,
+                },
+                part => Self {
+                    seconds: -whole(before.duration()) - 1,
+                    nanoseconds: 1_000_000_000 - part,
+                },
+            },
+        }
     }
 }
 
@@ -113,5 +136,20 @@ impl Writer {
         let length = u8::try_from(bytes.len()).unwrap_or(u8::MAX);
         self.u8(length);
         self.bytes(bytes.get(..usize::from(length)).unwrap_or_default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_before_1970_count_down() {
+        let half = Duration::from_millis(500);
+        let time = FileTime::from(UNIX_EPOCH - half);
+        assert_eq!((time.seconds, time.nanoseconds), (-1, 500_000_000));
+        assert_eq!(FileTime::from(UNIX_EPOCH + half).since(time), half * 2);
+        assert_eq!(FileTime::from(UNIX_EPOCH - half * 4).seconds, -2);
+        assert_eq!(time.since(FileTime::from(UNIX_EPOCH)), Duration::ZERO);
     }
 }

@@ -177,8 +177,8 @@ mod tests {
     #[test]
     fn a_long_row_of_own_changes_is_confirmed_in_time() {
         let mut stamp = settled(100);
-        for tick in 0..50 {
-            let now = at(200 + tick / 10, (tick % 10) as u32 * 100_000_000);
+        for tick in 0..50u32 {
+            let now = at(200 + i64::from(tick / 10), tick % 10 * 100_000_000);
             if stamp.is_stale(stamp.mtime, GUARD, || now) && tick > 0 {
                 return;
             }

@@ -63,9 +63,6 @@ impl Mailbox {
             return Ok(next.get()..next.get());
         }
         let claimed = self.transact(|transaction| {
-            if transaction.is_stale() {
-                transaction.scan()?;
-            }
             transaction.take_in()?;
             let snapshot = transaction.snapshot();
             let (first, next) = (snapshot.first_recent(), snapshot.uid_next());

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use super::writer::Transaction;
 use super::{Appended, Appending, Copied, Mailbox};
@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::filename;
 use crate::flag::{FlagChange, FlagOp, FlagSet};
 use crate::id::Uid;
-use crate::index::Entry;
+use crate::index::{Entry, FileTime};
 use crate::replace::failed;
 use crate::snapshot::{Added, Message, Place, Snapshot};
 use crate::store::Fsync;
@@ -109,27 +109,22 @@ impl Mailbox {
         let size = message.rfc822_size();
         let (directory, environment) = (&target.directory, &target.environment);
         match Staged::link(&path, file, size, directory, environment) {
-            Err(Error::Io { source, .. }) if cannot_link(&source) => {
-                self.duplicate(message, &path, target)
-            }
+            Err(Error::Io { source, .. }) if cannot_link(&source) => self.duplicate(&path, target),
+            // Also what file systems say that have no links.
+            Err(Error::NoPermission { .. }) => self.duplicate(&path, target),
             linked => linked,
         }
     }
 
     /// Copies the bytes, where a link is not possible.
-    fn duplicate(&self, message: Message<'_>, path: &Path, target: &Self) -> Result<Staged> {
+    fn duplicate(&self, path: &Path, target: &Self) -> Result<Staged> {
         let mut staged = target.stage()?;
         let file = MessageFile::open(path)?;
-        let date = file.modified();
-        let mut raw = file.into_raw();
-        io::copy(&mut raw, &mut staged).map_err(failed(path))?;
-        let date = Duration::from_secs(u64::try_from(date).unwrap_or_default());
-        staged.finish(UNIX_EPOCH + date, self.environment.options.fsync)?;
-        debug_assert!(
-            message
-                .rfc822_size()
-                .is_none_or(|size| Some(size) == staged.rfc822_size())
-        );
+        let metadata = file.file().metadata();
+        let date = metadata.and_then(|metadata| metadata.modified());
+        let date = date.map_err(failed(path))?;
+        io::copy(&mut file.into_raw(), &mut staged).map_err(failed(path))?;
+        staged.finish(date, self.environment.options.fsync)?;
         Ok(staged)
     }
 
@@ -211,8 +206,7 @@ fn by_name(snapshot: &Snapshot, flags: FlagSet) -> FlagChange {
 }
 
 fn seconds(time: SystemTime) -> i64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    FileTime::from(time).seconds
 }
 
 /// Whether the failure of a link does not speak against a copy.

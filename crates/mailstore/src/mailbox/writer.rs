@@ -2,14 +2,13 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::OFlags;
 
 use super::Mailbox;
 use crate::error::{Error, Result};
 use crate::id::{ModSeq, UidValidity};
-use crate::index::{Entry, FileTime, Force, Index, Refreshed, State};
+use crate::index::{Entry, FileTime, Force, Index, Refreshed, Stamp, State};
 use crate::lock::FileLock;
 use crate::replace::{open_regular, touch};
 use crate::snapshot::Snapshot;
@@ -24,6 +23,8 @@ pub(super) struct Writer {
     index: Option<Index>,
     /// The UIDVALIDITY that the sessions know; when it changes, the mailbox is gone for them.
     uid_validity: Option<UidValidity>,
+    /// Whether the directories were read by the current transaction, to make a new index.
+    just_read: bool,
 }
 
 /// Why a refresh without the lock is not enough.
@@ -98,7 +99,7 @@ impl Mailbox {
         let lock = open_regular(&self.lock_path(), OFlags::RDWR | OFlags::CREATE);
         let touched = lock.ok().and_then(|file| touch(&file).ok());
         let now = touched.unwrap_or_else(|| self.environment.options.source.wall());
-        file_time(now)
+        FileTime::from(now)
     }
 
     /// As [`Self::look`], as if nothing could be written.
@@ -169,8 +170,10 @@ impl Mailbox {
         });
         match looked {
             Err(Error::Locked) if writer.index.is_some() => Ok(()),
-            Err(Error::NoPermission { .. } | Error::NoSpace) => self.look_only(writer),
-            other => other,
+            Err(Error::NoPermission { .. }) => self.look_only(writer),
+            // A full disk hides new messages, but not those that have UIDs.
+            Err(Error::NoSpace) if self.catch_up(writer).is_ok() => Ok(()),
+            looked => looked,
         }
     }
 
@@ -195,7 +198,7 @@ impl Mailbox {
                 writer.index = Some(index);
                 return self.recognize(writer);
             }
-            let seconds = file_time(source.wall()).seconds & i64::from(i32::MAX);
+            let seconds = FileTime::from(source.wall()).seconds & i64::from(i32::MAX);
             let uid_validity = u32::try_from(seconds).ok().and_then(UidValidity::new);
             let uid_validity = writer.uid_validity.or(uid_validity);
             let empty = Snapshot::empty(uid_validity.unwrap_or(UidValidity::MIN));
@@ -210,7 +213,7 @@ impl Mailbox {
             directory: &self.directory,
             state: &index.state,
             environment: &self.environment,
-            start: file_time(source.wall()),
+            start: FileTime::from(source.wall()),
             mod_seq: index.next_mod_seq()?,
         }
         .run()?;
@@ -273,7 +276,7 @@ impl Mailbox {
     }
 
     /// Makes a new index under a new UIDVALIDITY, from the directories alone. Only under the lock.
-    fn rebuild(&self, writer: &Writer) -> Result<(Index, Refreshed)> {
+    fn rebuild(&self, writer: &mut Writer) -> Result<(Index, Refreshed)> {
         if std::fs::symlink_metadata(&self.directory).is_err() || writer.uid_validity.is_some() {
             // The next to open it makes the index; the sessions of today must let go first.
             return Err(self.vanish());
@@ -293,6 +296,7 @@ impl Mailbox {
         .run()?;
         index.append(&entries, Force::Never)?;
         index.replace(source.random(), self.environment.force_messages())?;
+        writer.just_read = true;
         tracing::info!(mailbox = %self.name, %uid_validity, "index was made anew");
         Ok((index, Refreshed::Whole))
     }
@@ -325,7 +329,9 @@ impl Mailbox {
             Err(Error::NotFound) => return Err(self.vanish()),
             other => other?,
         };
+        writer.just_read = false;
         self.catch_up_locked(writer)?;
+        let just_read = writer.just_read;
         let Some(index) = &mut writer.index else {
             return Err(Error::NotFound);
         };
@@ -334,10 +340,12 @@ impl Mailbox {
             mailbox: self,
             index,
             entries: Vec::new(),
+            just_read,
+            broken: false,
         };
         let result = work(&mut transaction);
         let committed = transaction.commit();
-        if committed.is_err() {
+        if transaction.broken || committed.is_err() {
             // What the file says now is not certain.
             writer.index = None;
         }
@@ -383,6 +391,11 @@ pub(super) struct Transaction<'a> {
     pub(super) entries: Vec<Entry>,
     /// The times of the directories before the change.
     before: Observed,
+    /// Whether the directories were read already.
+    just_read: bool,
+    /// Whether the index could not be written: then what it says is not certain, and nothing more
+    /// goes into it.
+    broken: bool,
 }
 
 impl Transaction<'_> {
@@ -395,7 +408,7 @@ impl Transaction<'_> {
     pub(super) fn is_stale(&self) -> bool {
         let guard = self.mailbox.environment.options.mtime_guard;
         let now = || self.mailbox.file_system_time();
-        self.before.is_stale(&self.index.state.stamps, guard, now)
+        !self.just_read && self.before.is_stale(&self.index.state.stamps, guard, now)
     }
 
     /// Reads the directories and brings the index up to date.
@@ -433,20 +446,14 @@ impl Transaction<'_> {
     }
 
     fn append(&mut self, entries: &[Entry]) -> Result<()> {
-        if entries.is_empty() {
+        if entries.is_empty() || self.broken {
             return Ok(());
         }
-        let environment = &self.mailbox.environment;
-        let force = if entries.iter().any(Entry::must_be_durable) {
-            environment.force_messages()
-        } else {
-            environment.force_flags()
-        };
-        if force == Force::Later {
-            self.reserve(entries)?;
-        }
-        self.index.append(entries, force)?;
+        self.broken = true;
+        self.append_whole(entries)?;
+        self.broken = false;
         if self.index.wants_compaction() {
+            let environment = &self.mailbox.environment;
             let generation = environment.options.source.random();
             let replaced = self.index.replace(generation, environment.force_messages());
             if let Err(error) = replaced {
@@ -456,12 +463,33 @@ impl Transaction<'_> {
         Ok(())
     }
 
+    fn append_whole(&mut self, entries: &[Entry]) -> Result<()> {
+        let environment = &self.mailbox.environment;
+        let force = if entries.iter().any(Entry::must_be_durable) {
+            environment.force_messages()
+        } else {
+            environment.force_flags()
+        };
+        if force == Force::Later {
+            self.reserve(entries)?;
+        }
+        self.index.append(entries, force)
+    }
+
     /// Makes sure, durably, that mod-sequences which may be lost are never given again.
     fn reserve(&mut self, entries: &[Entry]) -> Result<()> {
         let boot = self.mailbox.environment.boot();
         let flags = entries.iter().filter_map(|entry| match entry {
             Entry::Flags { mod_seq, .. } => Some(mod_seq.get()),
-            _ => None,
+            Entry::Add(_)
+            | Entry::Expunge { .. }
+            | Entry::Meta { .. }
+            | Entry::Synced(_)
+            | Entry::Reserve { .. }
+            | Entry::TouchAll(_)
+            | Entry::Close
+            | Entry::Keyword { .. }
+            | Entry::Learned { .. } => None,
         });
         let highest = self.snapshot().highest_mod_seq().get();
         let Some(wanted) = flags.max().filter(|wanted| *wanted > highest) else {
@@ -478,7 +506,7 @@ impl Transaction<'_> {
 }
 
 /// A directory's stamp after a change of ours, if the time has moved at all.
-fn moved(stamp: crate::index::Stamp, before: FileTime, after: FileTime) -> crate::index::Stamp {
+fn moved(stamp: Stamp, before: FileTime, after: FileTime) -> Stamp {
     if before == after {
         stamp
     } else {
@@ -489,14 +517,6 @@ fn moved(stamp: crate::index::Stamp, before: FileTime, after: FileTime) -> crate
 /// A number for a new mailbox that no other has.
 pub(super) fn mailbox_id(source: &Source) -> u128 {
     u128::from(source.random()) << 64 | u128::from(source.random())
-}
-
-fn file_time(time: SystemTime) -> FileTime {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    FileTime {
-        seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
-        nanoseconds: since.subsec_nanos(),
-    }
 }
 
 /// The file that is only ever locked.
