@@ -5,6 +5,7 @@
 //! becomes a [`Running`] command that goes on in slices inside [`Machine::work`].
 
 pub(crate) mod authenticated;
+mod dispatch;
 pub(crate) mod not_authenticated;
 pub(crate) mod positions;
 pub(crate) mod responses;
@@ -17,14 +18,12 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
 
-use auth::{Credential, Secret, Verdict};
+use auth::{Credential, Verdict};
 use machine::{Effect, Event, Link, Machine, Now, Security};
 
-use crate::command::{Any, Authenticated as InAnyMailbox, Command, Tagged};
 use crate::extension::idle::Idling;
-use crate::extension::{Login, capabilities, id};
-use crate::framer::{Frame, Framer, Mode};
-use crate::grammar;
+use crate::extension::{Login, capabilities};
+use crate::framer::{Framer, Mode, Phase};
 use crate::handler::append::Receiving;
 use crate::response::{Code, Completion, PlainCode, Status, Untagged};
 use crate::settings::Settings;
@@ -32,7 +31,7 @@ use crate::types::Tag;
 use authenticated::Authenticated;
 use not_authenticated::{Authenticating, NotAuthenticated};
 use responses::Responses;
-use running::{Context, Operation, Progress, Running, Terms};
+use running::{Context, Progress, Running};
 use selected::Selected;
 
 /// An IMAP session.
@@ -152,90 +151,6 @@ impl Session {
             | Activity::StartingTls
             | Activity::Running(_)
             | Activity::Receiving(_) => false,
-        }
-    }
-
-    /// Takes the next frame as a command.
-    fn next_command(&mut self) -> bool {
-        match self.framer.next() {
-            Frame::More => return false,
-            Frame::Continue => self.out.proceed("Ready for literal data"),
-            Frame::Command(bytes) => self.parse(bytes),
-            Frame::Message(tagged, announced) => self.begin_append(tagged, announced),
-            Frame::Bad { tag, error } => self.bad(tag, &error.to_string()),
-            Frame::Fatal(error) => self.bye(PlainCode::ClientBug, &error.to_string()),
-            // Left over from a command that has been answered already.
-            Frame::Line(_) | Frame::MessageData(_) | Frame::MessageEnd(_) => {}
-        }
-        true
-    }
-
-    /// Parses one whole command and begins it. Before login it may hold a password, so it is
-    /// wiped afterwards.
-    fn parse(&mut self, bytes: Vec<u8>) {
-        let parsed = if self.login() == Login::Before {
-            grammar::command(Secret::new(bytes).expose(), &self.settings.limits)
-        } else {
-            grammar::command(&bytes, &self.settings.limits)
-        };
-        match parsed {
-            Ok(tagged) => self.dispatch(tagged),
-            Err((tag, error)) => self.bad(tag, &error.to_string()),
-        }
-    }
-
-    /// The one check of command against state at run time.
-    fn dispatch(&mut self, Tagged { tag, command }: Tagged) {
-        let terms = Terms::of(&command);
-        let operation = match (&mut self.state, command) {
-            (_, Command::Any(command)) => return self.any(tag, command),
-            (State::NotAuthenticated(_), Command::NotAuthenticated(command)) => {
-                return self.log_in(tag, command);
-            }
-            (State::NotAuthenticated(_), Command::Authenticated(_) | Command::Selected(_)) => {
-                return self.bad(Some(tag), "log in first");
-            }
-            (_, Command::NotAuthenticated(_)) => {
-                return self.bad(Some(tag), "possible before login only");
-            }
-            (State::Authenticated(_), Command::Selected(_)) => {
-                return self.bad(Some(tag), "no mailbox is selected");
-            }
-            (_, Command::Authenticated(InAnyMailbox::Idle)) => return self.begin_idle(tag),
-            (State::Selected(selected), Command::Selected(command)) => selected.begin(command),
-            (State::Authenticated(_) | State::Selected(_), Command::Authenticated(command)) => {
-                authenticated::begin(command)
-            }
-            (State::Logout, _) => return,
-        };
-        self.activity = Activity::Running(Box::new(Running::new(tag, terms, operation)));
-    }
-
-    /// The commands of any state (RFC 3501 §6.1).
-    fn any(&mut self, tag: Tag, command: Any) {
-        match command {
-            Any::Capability => {
-                let names = capabilities(&self.link, self.login());
-                self.out.untagged(Untagged::Capability(names));
-                self.complete(tag, Completion::ok("CAPABILITY completed"));
-            }
-            Any::Noop if matches!(self.state, State::Selected(_)) => {
-                let operation = Ok(Operation::Look("NOOP completed"));
-                let running = Running::new(tag, Terms::FREE, operation);
-                self.activity = Activity::Running(Box::new(running));
-            }
-            Any::Noop => self.complete(tag, Completion::ok("NOOP completed")),
-            Any::Id(fields) => {
-                id::note(&fields);
-                self.out.untagged(id::response());
-                self.complete(tag, Completion::ok("ID completed"));
-            }
-            Any::Logout => {
-                let text = "Logging out".to_owned();
-                self.out.untagged(Untagged::Bye(None, text));
-                self.complete(tag, Completion::ok("LOGOUT completed"));
-                self.end = End::Leaving;
-            }
         }
     }
 
@@ -379,7 +294,7 @@ impl Session {
             Progress::More => false,
             Progress::Done => true,
             Progress::LoggedIn => {
-                self.framer.set_phase(crate::framer::Phase::AfterLogin);
+                self.framer.set_phase(Phase::AfterLogin);
                 true
             }
             Progress::Gone => {

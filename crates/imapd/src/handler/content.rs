@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use mailstore::{Error, Mailbox, Message};
+use mailstore::{Error, Mailbox, Message, MessageFile, Uid};
 
 use crate::message::Parsed;
 
@@ -27,9 +27,17 @@ impl Content {
     /// # Errors
     /// [`Error::Expunged`] if its bytes are gone.
     pub(crate) fn whole(mailbox: &Mailbox, message: Message<'_>) -> Result<Self, Error> {
-        let octets = mailbox.read(message)?.read_crlf()?;
+        Self::from_file(mailbox.read(message)?, mailbox, message.uid())
+    }
+
+    /// Reads a whole message that has been opened.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(crate) fn from_file(file: MessageFile, mailbox: &Mailbox, uid: Uid) -> Result<Self, Error> {
+        let octets = file.read_crlf()?;
         if let Ok(size) = u64::try_from(octets.len()) {
-            mailbox.note_rfc822_size(message.uid(), size);
+            mailbox.note_rfc822_size(uid, size);
         }
         let parsed = Parsed::new(&octets);
         Ok(Self { octets, parsed })

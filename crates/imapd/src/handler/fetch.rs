@@ -26,8 +26,9 @@ use crate::types::{ByUid, SeqNum};
 use pieces::{Flushed, Pieces};
 use plan::{Loaded, Plan};
 
-/// How many messages one slice of work answers.
+/// How many messages one slice of work answers, from files and from the index.
 const SLICE: usize = 100;
+const SLICE_OF_INDEX: usize = 2_000;
 
 /// How many messages get `\Seen` at once, and after how many octets a batch ends: what the client
 /// never receives because its connection breaks should stay unseen.
@@ -64,7 +65,12 @@ impl Fetching {
 
     /// Answers some messages, or a part of a large one.
     pub(crate) fn step(&mut self, selected: &mut Selected, out: &mut Responses) -> Outcome {
-        for _ in 0..SLICE {
+        let slice = if self.plan.needs_no_files() {
+            SLICE_OF_INDEX
+        } else {
+            SLICE
+        };
+        for _ in 0..slice {
             match self.pieces.flush(out) {
                 Flushed::All => {}
                 Flushed::More => return Ok(Step::More),
@@ -87,6 +93,11 @@ impl Fetching {
     /// Takes the next messages, and sets `\Seen` on them if a section asks for it
     /// (RFC 3501 §6.4.5). A mailbox that cannot be changed does not keep anybody from reading.
     fn next_batch(&mut self, selected: &mut Selected, out: &mut Responses) {
+        self.newly_seen.clear();
+        if !self.plan.sets_seen() {
+            self.batch.extend(self.left.by_ref().take(BATCH));
+            return;
+        }
         let snapshot = Arc::clone(selected.view.snapshot());
         let mut octets = 0;
         while self.batch.len() < BATCH && octets < BATCH_OCTETS {
@@ -96,10 +107,6 @@ impl Fetching {
             let size = snapshot.get(position).and_then(|it| it.rfc822_size());
             octets += size.unwrap_or(BATCH_OCTETS);
             self.batch.push_back(position);
-        }
-        self.newly_seen.clear();
-        if !self.plan.sets_seen() {
-            return;
         }
         let messages = self.batch.iter().filter_map(|&it| snapshot.get(it));
         let unseen = messages.filter(|it| !it.flags().has(SystemFlag::Seen));
@@ -143,8 +150,7 @@ impl Fetching {
     /// Notes that a message could not be answered: the others are, and then the command fails
     /// (RFC 2180 §4.1.2).
     fn fail(&mut self, error: &Error) -> u64 {
-        let told = completion(error);
-        self.problem.get_or_insert(told);
+        self.problem.get_or_insert_with(|| completion(error));
         0
     }
 

@@ -1,4 +1,7 @@
 //! CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE and STATUS (RFC 3501 §6.3).
+//!
+//! A client that deletes or renames the mailbox it has selected has none selected afterwards.
+//! Other sessions that have it selected are told goodbye when they next look (RFC 2180 §3.3).
 
 use std::sync::Arc;
 

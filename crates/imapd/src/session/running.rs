@@ -313,10 +313,9 @@ impl Deselect {
                 let State::Selected(selected) = state else {
                     return Err(Refused::bad("no mailbox is selected"));
                 };
-                match expunging.step(&selected.writable()?) {
-                    Ok(Step::Done(_)) => Completion::ok("CLOSE completed"),
-                    Ok(step) => return Ok(step),
-                    Err(Refused(completion)) => completion,
+                match expunging.step(&selected.writable()?)? {
+                    Step::Done(_) => Completion::ok("CLOSE completed"),
+                    step @ (Step::More | Step::Broken) => return Ok(step),
                 }
             }
             Self::Close => Completion::ok("CLOSE completed"),

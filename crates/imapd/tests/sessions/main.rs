@@ -1,5 +1,15 @@
 //! Sessions over a real mail store, without a network and in virtual time: what needs two
 //! connections, slices of work, limits or deadlines. Dialogues are in `tests/transcripts`.
 
+#![expect(clippy::unwrap_used, reason = "every line is part of a test")]
+
+mod append;
 mod before_login;
+mod fetch;
+mod idle;
+mod limits;
+mod mailboxes;
+mod recent;
+mod search;
+mod views;
 mod world;

@@ -45,6 +45,7 @@ pub(crate) struct World {
     pub(crate) settings: Settings,
     pub(crate) clock: Clock,
     directory: TempDir,
+    delivered: AtomicU64,
 }
 
 impl World {
@@ -76,12 +77,62 @@ impl World {
             settings,
             clock,
             directory: TempDir::new().unwrap(),
+            delivered: AtomicU64::new(0),
         }
     }
 
     /// The root of the user's mail.
     pub(crate) fn root(&self) -> PathBuf {
         self.directory.path().join("user")
+    }
+
+    /// Delivers a message to INBOX as a mail transfer agent does, by a file alone.
+    pub(crate) fn deliver(&self, message: impl AsRef<[u8]>) {
+        let number = self.delivered.fetch_add(1, Ordering::SeqCst);
+        for part in ["cur", "new", "tmp"] {
+            std::fs::create_dir_all(self.root().join(part)).unwrap();
+        }
+        let name = format!("{}.M{number:06}.mta", 1_600_000_000 + number);
+        std::fs::write(self.root().join("new").join(name), message).unwrap();
+    }
+
+    /// Delivers small messages with the subjects 1, 2, and so on.
+    pub(crate) fn deliver_many(&self, count: usize) {
+        for number in 1..=count {
+            self.deliver(format!("Subject: {number}\r\n\r\nbody {number}\r\n"));
+        }
+    }
+
+    /// The files of a directory of INBOX.
+    pub(crate) fn files(&self, part: &str) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.root().join(part)).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect()
+    }
+
+    /// A client that has logged in.
+    pub(crate) fn log_in(&self) -> Client {
+        let mut client = self.connect();
+        client.expect(
+            "in LOGIN user@test secret\r\n",
+            &["* OK …", "in OK [CAPABILITY IMAP4rev1 …"],
+        );
+        client
+    }
+
+    /// A client that has selected INBOX.
+    pub(crate) fn select(&self) -> Client {
+        let mut client = self.log_in();
+        let answer = client.send("in SELECT INBOX\r\n");
+        assert!(answer.contains("in OK [READ-WRITE] "), "{answer}");
+        client
+    }
+
+    /// A client that has INBOX open for reading only.
+    pub(crate) fn examine(&self) -> Client {
+        let mut client = self.log_in();
+        let answer = client.send("in EXAMINE INBOX\r\n");
+        assert!(answer.contains("in OK [READ-ONLY] "), "{answer}");
+        client
     }
 
     /// A connection that is allowed to log in.

@@ -16,6 +16,8 @@ pub(super) struct Plan {
     items: Vec<FetchItem>,
     by_uid: ByUid,
     need: Need,
+    /// What is needed besides the whole of a message that is left to be read when it is sent.
+    need_besides: Need,
 }
 
 /// How much of a message is needed.
@@ -54,11 +56,12 @@ enum Extent {
 impl Plan {
     /// Looks through the items.
     pub(super) fn new(items: Vec<FetchItem>, by_uid: ByUid) -> Self {
-        let need = items.iter().map(need).max().unwrap_or(Need::Nothing);
+        let others = items.iter().map(need).filter(|it| *it != Need::Octets);
         Self {
+            need: most(items.iter().map(need)),
+            need_besides: most(others),
             items,
             by_uid,
-            need,
         }
     }
 
@@ -84,23 +87,46 @@ impl Plan {
         self.items.iter().any(sets)
     }
 
+    /// Whether the index knows all that is asked for, but for a size or a date now and then.
+    pub(super) fn needs_no_files(&self) -> bool {
+        self.need == Need::Nothing
+    }
+
     /// Reads what the items need of a message.
     pub(super) fn load(&self, mailbox: &Mailbox, message: Message<'_>) -> Result<Loaded, Error> {
-        let (content, extent) = match self.need {
-            Need::Nothing => (None, Extent::Header),
-            Need::Header => (Some(Content::header(mailbox, message)?), Extent::Header),
-            Need::Octets if mailbox.rfc822_size(message)? > STREAMED_FROM => {
-                (Some(Content::header(mailbox, message)?), Extent::Header)
-            }
-            Need::Octets | Need::Structure => {
-                (Some(Content::whole(mailbox, message)?), Extent::Whole)
-            }
+        let file = match self.need {
+            Need::Nothing => return Ok(Loaded::NOTHING),
+            Need::Header => return Loaded::header(mailbox, message),
+            Need::Octets | Need::Structure => mailbox.read(message)?,
         };
-        Ok(Loaded { content, extent })
+        if self.need == Need::Octets && file.physical_size() > STREAMED_FROM {
+            return match self.need_besides {
+                Need::Nothing => Ok(Loaded::NOTHING),
+                Need::Header | Need::Octets | Need::Structure => Loaded::header(mailbox, message),
+            };
+        }
+        Ok(Loaded {
+            content: Some(Content::from_file(file, mailbox, message.uid())?),
+            extent: Extent::Whole,
+        })
     }
 }
 
 impl Loaded {
+    /// Nothing but what the index knows.
+    const NOTHING: Self = Self {
+        content: None,
+        extent: Extent::Header,
+    };
+
+    /// The header.
+    fn header(mailbox: &Mailbox, message: Message<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            content: Some(Content::header(mailbox, message)?),
+            extent: Extent::Header,
+        })
+    }
+
     /// How many octets were read.
     pub(super) fn octets_read(&self) -> u64 {
         let octets = self.content.as_ref().map_or(0, |it| it.octets.len());
@@ -174,6 +200,11 @@ fn stretch(partial: Option<Partial>, size: u64) -> (u64, u64) {
             (origin, u64::from(octets).min(size - origin))
         }
     }
+}
+
+/// What is needed for all of several items.
+fn most(needs: impl Iterator<Item = Need>) -> Need {
+    needs.max().unwrap_or(Need::Nothing)
 }
 
 /// What an item needs.

@@ -1,0 +1,119 @@
+//! APPEND: checked before the message is asked for, streamed, and all or nothing.
+
+use machine::Event;
+
+use crate::world::{World, check};
+
+const READY: &str = "+ …";
+
+#[test]
+fn a_message_is_appended_with_its_uid() {
+    let world = World::new();
+    let mut client = world.select();
+    client.expect("a APPEND INBOX (\\Seen word) {19}\r\n", &[READY]);
+    let answer = client.send("Subject: x\r\n\r\nbody\r\n\r\n");
+    assert!(answer.contains("* 1 EXISTS\r\n* 1 RECENT\r\n"), "{answer}");
+    assert!(answer.contains("a OK [APPENDUID "), "{answer}");
+    assert!(answer.contains(" 1] "), "{answer}");
+    client.expect(
+        "b FETCH 1 (FLAGS RFC822.SIZE)\r\n",
+        &[
+            "* 1 FETCH (FLAGS (\\Seen word \\Recent) RFC822.SIZE 19)",
+            "b OK …",
+        ],
+    );
+}
+
+#[test]
+fn a_message_in_pieces_is_the_same_message() {
+    let world = World::new();
+    let mut client = world.log_in();
+    let text = format!("Subject: x\r\n\r\n{}", "0123456789\r\n".repeat(50_000));
+    client.send(format!("a APPEND INBOX {{{}}}\r\n", text.len()));
+    for piece in text.as_bytes().chunks(70_001) {
+        client.expect(piece, &[]);
+    }
+    client.expect("\r\nb NOOP\r\n", &["a OK [APPENDUID …", "b OK …"]);
+    client.send("c SELECT INBOX\r\n");
+    let answer = client.send("d FETCH 1 BODY.PEEK[]\r\n");
+    assert!(
+        answer.contains(&text),
+        "the octets are those of the message"
+    );
+}
+
+#[test]
+fn what_cannot_be_appended_is_refused_before_the_message() {
+    let world = World::with(|settings| settings.limits.message = 1000);
+    let mut client = world.log_in();
+    let rows = [
+        ("nowhere {10", "a NO [TRYCREATE] …"),
+        ("INBOX {1001", "a NO [TOOBIG] …"),
+        ("INBOX {0", "a NO [CANNOT] …"),
+        ("a//b {10", "a NO [CANNOT] …"),
+    ];
+    for (arguments, expected) in rows {
+        client.expect(format!("a APPEND {arguments}}}\r\n"), &[expected]);
+        client.expect("b NOOP\r\n", &["b OK …"]);
+    }
+    // A message that comes without asking is let pass.
+    let message = "x".repeat(1001);
+    client.expect(
+        format!("a APPEND INBOX {{1001+}}\r\n{message}\r\nb NOOP\r\n"),
+        &["a NO [TOOBIG] …", "b OK …"],
+    );
+}
+
+#[test]
+fn a_broken_connection_leaves_nothing_behind() {
+    let world = World::new();
+    world.deliver_many(1);
+    let mut other = world.select();
+    for sent in ["", "Subject: half", "Subject: whole, but no line end\r\n"] {
+        let mut client = world.select();
+        let size = 33;
+        client.expect(format!("a APPEND INBOX {{{size}}}\r\n"), &[READY]);
+        client.send(sent);
+        assert_eq!(client.event(Event::Eof), "");
+        assert!(!client.open);
+        assert!(world.files("tmp").is_empty(), "after {sent:?}");
+        other.expect("x NOOP\r\n", &["x OK …"]);
+    }
+}
+
+#[test]
+fn something_after_the_message_undoes_it() {
+    let world = World::new();
+    let mut client = world.select();
+    client.expect("a APPEND INBOX {4+}\r\ntext garbage\r\n", &["a BAD …"]);
+    client.expect("a APPEND INBOX {4+}\r\ntext {4+}\r\nmore\r\n", &["a BAD …"]);
+    client.expect("b NOOP\r\n", &["b OK …"]);
+    assert!(world.files("tmp").is_empty());
+}
+
+#[test]
+fn the_message_is_written_as_it_comes() {
+    let world = World::new();
+    let mut client = world.log_in();
+    client.expect("a APPEND INBOX {1000000}\r\n", &[READY]);
+    let mut sent = 0;
+    for _ in 0..5 {
+        client.expect("x".repeat(100_000), &[]);
+        sent += 100_000;
+        let staged = std::fs::metadata(&world.files("tmp")[0]).unwrap().len();
+        assert!(staged + 64 * 1024 >= sent, "{staged} of {sent}");
+    }
+}
+
+#[test]
+fn others_see_the_message_when_it_is_whole() {
+    let world = World::new();
+    let mut client = world.log_in();
+    let mut other = world.select();
+    client.expect("a APPEND INBOX {10}\r\n", &[READY]);
+    client.send("Subject: ");
+    other.expect("x NOOP\r\n", &["x OK …"]);
+    client.send("\n\r\n");
+    let answer = other.send("x NOOP\r\n");
+    check(&answer, &["* 1 EXISTS", "* 1 RECENT", "x OK …"]);
+}
