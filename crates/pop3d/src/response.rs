@@ -1,10 +1,12 @@
 //! The only place that writes wire syntax: single lines, multi-line responses and byte-stuffing
 //! (RFC 1939 §3, RFC 2449 §3), and the capability list.
 
-use std::fmt::{Display, Write as _};
+use std::fmt::Display;
+use std::io::Write as _;
 
 use auth::sasl::Mechanism;
 use machine::{Link, Security};
+use memchr::memmem;
 
 use crate::error::Refused;
 use crate::settings::Settings;
@@ -39,7 +41,8 @@ impl Responses {
 
     /// A line of a multi-line response that never begins with a dot.
     pub fn item(&mut self, item: impl Display) {
-        self.bytes.extend_from_slice(item.to_string().as_bytes());
+        // Writing to a Vec cannot fail.
+        write!(self.bytes, "{item}").unwrap_or_default();
         self.bytes.extend_from_slice(CRLF);
     }
 
@@ -102,12 +105,12 @@ impl Stuffing {
     /// Appends `piece` to `output`, with a dot before every line that begins with one.
     fn stuff(&mut self, piece: &[u8], output: &mut Vec<u8>) {
         output.reserve(piece.len() + piece.len() / 64);
-        let mut rest = piece;
-        if self.at_line_start && rest.first() == Some(&b'.') {
+        if self.at_line_start && piece.first() == Some(&b'.') {
             output.push(b'.');
         }
-        while let Some(end) = lone_dot(rest) {
-            let (line, after) = rest.split_at(end);
+        let mut rest = piece;
+        while let Some(line_end) = memmem::find(rest, b"\n.") {
+            let (line, after) = rest.split_at(line_end + 1);
             output.extend_from_slice(line);
             output.push(b'.');
             rest = after;
@@ -128,12 +131,6 @@ impl Default for Stuffing {
     }
 }
 
-/// Where the first line that begins with a dot starts, after a line end in `bytes`.
-fn lone_dot(bytes: &[u8]) -> Option<usize> {
-    let at = bytes.windows(2).position(|pair| pair == b"\n.")?;
-    Some(at + 1)
-}
-
 /// What CAPA lists (RFC 2449 §5). The same in both states, as RFC 2449 asks of all of these.
 ///
 /// Interop: UIDL is there before the login too, because JavaMail decides then. USER and SASL are
@@ -145,12 +142,8 @@ pub fn capabilities(settings: &Settings, link: &Link) -> Vec<String> {
     list.push("EXPIRE NEVER".to_owned());
     if link.allows_passwords() {
         list.push("USER".to_owned());
-        let mut sasl = "SASL".to_owned();
-        for mechanism in Mechanism::ALL {
-            // Writing to a String cannot fail.
-            write!(sasl, " {}", mechanism.name()).unwrap_or_default();
-        }
-        list.push(sasl);
+        let mechanisms = Mechanism::ALL.map(Mechanism::name).join(" ");
+        list.push(format!("SASL {mechanisms}"));
     }
     if link.security == Security::StartTlsOffered {
         list.push("STLS".to_owned());

@@ -4,6 +4,7 @@
 //! Invariant: the message with message-number n is the one at position n - 1 of the snapshot, from
 //! the login to the end, whatever happens to the mailbox meanwhile.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::task::Waker;
@@ -21,18 +22,12 @@ use crate::error::{Refused, severity};
 pub(super) struct Maildrop {
     mailbox: Arc<Mailbox>,
     snapshot: Arc<Snapshot>,
-    entries: Vec<Entry>,
+    marks: Vec<Mark>,
+    /// Sizes in CRLF form that the snapshot does not know, by position.
+    learned: BTreeMap<usize, u64>,
     /// Keeps the bytes of messages readable that somebody else expunges meanwhile.
     _watch: Watch,
     _lock: MaildropLock,
-}
-
-/// What a session knows about a message.
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    /// Its size in CRLF form, once it is known.
-    octets: Option<u64>,
-    mark: Mark,
 }
 
 /// Whether a message may still be referred to.
@@ -75,17 +70,11 @@ impl Maildrop {
         // The watch comes first: what is expunged after the snapshot stays readable.
         let watch = mailbox.watch(Waker::noop().clone());
         let snapshot = mailbox.refresh().map_err(not_opened)?;
-        let entries = snapshot
-            .iter()
-            .map(|message| Entry {
-                octets: message.rfc822_size(),
-                mark: Mark::Kept,
-            })
-            .collect();
         Ok(Self {
+            marks: vec![Mark::Kept; snapshot.len()],
             mailbox,
             snapshot,
-            entries,
+            learned: BTreeMap::new(),
             _watch: watch,
             _lock: lock,
         })
@@ -100,9 +89,9 @@ impl Maildrop {
 
     /// Takes all marks of DELE away.
     pub(super) fn reset(&mut self) {
-        for entry in &mut self.entries {
-            if entry.mark == Mark::Deleted {
-                entry.mark = Mark::Kept;
+        for mark in &mut self.marks {
+            if *mark == Mark::Deleted {
+                *mark = Mark::Kept;
             }
         }
     }
@@ -112,7 +101,7 @@ impl Maildrop {
     pub(super) fn measure(&mut self, next: usize) -> Option<usize> {
         let mut measured = 0;
         let mut octets = 0;
-        for position in next..self.entries.len() {
+        for position in next..self.marks.len() {
             if self.is_measured(position) {
                 continue;
             }
@@ -127,15 +116,14 @@ impl Maildrop {
 
     /// The size of a message, reading it if need be. May touch the disk.
     pub(super) fn measure_one(&mut self, position: usize) -> Result<u64, Refused> {
-        let entry = self.entries.get(position);
-        if let Some(octets) = entry.and_then(|entry| entry.octets) {
+        if let Some(octets) = self.known_octets(position) {
             return Ok(octets);
         }
         let number = MsgNum::at(position);
         let message = self.snapshot.get(position).ok_or(Refused::Gone(number))?;
         match self.mailbox.rfc822_size(message) {
             Ok(octets) => {
-                self.set_octets(position, octets);
+                self.learned.insert(position, octets);
                 Ok(octets)
             }
             Err(error) => Err(self.lost(position, &error)),
@@ -159,57 +147,56 @@ impl Maildrop {
         };
         if message.rfc822_size() != Some(octets) {
             self.mailbox.note_rfc822_size(message.uid(), octets);
+            self.learned.insert(position, octets);
         }
-        self.set_octets(position, octets);
     }
 
     /// The position of a message that may be referred to.
     pub(super) fn position(&self, number: MsgNum) -> Result<usize, Refused> {
         let found = number
             .position()
-            .and_then(|position| Some((position, self.entries.get(position)?)));
+            .and_then(|position| Some((position, self.marks.get(position)?)));
         match found {
-            Some((position, entry)) => match entry.mark {
-                Mark::Kept => Ok(position),
-                Mark::Deleted => Err(Refused::AlreadyDeleted(number)),
-                Mark::Gone => Err(Refused::Gone(number)),
-            },
-            None => Err(Refused::NoSuchMessage(self.entries.len())),
+            Some((position, Mark::Kept)) => Ok(position),
+            Some((_, Mark::Deleted)) => Err(Refused::AlreadyDeleted(number)),
+            Some((_, Mark::Gone)) => Err(Refused::Gone(number)),
+            None => Err(Refused::NoSuchMessage(self.marks.len())),
         }
     }
 
     /// How many messages there are, and their octets, without those marked (RFC 1939 §5). Octets
     /// that are not known count as none.
     pub(super) fn totals(&self) -> (usize, u64) {
-        let kept = self.entries.iter().filter(|entry| entry.mark == Mark::Kept);
-        kept.fold((0, 0), |(messages, octets), entry| {
-            (messages + 1, octets + entry.octets.unwrap_or_default())
-        })
+        let mut totals = (0, 0);
+        let mut next = 0;
+        while let Some(position) = self.first_kept(next) {
+            totals.0 += 1;
+            totals.1 += self.octets(position);
+            next = position + 1;
+        }
+        totals
     }
 
     /// Whether the size of the message at a position is known, or of no interest.
     pub(super) fn is_measured(&self, position: usize) -> bool {
-        self.entries
-            .get(position)
-            .is_none_or(|entry| entry.octets.is_some() || entry.mark == Mark::Gone)
+        self.marks.get(position) == Some(&Mark::Gone) || self.known_octets(position).is_some()
     }
 
     /// Whether every size is known.
     pub(super) fn all_measured(&self) -> bool {
-        (0..self.entries.len()).all(|position| self.is_measured(position))
+        (0..self.marks.len()).all(|position| self.is_measured(position))
     }
 
     /// The first message from `position` on that may be referred to.
     pub(super) fn first_kept(&self, position: usize) -> Option<usize> {
-        let rest = self.entries.get(position..)?;
-        let offset = rest.iter().position(|entry| entry.mark == Mark::Kept)?;
+        let rest = self.marks.get(position..)?;
+        let offset = rest.iter().position(|mark| *mark == Mark::Kept)?;
         Some(position + offset)
     }
 
     /// The size of a message as far as it is known.
     pub(super) fn octets(&self, position: usize) -> u64 {
-        let entry = self.entries.get(position);
-        entry.and_then(|entry| entry.octets).unwrap_or_default()
+        self.known_octets(position).unwrap_or_default()
     }
 
     /// The unique-id of a message.
@@ -222,9 +209,9 @@ impl Maildrop {
 
     /// The messages that DELE has marked.
     pub(super) fn marked(&self) -> Vec<Uid> {
-        let marked = self.entries.iter().zip(self.snapshot.iter());
+        let marked = self.marks.iter().zip(self.snapshot.iter());
         marked
-            .filter(|(entry, _)| entry.mark == Mark::Deleted)
+            .filter(|(mark, _)| **mark == Mark::Deleted)
             .map(|(_, message)| message.uid())
             .collect()
     }
@@ -236,16 +223,15 @@ impl Maildrop {
 
     /// Marks a message.
     fn mark(&mut self, position: usize, mark: Mark) {
-        if let Some(entry) = self.entries.get_mut(position) {
-            entry.mark = mark;
+        if let Some(entry) = self.marks.get_mut(position) {
+            *entry = mark;
         }
     }
 
-    /// Remembers a size.
-    fn set_octets(&mut self, position: usize, octets: u64) {
-        if let Some(entry) = self.entries.get_mut(position) {
-            entry.octets = Some(octets);
-        }
+    /// The size of a message, if it is known: what was read counts for more than what is noted.
+    fn known_octets(&self, position: usize) -> Option<u64> {
+        let learned = self.learned.get(&position).copied();
+        learned.or_else(|| self.snapshot.get(position)?.rfc822_size())
     }
 
     /// A message turned out to be out of reach: it is not listed any more, so that one bad file
