@@ -21,13 +21,13 @@ use std::time::{Duration, Instant};
 
 use auth::{Credential, Origin, Outcome, Verdict};
 use machine::{Effect, Event, Machine};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::ReadBuf;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, sleep_until, timeout};
 use tracing::{Span, debug, error, info};
 
-pub(crate) use stream::Stream;
+pub(crate) use stream::{Stream, Transport};
 
 use crate::limiter::{Limiter, SessionPermit};
 use crate::source::Source;
@@ -111,6 +111,8 @@ pub(crate) struct Connection<M, T> {
     /// Read while a credential was checked, and not yet given to the machine.
     ahead: Vec<u8>,
     input: Input,
+    /// Bytes have come since something was written last.
+    unanswered: bool,
     /// The deadline that has passed already when bytes were there to read.
     overrun: Option<Instant>,
     permit: Option<SessionPermit>,
@@ -119,7 +121,7 @@ pub(crate) struct Connection<M, T> {
 impl<M, T> Connection<M, T>
 where
     M: Machine<Credential = Credential, Verdict = Verdict>,
-    T: AsyncRead + AsyncWrite + Send + Unpin,
+    T: Transport,
 {
     /// A session of `machine`, which rings `bell`, over `stream`; told to end by `stop`.
     pub(crate) fn new(
@@ -140,6 +142,7 @@ where
             told_to_stop: false,
             ahead: Vec::new(),
             input: Input::Open,
+            unanswered: false,
             overrun: None,
             permit: None,
         }
@@ -223,6 +226,7 @@ where
         if let Stream::Gone = self.stream {
             return Ok(());
         }
+        self.unanswered = false;
         let sent = timeout(limit, self.stream.send(&bytes)).await;
         match sent.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             Ok(()) => Ok(()),
@@ -242,6 +246,9 @@ where
         // Bytes that are there count as in time, once: a flood must not hold a deadline up.
         if deadline.is_some() && deadline == self.overrun {
             return self.tell(Event::Deadline);
+        }
+        if std::mem::take(&mut self.unanswered) {
+            self.stream.acknowledge();
         }
         let until = deadline.map(tokio::time::Instant::from_std);
         let mut stop = self.stop.clone();
@@ -281,6 +288,7 @@ where
         }
         let bytes = buffer.filled();
         if !bytes.is_empty() {
+            self.unanswered = true;
             self.tell(Event::Bytes(bytes))?;
         }
         Poll::Ready(Ok(Ok(bytes.len())))
@@ -354,7 +362,7 @@ where
         };
         self.permit = Some(permit);
         Span::current().record("user", identity.name.as_str());
-        info!("logged in");
+        debug!("credential accepted");
         Verdict::Granted(identity)
     }
 

@@ -6,9 +6,29 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::READ_SIZE;
+
+/// What carries a connection.
+pub(crate) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {
+    /// Tells the peer that its bytes have come although no answer goes out yet.
+    ///
+    /// Clients send a command in several pieces (a literal, then the end of the line), and their
+    /// system holds the next piece until the last one is acknowledged, which ours would put off
+    /// for 40 ms in the hope of an answer to send along (RFC 1122 §4.2.3.2).
+    fn acknowledge(&self);
+}
+
+impl Transport for TcpStream {
+    fn acknowledge(&self) {
+        #[cfg(target_os = "linux")]
+        if let Err(error) = rustix::net::sockopt::set_tcp_quickack(self, true) {
+            tracing::debug!(%error, "not acknowledged at once");
+        }
+    }
+}
 
 /// A stream before, during and after TLS.
 pub(crate) enum Stream<T> {
@@ -20,7 +40,7 @@ pub(crate) enum Stream<T> {
     Gone,
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> Stream<T> {
+impl<T: Transport> Stream<T> {
     /// Reads what is there.
     pub(super) fn poll_read(
         &mut self,
@@ -40,6 +60,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Stream<T> {
             Self::Clear(stream) => send(stream, bytes).await,
             Self::Tls(stream) => send(stream.as_mut(), bytes).await,
             Self::Gone => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Tells the peer that its bytes have come.
+    pub(super) fn acknowledge(&self) {
+        match self {
+            Self::Clear(stream) => stream.acknowledge(),
+            Self::Tls(stream) => stream.get_ref().0.acknowledge(),
+            Self::Gone => {}
         }
     }
 

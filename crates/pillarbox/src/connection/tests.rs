@@ -133,6 +133,10 @@ impl Machine for Toy {
     }
 }
 
+impl Transport for DuplexStream {
+    fn acknowledge(&self) {}
+}
+
 /// A running toy with its client.
 struct Fixture {
     client: DuplexStream,

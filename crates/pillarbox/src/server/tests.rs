@@ -218,3 +218,29 @@ async fn a_session_is_a_small_future() {
     assert!(octets <= 1536, "{octets} octets");
     drop(client);
 }
+
+/// A client that sends a command in pieces, with its own system holding back each until the last
+/// one is acknowledged, does not wait 40 ms for that.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn pieces_of_a_command_are_acknowledged_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = start(settings(&dir)).await;
+    let mut imap = TcpStream::connect(server.imap().unwrap()).await.unwrap();
+    imap.set_nodelay(false).unwrap();
+    line(&mut imap).await;
+    let began = tokio::time::Instant::now();
+    for _ in 0..20 {
+        for piece in ["a ", "NO", "OP", "\r\n"] {
+            imap.write_all(piece.as_bytes()).await.unwrap();
+        }
+        assert!(line(&mut imap).await.starts_with("a OK "));
+    }
+    // Put off, it would be 800 ms.
+    assert!(
+        began.elapsed() < Duration::from_millis(400),
+        "{:?}",
+        began.elapsed()
+    );
+    server.shutdown().await;
+}
