@@ -46,8 +46,8 @@ pub enum Ports {
 
 /// Reads the configuration at `path` and checks it and all that it names.
 pub fn examine(path: &Path, ports: Ports) -> (Settings, Report) {
-    let (settings, mut report) = match config::read(path) {
-        Ok(text) => config::parse(path, &text),
+    let text = match config::read(path) {
+        Ok(text) => text,
         Err(finding) => {
             // The defaults are nobody's wish here; what they lack would only confuse.
             let mut report = Report::default();
@@ -55,13 +55,14 @@ pub fn examine(path: &Path, ports: Ports) -> (Settings, Report) {
             return (Settings::default(), report);
         }
     };
+    let (settings, mut report) = config::parse(path, &text);
     if settings.needs_tls() {
         check_certificate(&settings, &mut report);
     }
     check_users(&settings, &mut report);
     check_mail(&settings, &mut report);
     if ports == Ports::Probed {
-        check_ports(path, &settings, &mut report);
+        check_ports(path, &text, &settings, &mut report);
     }
     (settings, report)
 }
@@ -261,7 +262,7 @@ fn check_mail(settings: &Settings, report: &mut Report) {
 }
 
 /// Every port: free, and allowed for us.
-fn check_ports(path: &Path, settings: &Settings, report: &mut Report) {
+fn check_ports(path: &Path, text: &str, settings: &Settings, report: &mut Report) {
     // Held until the end: two listeners may want the same port in different words.
     let mut sockets = Vec::new();
     for listener in &settings.listeners {
@@ -273,20 +274,27 @@ fn check_ports(path: &Path, settings: &Settings, report: &mut Report) {
             }
             Err(error) => error,
         };
+        let line = line_with(text, &address.to_string());
         if settings.listeners.len() > 1 && no_ipv6(address, &error) {
             let problem = format!("cannot listen on {address}: this system has no IPv6");
             let fix = "nothing, if that is meant to be so";
-            report.push(Finding::warning(path, None, problem, fix));
+            report.push(Finding::warning(path, line, problem, fix));
             continue;
         }
         let problem = format!("cannot listen on {address}: {error}");
-        report.push(Finding::error(
-            path,
-            None,
-            problem,
-            port_fix(address.port(), &error),
-        ));
+        let fix = port_fix(address.port(), &error);
+        report.push(Finding::error(path, line, problem, fix));
     }
+}
+
+/// The first line in force that holds `word` in quotes; none if it is a default or is written in
+/// another way.
+fn line_with(text: &str, word: &str) -> Option<usize> {
+    let word = format!("\"{word}\"");
+    (1..)
+        .zip(text.lines())
+        .find(|(_, line)| !line.trim_start().starts_with('#') && line.contains(&word))
+        .map(|(number, _)| number)
 }
 
 /// What to do about a port that cannot be bound.

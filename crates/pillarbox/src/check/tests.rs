@@ -222,7 +222,7 @@ fn a_port_in_use_is_told() {
     assert_eq!(
         world.found(),
         format!(
-            "error: DIR/p.toml: cannot listen on {address}: Address already in use (os error 98)\n  \
+            "error: DIR/p.toml:7: cannot listen on {address}: Address already in use (os error 98)\n  \
              fix: stop what listens there (`ss -ltnp 'sport = :{port}'` shows it), unless it is this server"
         )
     );
@@ -240,7 +240,7 @@ fn an_address_of_another_machine_is_told() {
     world.write("p.toml", &text.replace("127.0.0.1:0", "192.0.2.1:0"));
     assert_eq!(
         world.found(),
-        "error: DIR/p.toml: cannot listen on 192.0.2.1:0: Cannot assign requested address (os error 99)\n  \
+        "error: DIR/p.toml:7: cannot listen on 192.0.2.1:0: Cannot assign requested address (os error 99)\n  \
          fix: correct the address: it is none of this machine"
     );
 }
