@@ -1,0 +1,115 @@
+//! The commands of the real binary that do their work and end: check, user, completions, man.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+/// Runs the binary in `directory` with `stdin`, without a terminal.
+fn run(directory: &Path, line: &str, stdin: &str) -> io::Result<Output> {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_pillarbox"))
+        .args(line.split(' '))
+        .current_dir(directory)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    if let Some(mut input) = child.stdin.take() {
+        // A command that does not read may be gone before all is written.
+        input.write_all(stdin.as_bytes()).unwrap_or_default();
+    }
+    child.wait_with_output()
+}
+
+/// Exit code, standard output and standard error.
+fn told(output: &Output) -> (Option<i32>, String, String) {
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
+}
+
+#[test]
+fn an_account_is_made_and_the_result_is_sound() -> io::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let text = format!(
+        "mail = \"{}/{{domain}}/{{local}}\"\nusers = \"users\"\n[auth]\nargon2_memory = \"8 KiB\"\n\
+         [[listeners]]\nprotocol = \"pop3\"\naddress = \"127.0.0.1:0\"\ntls = \"none\"\nplaintext_auth = true\n",
+        dir.path().display()
+    );
+    fs::write(dir.path().join("p.toml"), text)?;
+    let add = run(
+        dir.path(),
+        "user add ann@example.org --stdin -c p.toml",
+        "secret\n",
+    )?;
+    let said = "added ann@example.org to users\n".to_owned();
+    assert_eq!(told(&add), (Some(0), said, String::new()));
+    assert!(
+        fs::read_to_string(dir.path().join("users"))?.starts_with("ann@example.org:{ARGON2ID}$")
+    );
+    let list = run(dir.path(), "user list --users users", "")?;
+    assert_eq!(
+        told(&list),
+        (Some(0), "ann@example.org\n".to_owned(), String::new())
+    );
+    let check = run(dir.path(), "check --config p.toml", "")?;
+    let said = "p.toml: everything is fine\n".to_owned();
+    assert_eq!(told(&check), (Some(0), said, String::new()));
+    Ok(())
+}
+
+#[test]
+fn mistakes_fail_check_and_serve_alike() -> io::Result<()> {
+    let dir = tempfile::tempdir()?;
+    fs::write(
+        dir.path().join("p.toml"),
+        "usres = \"users\"\n[limits]\nnesting = 3\n",
+    )?;
+    let check = run(dir.path(), "check -c p.toml", "")?;
+    let serve = run(dir.path(), "serve -c p.toml", "")?;
+    let (code, shown, _) = told(&check);
+    assert_eq!(code, Some(1));
+    assert!(
+        shown.starts_with(
+            "error: p.toml:1: unknown key `usres`\n  fix: write `users`\n\
+             error: p.toml:3: `nesting` is out of range\n  fix: write a number from 10 to 1000\n"
+        ),
+        "{shown}"
+    );
+    let (code, _, shown) = told(&serve);
+    assert_eq!(code, Some(1));
+    assert!(
+        shown.starts_with("error: p.toml:1: unknown key `usres`\n  fix: write `users`\n"),
+        "{shown}"
+    );
+    Ok(())
+}
+
+#[test]
+fn without_a_terminal_a_password_is_not_asked_for() -> io::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let (code, _, shown) = told(&run(dir.path(), "user add ann --users users", "secret\n")?);
+    assert_eq!(code, Some(1));
+    assert_eq!(
+        shown,
+        "pillarbox: there is no terminal to ask for the password; give it on standard input with --stdin\n"
+    );
+    assert!(!dir.path().join("users").exists());
+    Ok(())
+}
+
+#[test]
+fn completions_and_manual_are_printed() -> io::Result<()> {
+    let dir = tempfile::tempdir()?;
+    for (line, word) in [
+        ("completions bash", "_pillarbox()"),
+        ("man", ".TH pillarbox"),
+    ] {
+        let (code, shown, _) = told(&run(dir.path(), line, "")?);
+        assert_eq!(code, Some(0));
+        assert!(shown.contains(word), "{line}");
+    }
+    Ok(())
+}
