@@ -49,9 +49,8 @@ impl Player<'_> {
     /// Plays a step; gives how many of the steps after it were played with it.
     fn step(&mut self, step: &Step, rest: &[Step]) -> Result<usize> {
         match &step.act {
-            Act::Connect(connection) => {
-                let client = self.world.connect()?;
-                self.clients.insert(*connection, client);
+            Act::Connect(connection, protocol, state) => {
+                self.connect(*connection, *protocol, state)?;
             }
             Act::Send(connection, texts) => {
                 let mut bytes = Vec::new();
@@ -151,19 +150,24 @@ impl Player<'_> {
     /// A client, connected and set up at its first appearance.
     fn client(&mut self, connection: usize) -> Result<&mut Client> {
         if !self.clients.contains_key(&connection) {
-            let mut client = self.world.connect()?;
-            self.set_up(&mut client)
-                .with_context(|| format!("setting up connection {connection}"))?;
-            self.clients.insert(connection, client);
+            let header = &self.script.header;
+            self.connect(connection, header.protocol, &header.state)?;
         }
         self.clients.get_mut(&connection).context("no such client")
     }
 
-    /// Brings a new connection into the state where the transcript begins.
-    fn set_up(&self, client: &mut Client) -> Result<()> {
+    /// Connects a client, and brings it into the state where it begins.
+    fn connect(&mut self, connection: usize, protocol: Protocol, state: &State) -> Result<()> {
+        let mut client = self.world.connect(protocol)?;
+        self.set_up(&mut client, protocol, state)
+            .with_context(|| format!("setting up connection {connection}"))?;
+        self.clients.insert(connection, client);
+        Ok(())
+    }
+
+    /// Brings a new connection into a state.
+    fn set_up(&self, client: &mut Client, protocol: Protocol, state: &State) -> Result<()> {
         let user = self.world.first_user()?;
-        let protocol = self.script.header.protocol;
-        let state = &self.script.header.state;
         if *state == State::Greeting {
             return Ok(());
         }

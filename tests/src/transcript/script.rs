@@ -5,7 +5,7 @@ mod parser;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::Transport;
 use super::pattern::Pattern;
@@ -40,6 +40,17 @@ pub(super) enum Protocol {
     Imap,
 }
 
+impl Protocol {
+    /// The protocol with a name.
+    pub(super) fn parse(name: &str) -> Result<Self> {
+        match name {
+            "pop3" => Ok(Self::Pop3),
+            "imap" => Ok(Self::Imap),
+            _ => bail!("no such protocol"),
+        }
+    }
+}
+
 /// Where a connection starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -51,6 +62,19 @@ pub(super) enum State {
     LoggedIn,
     /// IMAP: with this mailbox selected.
     Selected(String),
+}
+
+impl State {
+    /// The state with a name.
+    pub(super) fn parse(name: &str) -> Result<Self> {
+        Ok(match name.split_once(' ').unwrap_or((name, "")) {
+            ("greeting", "") => Self::Greeting,
+            ("authorization" | "not-authenticated", "") => Self::Greeted,
+            ("transaction" | "authenticated", "") => Self::LoggedIn,
+            ("selected", mailbox) if !mailbox.is_empty() => Self::Selected(mailbox.to_owned()),
+            _ => bail!("no such state"),
+        })
+    }
 }
 
 /// How the connections of a transcript are protected, if it matters.
@@ -99,8 +123,8 @@ pub(super) struct Step {
 /// What happens in a step.
 #[derive(Debug)]
 pub(super) enum Act {
-    /// Connects without setting up any state.
-    Connect(usize),
+    /// Connects; the protocol and the state may be others than the header's.
+    Connect(usize, Protocol, State),
     /// A client sends these texts in one piece.
     Send(usize, Vec<Pattern>),
     /// The server sends a response.

@@ -21,7 +21,6 @@ use crate::server::{Server, TlsStart};
 /// Everything around the dialogue.
 #[derive(Debug)]
 pub(super) struct World {
-    protocol: Protocol,
     security: Option<script::Security>,
     plaintext: PlaintextAuth,
     users: Arc<Vec<User>>,
@@ -66,7 +65,6 @@ impl World {
             }
         };
         let mut world = Self {
-            protocol: header.protocol,
             security: header.security,
             plaintext,
             users,
@@ -83,18 +81,18 @@ impl World {
     }
 
     /// Connects a client.
-    pub(super) fn connect(&self) -> Result<Client> {
+    pub(super) fn connect(&self, protocol: Protocol) -> Result<Client> {
         let line: Box<dyn Line> = match &self.service {
             Service::Network(server, start) => {
-                let protocol = match self.protocol {
+                let spoken = match protocol {
                     Protocol::Pop3 => pillarbox::config::Protocol::Pop3,
                     Protocol::Imap => pillarbox::config::Protocol::Imap,
                 };
-                Box::new(NetworkLine(server.connect(protocol, *start)?))
+                Box::new(NetworkLine(server.connect(spoken, *start)?))
             }
-            Service::Bare(store) => self.bare(store)?,
+            Service::Bare(store) => self.bare(store, protocol)?,
         };
-        Ok(Client::new(line, self.protocol))
+        Ok(Client::new(line, protocol))
     }
 
     /// Puts messages into a mailbox as a delivery agent does, making it if need be.
@@ -220,7 +218,7 @@ impl World {
     }
 
     /// Connects to a bare machine.
-    fn bare(&self, store: &Arc<Store>) -> Result<Box<dyn Line>> {
+    fn bare(&self, store: &Arc<Store>, protocol: Protocol) -> Result<Box<dyn Line>> {
         let now = pillarbox::Source::system().now();
         let (users, root) = (Arc::clone(&self.users), self.dir.path().to_owned());
         let check = move |credential: Credential| verdict(&users, &root, &credential);
@@ -235,7 +233,7 @@ impl World {
             peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
             waker,
         };
-        match self.protocol {
+        match protocol {
             Protocol::Pop3 => {
                 let settings = Arc::new(pop3_settings(&self.settings, store));
                 let bare = Bare::new(now, check, |waker| {

@@ -127,23 +127,8 @@ impl<'a> Parser<'a> {
     /// A line of the header; tells whether it was one.
     fn header(&mut self, key: &str, value: &str, inline: &[&str]) -> Result<bool> {
         match key {
-            "protocol" => {
-                self.protocol = Some(match value {
-                    "pop3" => Protocol::Pop3,
-                    "imap" => Protocol::Imap,
-                    _ => bail!("no such protocol"),
-                });
-            }
-            "state" => {
-                let mut words = value.splitn(2, ' ');
-                self.header.state = match (words.next(), words.next()) {
-                    (Some("greeting"), None) => State::Greeting,
-                    (Some("authorization" | "not-authenticated"), None) => State::Greeted,
-                    (Some("transaction" | "authenticated"), None) => State::LoggedIn,
-                    (Some("selected"), Some(mailbox)) => State::Selected(mailbox.to_owned()),
-                    _ => bail!("no such state"),
-                };
-            }
+            "protocol" => self.protocol = Some(Protocol::parse(value)?),
+            "state" => self.header.state = State::parse(value)?,
             "security" => {
                 self.header.security = Some(match value {
                     "clear" => Security::Clear,
@@ -186,7 +171,15 @@ impl<'a> Parser<'a> {
         let connection = || value.parse().context("no connection");
         let words: Vec<&str> = value.split(' ').collect();
         Ok(match (key, words.as_slice()) {
-            ("connect", _) => Act::Connect(connection()?),
+            ("connect", [number]) => {
+                let protocol = self.protocol.context("no protocol")?;
+                Act::Connect(number.parse()?, protocol, State::Greeting)
+            }
+            ("connect", [number, protocol, state @ ..]) => Act::Connect(
+                number.parse()?,
+                Protocol::parse(protocol)?,
+                State::parse(&state.join(" "))?,
+            ),
             ("tls", _) => Act::StartTls(connection()?),
             ("hang-up", _) => Act::HangUp(connection()?),
             ("closed", _) => Act::Closed(connection()?),
