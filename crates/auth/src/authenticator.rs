@@ -148,7 +148,7 @@ impl Authenticator {
         };
         match self.judge(credential, now) {
             Ok(Some(identity)) => {
-                self.throttle().succeeded(origin.address);
+                self.throttle().succeeded(origin.address, now);
                 Outcome {
                     verdict: Verdict::Granted(identity),
                     delay: wait,

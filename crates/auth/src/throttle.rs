@@ -112,9 +112,18 @@ impl Throttle {
         (grown + share(self.delays.jitter, chance)).min(self.delays.max)
     }
 
-    /// Forgets the failures of `address`.
-    pub fn succeeded(&mut self, address: IpAddr) {
-        self.peers.remove(&key(address));
+    /// Forgets the failures of `address`; but those that queue go on queuing, or else somebody with
+    /// an account could empty the queue for guesses at others.
+    pub fn succeeded(&mut self, address: IpAddr, now: Instant) {
+        let key = key(address);
+        let Some(peer) = self.peers.get_mut(&key) else {
+            return;
+        };
+        peer.failures = 0;
+        // The success itself has taken a place.
+        if peer.next <= now + INTERVAL {
+            self.peers.remove(&key);
+        }
     }
 
     /// Makes sure that one more address can be remembered: forgets what is old, and if that is not
@@ -217,9 +226,32 @@ mod tests {
         for _ in 0..5 {
             throttle.failed(v4(1), now, 0);
         }
-        throttle.succeeded(v4(1));
-        assert_eq!(throttle.begin(v4(1), now), Some(Duration::ZERO));
-        assert_eq!(throttle.failed(v4(1), now, 0), SECOND);
+        let later = now + SECOND;
+        assert_eq!(throttle.begin(v4(1), later), Some(Duration::ZERO));
+        throttle.succeeded(v4(1), later);
+        assert_eq!(throttle.begin(v4(1), later), Some(Duration::ZERO));
+        assert_eq!(throttle.begin(v4(1), later), Some(Duration::ZERO));
+        assert_eq!(throttle.failed(v4(1), later, 0), SECOND);
+    }
+
+    #[test]
+    fn success_does_not_empty_the_queue() {
+        let now = start();
+        let mut throttle = Throttle::new(Delays::default());
+        throttle.failed(v4(1), now, 0);
+        let waits: Vec<Duration> = (0..20)
+            .filter_map(|_| {
+                let wait = throttle.begin(v4(1), now);
+                throttle.succeeded(v4(1), now);
+                wait
+            })
+            .collect();
+        assert_eq!(waits.last(), Some(&(20 * INTERVAL)));
+        assert_eq!(
+            throttle.failed(v4(1), now, 0),
+            SECOND,
+            "the growth is reset"
+        );
     }
 
     #[test]
@@ -258,7 +290,7 @@ mod tests {
         let mut throttle = Throttle::new(Delays::default());
         for _ in 0..1_000 {
             assert_eq!(throttle.begin(v4(1), now), Some(Duration::ZERO));
-            throttle.succeeded(v4(1));
+            throttle.succeeded(v4(1), now);
         }
     }
 
