@@ -593,3 +593,6 @@ const FILE: &str = "pillarbox.index";
 const HEAD: u64 = (columns::HEADER + columns::COMMITTED) as u64;
 /// Frames of this many octets are never too many.
 const COMPACT_AT: u64 = 64 * 1024;
+
+#[cfg(test)]
+mod tests;
