@@ -24,7 +24,7 @@ use tempfile::TempDir;
 struct Client {
     session: Session,
     now: Now,
-    dir: TempDir,
+    dir: Arc<TempDir>,
     closed: bool,
     /// The largest piece of output, and how many slices of work there were.
     largest: usize,
@@ -36,6 +36,11 @@ impl Client {
     fn new(messages: &[Vec<u8>], security: Security) -> Self {
         let dir = tempfile::tempdir().unwrap();
         deliver(dir.path(), messages);
+        Self::on(Arc::new(dir), security)
+    }
+
+    /// A new connection to a server that has just started on this mail.
+    fn on(dir: Arc<TempDir>, security: Security) -> Self {
         let now = present();
         let link = Link {
             security,
@@ -193,6 +198,36 @@ fn pipelined_small_messages_share_slices_of_work() {
     let one = b"+OK 11 octets\r\nA: b\r\n\r\nc\r\n.\r\n";
     assert_eq!(answer, one.repeat(50));
     assert_eq!(client.slices, 1);
+}
+
+#[test]
+fn unique_ids_persist_over_restarts_and_flag_changes() {
+    let mut client = Client::logged_in(&vec![b"A: b\n\nc\n".to_vec(); 3]);
+    let unique_ids = client.send(b"UIDL\r\n");
+    assert_eq!(unique_ids.iter().filter(|&&byte| byte == b'\n').count(), 5);
+    client.send(b"QUIT\r\n");
+    let maildir = client.dir.path().to_owned();
+    let file = "1700000001.M1P1.test";
+    fs::rename(
+        maildir.join("new").join(file),
+        maildir.join("cur").join(format!("{file}:2,FS")),
+    )
+    .unwrap();
+    let mut again = Client::on(Arc::clone(&client.dir), Security::Clear);
+    again.send(b"USER mrose\r\nPASS secret\r\n");
+    assert_eq!(again.send(b"UIDL\r\n"), unique_ids);
+}
+
+#[test]
+fn the_lock_holds_between_processes_and_dies_with_its_holder() {
+    let first = Client::logged_in(&[]);
+    let mut second = Client::on(Arc::clone(&first.dir), Security::Clear);
+    let login = b"USER mrose\r\nPASS secret\r\n";
+    let answer = String::from_utf8(second.send(login)).unwrap();
+    assert!(answer.contains("\r\n-ERR [IN-USE] "), "{answer}");
+    drop(first);
+    let answer = second.send(login);
+    assert_eq!(answer, b"+OK send PASS\r\n+OK maildrop has 0 messages\r\n");
 }
 
 #[test]
