@@ -521,6 +521,42 @@ fn a_change_in_the_same_tick_as_ours_is_seen_when_calm() {
 }
 
 #[test]
+fn renames_in_the_middle_of_a_look_expunge_nothing() {
+    let maildir = Maildir::new();
+    let base = |number: u32| format!("{number}.M{number}P1Q{number}.a-long-host-name.example.org");
+    for number in 0..1500 {
+        maildir.write(&format!("cur/{}:2,", base(number)), "x");
+    }
+    let mailbox = maildir.open();
+    let before = uids(&mailbox.snapshot());
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let infos = ["", "S", "FS", "DFRS", "F"];
+            for round in 0..usize::MAX {
+                let (old, new) = (infos[round % 5], infos[(round + 1) % 5]);
+                for number in 0..1500 {
+                    if stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let from = format!("cur/{}:2,{old}", base(number));
+                    maildir.rename(&from, &format!("cur/{}:2,{new}", base(number)));
+                }
+            }
+        });
+        for _ in 0..20 {
+            let snapshot = mailbox.refresh();
+            let same = snapshot.is_ok_and(|snapshot| uids(&snapshot) == before);
+            if !same {
+                stop.store(true, Ordering::Relaxed);
+            }
+            assert!(same);
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
 fn our_own_changes_do_not_make_us_read_the_directories() {
     let maildir = Maildir::new();
     maildir.write("cur/1.host:2,", "a");
