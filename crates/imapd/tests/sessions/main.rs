@@ -3,12 +3,14 @@
 
 #![expect(clippy::unwrap_used, reason = "every line is part of a test")]
 
+mod anything;
 mod append;
 mod before_login;
 mod fetch;
 mod idle;
 mod limits;
 mod mailboxes;
+mod model;
 mod recent;
 mod search;
 mod views;
