@@ -68,11 +68,11 @@ impl Session {
         }
     }
 
-    /// STARTTLS (RFC 3501 §6.2.1). What the client sent after it in the clear is not looked at.
+    /// STARTTLS (RFC 3501 §6.2.1). What the client sent after it in the clear is not looked at, and
+    /// forgotten when TLS is up.
     fn start_tls(&mut self, tag: Tag) {
         match self.link.security {
             Security::StartTlsOffered => {
-                self.framer.reset();
                 self.complete(tag, Completion::ok("Begin TLS negotiation now"));
                 self.activity = Activity::StartingTls;
             }

@@ -416,3 +416,23 @@ fn copy_tells_where_the_copies_are() {
     let answer = client.send("x UID COPY 2 INBOX\r\n");
     check(&answer, &["* 4 EXISTS", "* 4 RECENT", "x OK [COPYUID …"]);
 }
+
+#[test]
+fn a_message_that_came_and_went_during_a_command_is_never_told() {
+    let world = World::new();
+    world.deliver_many(250);
+    let mut client = world.select();
+    let mut other = world.select();
+    // Each slice sets `\Seen` on some messages, and so learns what the mailbox is by then.
+    let mut answer = client.send_for_one_slice("x UID FETCH 1:* BODY[TEXT]\r\n");
+    other.send("x APPEND INBOX (\\Deleted) {1+}\r\nx\r\n");
+    answer += &client.slice();
+    other.send("x EXPUNGE\r\n");
+    other.send("x STORE 250 +FLAGS.SILENT (\\Deleted)\r\nx EXPUNGE\r\n");
+    answer += &client.settle();
+    assert!(!answer.contains("EXISTS"), "{answer}");
+    assert!(!answer.contains("* 251 "), "{answer}");
+    assert_eq!(answer.matches(" EXPUNGE\r\n").count(), 1, "{answer}");
+    assert!(answer.contains("* 250 EXPUNGE\r\n"), "{answer}");
+    assert!(answer.contains("body 250"), "{answer}");
+}

@@ -249,6 +249,25 @@ impl Client {
         self.settle()
     }
 
+    /// Sends octets and carries out effects until the session has worked once; gives what was
+    /// written until then.
+    pub(crate) fn send_for_one_slice(&mut self, octets: impl AsRef<[u8]>) -> String {
+        let event = Event::Bytes(octets.as_ref());
+        self.session.on(self.clock.now(), event);
+        self.slice()
+    }
+
+    /// Carries out effects until the session has worked once more.
+    pub(crate) fn slice(&mut self) -> String {
+        let before = self.slices;
+        let mut answer = String::new();
+        while self.slices == before {
+            let octets = self.step().expect("there is more work");
+            answer.push_str(&String::from_utf8_lossy(&octets));
+        }
+        answer
+    }
+
     /// Carries out effects until the server waits.
     pub(crate) fn settle(&mut self) -> String {
         let mut answer = String::new();
