@@ -126,12 +126,15 @@ impl World {
             fs::rename(temporary, place)?;
             self.delivered.push((mail.mailbox.clone(), base));
         }
+        self.look();
         Ok(())
     }
 
     /// Removes the file of a message.
     pub(super) fn remove(&self, mailbox: &str, number: usize) -> Result<()> {
-        Ok(fs::remove_file(self.file(mailbox, number)?)?)
+        fs::remove_file(self.file(mailbox, number)?)?;
+        self.look();
+        Ok(())
     }
 
     /// Sets the flags in the name of a message's file.
@@ -141,7 +144,9 @@ impl World {
             .maildir(mailbox)?
             .join("cur")
             .join(format!("{base}:2,{flags}"));
-        Ok(fs::rename(self.file(mailbox, number)?, place)?)
+        fs::rename(self.file(mailbox, number)?, place)?;
+        self.look();
+        Ok(())
     }
 
     /// Takes the lock of a mailbox, as another process would.
@@ -175,6 +180,13 @@ impl World {
     /// The first user, whose mail all directives are about.
     pub(super) fn first_user(&self) -> Result<&User> {
         self.users.first().context("no user")
+    }
+
+    /// Looks for what other programs did, as the server does every poll interval.
+    fn look(&self) {
+        if let Service::Bare(store) = &self.service {
+            store.poll();
+        }
     }
 
     /// The first user's Maildir++ tree.
@@ -301,6 +313,7 @@ fn settings(header: &Header, dir: &Path) -> Result<pillarbox::Settings> {
     settings.auth.delays = auth::throttle::Delays::NONE;
     settings.storage.fsync = mailstore::Fsync::Never;
     settings.storage.lock_timeout = Duration::from_millis(100);
+    settings.storage.poll_interval = Duration::from_millis(50);
     for (name, value) in &header.settings {
         match name.as_str() {
             "hostname" => settings.hostname.clone_from(value),
