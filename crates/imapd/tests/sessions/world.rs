@@ -262,7 +262,7 @@ impl Client {
         let before = self.slices;
         let mut answer = String::new();
         while self.slices == before {
-            let octets = self.step().expect("there is more work");
+            let octets = self.step().unwrap();
             answer.push_str(&String::from_utf8_lossy(&octets));
         }
         answer
