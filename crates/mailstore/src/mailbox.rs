@@ -285,7 +285,8 @@ impl Mailbox {
         self.sweep_graves();
     }
 
-    fn is_gone(&self) -> bool {
+    /// Whether its use has ended.
+    pub(crate) fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Acquire)
     }
 

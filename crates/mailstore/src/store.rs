@@ -260,6 +260,10 @@ impl Store {
     /// Drops mailboxes that nobody has open, the longest unused first, until the rest fits.
     fn evict(&self) {
         let mut registry = self.registry();
+        let gone = registry
+            .mailboxes
+            .extract_if(|_, registered| registered.mailbox.is_gone());
+        let mut dropped: Vec<Registered> = gone.map(|(_, registered)| registered).collect();
         let mut total = 0;
         for registered in registry.mailboxes.values_mut() {
             registered.bytes = registered.mailbox.snapshot().bytes();
@@ -274,7 +278,6 @@ impl Store {
         }
         closed.sort_unstable();
         let mut closed_bytes: usize = closed.iter().map(|(_, bytes, _)| bytes).sum();
-        let mut dropped = Vec::new();
         for (_, bytes, directory) in closed {
             if closed_bytes <= self.options().cache_bytes {
                 break;

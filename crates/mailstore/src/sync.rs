@@ -134,6 +134,20 @@ pub(crate) fn message_path(directory: &Path, place: Place, name: &[u8]) -> PathB
     path
 }
 
+/// Where the file with a base is, if it is anywhere.
+pub(crate) fn find_base(directory: &Path, base: &[u8]) -> Result<Option<PathBuf>> {
+    for place in [Place::Cur, Place::New] {
+        let path = directory.join(place.directory());
+        for entry in fs::read_dir(&path).map_err(failed(&path))? {
+            let entry = entry.map_err(failed(&path))?;
+            if filename::base(entry.file_name().as_bytes()) == base {
+                return Ok(Some(entry.path()));
+            }
+        }
+    }
+    Ok(None)
+}
+
 /// One look at the directories, under the lock of the mailbox.
 #[derive(Debug)]
 pub(crate) struct Scan<'a> {

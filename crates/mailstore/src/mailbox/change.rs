@@ -28,13 +28,21 @@ impl Mailbox {
                 FlagOp::Remove => old.without(named),
                 FlagOp::Replace => named,
             };
-            transaction.each(uids, |transaction, message| {
+            let changed = transaction.each(uids, |transaction, message| {
                 transaction.restyle(message, flags(message.flags()))
-            })?;
-            if self.environment.options.fsync == Fsync::Always && !transaction.entries.is_empty() {
-                transaction.sync_places(&BTreeSet::from([Place::Cur, Place::New]))?;
+            });
+            let always = self.environment.options.fsync == Fsync::Always;
+            let synced = if always && !transaction.entries.is_empty() {
+                transaction.sync_places(&BTreeSet::from([Place::Cur, Place::New]))
+            } else {
+                Ok(())
+            };
+            let committed = synced.and_then(|()| transaction.commit());
+            if committed.is_err() {
+                // A change that is refused has not happened.
+                transaction.undo_renames();
             }
-            transaction.commit()
+            changed.and(committed)
         })
     }
 
@@ -205,7 +213,11 @@ impl Transaction<'_> {
                 Ok(Found::Yes) => {}
                 Ok(Found::No) => continue,
                 Err(Error::NoSpace | Error::NoPermission { .. }) => return Ok(()),
-                Err(error) => return Err(error),
+                // A name that would become too long, for example.
+                Err(error) => {
+                    tracing::debug!(%error, "message stays in new/");
+                    continue;
+                }
             }
             self.entries.push(Entry::Flags {
                 uid: message.uid(),
@@ -218,14 +230,18 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    fn rename(&self, message: Message<'_>, place: Place, name: &[u8]) -> Result<Found> {
+    fn rename(&mut self, message: Message<'_>, place: Place, name: &[u8]) -> Result<Found> {
         if place == message.place() && name == message.file_name() {
             return Ok(Found::Yes);
         }
         let directory = &self.mailbox.directory;
         let from = message_path(directory, message.place(), message.file_name());
         let to = message_path(directory, place, name);
-        found(&from, fs::rename(&from, &to))
+        let found = found(&from, fs::rename(&from, &to))?;
+        if found == Found::Yes {
+            self.renamed.push((from, to));
+        }
+        Ok(found)
     }
 
     /// Takes a message's file away: out of the mailbox for good, but not out of reach of sessions
@@ -256,13 +272,24 @@ impl Transaction<'_> {
         let mod_seq = self.index.next_mod_seq()?;
         let uids: Vec<Uid> = removed.uids.iter().copied().collect();
         let expunged = runs(&uids).into_iter();
-        let entry = |(first, last)| Entry::Expunge {
-            first,
-            last,
-            mod_seq,
-        };
-        self.entries.extend(expunged.map(entry));
-        self.commit()
+        let entries: Vec<Entry> = expunged
+            .map(|(first, last)| Entry::Expunge {
+                first,
+                last,
+                mod_seq,
+            })
+            .collect();
+        self.entries.extend(entries.iter().cloned());
+        match self.commit() {
+            Err(Error::NoSpace) => {
+                // Removing must work on a full disk: give up what was kept for others, try again.
+                self.mailbox.empty_graves();
+                self.mend();
+                self.entries = entries;
+                self.commit()
+            }
+            committed => committed,
+        }
     }
 
     /// Forces the names in directories to the disk.

@@ -86,13 +86,18 @@ impl Mailbox {
 
     /// Removes the files that nobody can ask for any more.
     pub(crate) fn sweep_graves(&self) {
-        let swept = if self.watchers.is_empty() {
-            self.graveyard().clear()
-        } else {
-            self.graveyard().sweep()
-        };
-        for path in swept {
+        if self.watchers.is_empty() {
+            return self.empty_graves();
+        }
+        for path in self.graveyard().sweep() {
             // A file that stays is removed at the next opening.
+            fs::remove_file(path).ok();
+        }
+    }
+
+    /// Removes all files of expunged messages, whoever may ask for them.
+    pub(super) fn empty_graves(&self) {
+        for path in self.graveyard().clear() {
             fs::remove_file(path).ok();
         }
     }

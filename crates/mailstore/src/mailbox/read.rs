@@ -7,12 +7,12 @@ use std::sync::{MutexGuard, PoisonError};
 use super::Mailbox;
 use crate::content::MessageFile;
 use crate::error::{Error, Result};
-use crate::filename::FileName;
+use crate::filename::{FileName, base};
 use crate::id::Uid;
 use crate::index::Entry;
 use crate::replace::failed;
 use crate::snapshot::Message;
-use crate::sync::message_path;
+use crate::sync::{find_base, message_path};
 
 /// What was learned about a message and is not in the index yet.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,7 +36,12 @@ impl Mailbox {
             if !matches!(second, Err(Error::NotFound)) {
                 return second;
             }
-            self.transact(|transaction| transaction.scan())?;
+            match self.transact(|transaction| transaction.scan()) {
+                Err(Error::NoSpace | Error::NoPermission { .. } | Error::Locked) => {
+                    return self.open_anywhere(message);
+                }
+                scanned => scanned?,
+            }
             if let Some(newest) = self.snapshot().by_uid(uid) {
                 return match self.open_named(newest) {
                     // Renamed again, or missing and not yet known to be gone.
@@ -113,6 +118,15 @@ impl Mailbox {
         match self.transact(|_| Ok(())) {
             Ok(()) | Err(Error::NotFound | Error::Locked | Error::NoPermission { .. }) => {}
             Err(error) => tracing::warn!(mailbox = %self.name, %error, "sizes not remembered"),
+        }
+    }
+
+    /// Opens a message's file by its base alone, when the index cannot be brought up to date.
+    fn open_anywhere(&self, message: Message<'_>) -> Result<MessageFile> {
+        let path = find_base(&self.directory, base(message.file_name()))?;
+        match path.map(|path| MessageFile::open(&path)) {
+            None | Some(Err(Error::NotFound)) => Err(Error::Locked),
+            Some(opened) => opened,
         }
     }
 

@@ -1,5 +1,6 @@
 //! The one writer of a mailbox: locking, refreshing, committing, publishing.
 
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
@@ -110,7 +111,7 @@ impl Mailbox {
         self.finish(writer, result)
     }
 
-    fn lock_path(&self) -> std::path::PathBuf {
+    fn lock_path(&self) -> PathBuf {
         self.directory.join(LOCK)
     }
 
@@ -198,7 +199,8 @@ impl Mailbox {
                 writer.index = Some(index);
                 return self.recognize(writer);
             }
-            let seconds = FileTime::from(source.wall()).seconds & i64::from(i32::MAX);
+            // Thirty bits: below every value that an index could have.
+            let seconds = FileTime::from(source.wall()).seconds & ((1 << 30) - 1);
             let uid_validity = u32::try_from(seconds).ok().and_then(UidValidity::new);
             let uid_validity = writer.uid_validity.or(uid_validity);
             let empty = Snapshot::empty(uid_validity.unwrap_or(UidValidity::MIN));
@@ -340,6 +342,7 @@ impl Mailbox {
             mailbox: self,
             index,
             entries: Vec::new(),
+            renamed: Vec::new(),
             just_read,
             broken: false,
         };
@@ -389,6 +392,8 @@ pub(super) struct Transaction<'a> {
     pub(super) index: &'a mut Index,
     /// What has been done and is not in the index yet.
     pub(super) entries: Vec<Entry>,
+    /// The renames, from and to, since the last commit.
+    pub(super) renamed: Vec<(PathBuf, PathBuf)>,
     /// The times of the directories before the change.
     before: Observed,
     /// Whether the directories were read already.
@@ -442,7 +447,24 @@ impl Transaction<'_> {
             self.before = after;
         }
         let entries = std::mem::take(&mut self.entries);
-        self.append(&entries)
+        self.append(&entries)?;
+        self.renamed.clear();
+        Ok(())
+    }
+
+    /// Gives files their old names back, because the index does not know of the new ones. One that
+    /// keeps its new name is found by the next look.
+    pub(super) fn undo_renames(&mut self) {
+        for (from, to) in self.renamed.drain(..).rev() {
+            if let Err(error) = std::fs::rename(&to, &from) {
+                tracing::warn!(path = %to.display(), %error, "file not renamed back");
+            }
+        }
+    }
+
+    /// Tries again after a failed commit that has left nothing in the index: its file was full.
+    pub(super) fn mend(&mut self) {
+        self.broken = false;
     }
 
     fn append(&mut self, entries: &[Entry]) -> Result<()> {
