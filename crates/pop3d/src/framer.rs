@@ -1,7 +1,7 @@
 //! Bytes to lines, with limits. The only part that knows about partial input.
 //!
 //! A line over its limit is thrown away as it arrives and reported once its end is seen, so that a
-//! client without line ends costs a bounded amount of memory; past [`FLOOD`] octets the client is
+//! client without line ends costs a bounded amount of memory; past `FLOOD` octets the client is
 //! given up.
 
 /// Collects bytes and hands out whole lines.

@@ -1,11 +1,12 @@
 //! A POP3 session: its state, and its [`Machine`].
 //!
 //! A session is in one of the states of RFC 1939 §3; each owns what is true in it and nothing
-//! else. [`Session::advance`] runs commands as they come until something is needed from outside;
+//! else. `Session::advance` runs commands as they come until something is needed from outside;
 //! [`Machine::next`] and [`Machine::work`] both stand on it, so pipelined commands that need the
 //! disk share a slice of work.
 
 mod authorization;
+mod context;
 mod download;
 mod maildrop;
 mod transaction;
@@ -19,13 +20,13 @@ use auth::{Credential, Verdict};
 use machine::{Effect, Event, Link, Machine, Now, Security};
 
 use self::authorization::Authorization;
+use self::context::{Context, Utf8Mode};
 use self::transaction::Transaction;
 use self::update::Update;
-use crate::command::{Any, Command, LanguageRange};
 use crate::error::Refused;
 use crate::framer::{Expect, Frame, Framer, LineLimits};
 use crate::grammar;
-use crate::response::{Responses, capabilities};
+use crate::response::Responses;
 use crate::settings::Settings;
 
 /// One client's session, from the greeting to the end.
@@ -41,24 +42,6 @@ pub struct Session {
     active: Instant,
     bad_commands: u32,
     stopping: bool,
-}
-
-/// What commands need besides their state.
-#[derive(Debug)]
-struct Context {
-    settings: Arc<Settings>,
-    link: Link,
-    utf8: Utf8Mode,
-    responses: Responses,
-}
-
-/// Whether the client has said UTF8 (RFC 6856 §2.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Utf8Mode {
-    /// It has not.
-    Off,
-    /// It has.
-    On,
 }
 
 /// The states of a session (RFC 1939 §3).
@@ -395,76 +378,6 @@ impl State {
             Self::Authorization(_) => Self::Authorization(Authorization::new()),
             other @ (Self::Transaction(_) | Self::Update(_) | Self::Ended) => other,
         }
-    }
-}
-
-impl Context {
-    /// Runs a command in a state: the only check of commands against states.
-    fn run(&mut self, state: State, command: Command) -> (State, Result<(), Refused>) {
-        match (state, command) {
-            (state, Command::Any(Any::Capa)) => {
-                self.responses.ok("capability list follows");
-                for capability in capabilities(&self.settings, &self.link) {
-                    self.responses.item(capability);
-                }
-                self.responses.end();
-                (state.interrupted(), Ok(()))
-            }
-            (state, Command::Any(Any::Lang(range))) => {
-                let result = self.lang(range.as_ref());
-                (state.interrupted(), result)
-            }
-            (State::Authorization(mut state), Command::Authorization(command)) => {
-                let result = state.run(command, self);
-                (State::Authorization(state), result)
-            }
-            (State::Transaction(mut state), Command::Transaction(command)) => {
-                let result = state.run(command, self);
-                (State::Transaction(state), result)
-            }
-            (State::Transaction(state), Command::Any(Any::Quit)) => (state.quit(), Ok(())),
-            (_, Command::Any(Any::Quit)) => {
-                self.goodbye(format_args!(""));
-                (State::Ended, Ok(()))
-            }
-            (state @ State::Transaction(_), Command::Authorization(_)) => {
-                (state, Err(Refused::LoggedIn))
-            }
-            (state, Command::Transaction(_) | Command::Authorization(_)) => {
-                (state.interrupted(), Err(Refused::NotLoggedIn))
-            }
-        }
-    }
-
-    /// LANG (RFC 6856 §3.2): all our texts are English.
-    fn lang(&mut self, range: Option<&LanguageRange>) -> Result<(), Refused> {
-        match range {
-            None => {
-                self.responses.ok("language listing follows");
-                self.responses.item("en English");
-                self.responses.end();
-                Ok(())
-            }
-            Some(range) if range.finds("en") => {
-                self.responses.ok("en language changed");
-                Ok(())
-            }
-            Some(_) => Err(Refused::InvalidLanguage),
-        }
-    }
-
-    /// The answer to QUIT (RFC 1939 §6).
-    fn goodbye(&mut self, about_the_maildrop: fmt::Arguments<'_>) {
-        let hostname = self.hostname();
-        self.responses.ok(format_args!(
-            "{hostname} POP3 server signing off{about_the_maildrop}"
-        ));
-    }
-
-    /// The host's name, made safe for the start of a text: a `[` there would announce a response
-    /// code (RFC 2449 §8), and `<` a timestamp (RFC 1939 §7).
-    fn hostname(&self) -> String {
-        self.settings.hostname.replace(['[', ']', '<', '>'], "")
     }
 }
 

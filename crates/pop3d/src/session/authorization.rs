@@ -4,7 +4,8 @@ use auth::sasl::{Exchange, Failure, Step};
 use auth::{Credential, Identity, Verdict};
 use machine::Security;
 
-use super::{Context, Pace, Utf8Mode, Want};
+use super::context::{Context, Utf8Mode};
+use super::{Pace, Want};
 use crate::command::{self, Auth, UserName};
 use crate::error::Refused;
 use crate::framer::Expect;

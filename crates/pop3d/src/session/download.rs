@@ -4,8 +4,8 @@ use std::io::{self, Read};
 
 use mailstore::CrlfReader;
 
+use super::context::{Context, Utf8Mode};
 use super::maildrop::Maildrop;
-use super::{Context, Utf8Mode};
 use crate::command::MsgNum;
 use crate::error::Refused;
 use crate::response::{SLICE, Stuffing};

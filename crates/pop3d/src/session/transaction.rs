@@ -2,10 +2,11 @@
 
 use auth::Identity;
 
+use super::context::Context;
 use super::download::{Download, Extent, Progress};
 use super::maildrop::Maildrop;
 use super::update::Update;
-use super::{Context, Pace, State, Want};
+use super::{Pace, State, Want};
 use crate::command::{self, MsgNum};
 use crate::error::Refused;
 

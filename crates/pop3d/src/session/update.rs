@@ -2,8 +2,9 @@
 
 use mailstore::Uid;
 
+use super::State;
+use super::context::Context;
 use super::maildrop::Maildrop;
-use super::{Context, State};
 use crate::error::{Code, Refused, severity};
 
 /// The user has quit; messages are being removed.
