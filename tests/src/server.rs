@@ -114,7 +114,7 @@ impl Drop for Server {
     }
 }
 
-/// A client's connection, which blocks, and gives up after [`PATIENCE`].
+/// A client's connection, which blocks, and gives up after ten seconds.
 #[derive(Debug)]
 pub struct Connection(Stream);
 
