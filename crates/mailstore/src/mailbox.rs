@@ -25,6 +25,7 @@
 mod change;
 mod graveyard;
 mod read;
+mod transaction;
 mod transfer;
 mod writer;
 
@@ -112,7 +113,7 @@ impl Mailbox {
     /// three `stat` calls if nothing happened.
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::Error::NotFound) if the mailbox has been deleted.
+    /// [`Error::NotFound`] if the mailbox has been deleted.
     pub fn refresh(&self) -> Result<Arc<Snapshot>> {
         self.look()?;
         Ok(self.snapshot())
@@ -131,7 +132,7 @@ impl Mailbox {
     /// Opens a message's file, wherever it is by now.
     ///
     /// # Errors
-    /// [`Error::Expunged`](crate::Error::Expunged) if its bytes are gone.
+    /// [`Error::Expunged`] if its bytes are gone.
     pub fn read(&self, message: Message<'_>) -> Result<MessageFile> {
         self.open_message(message)
     }
@@ -140,7 +141,7 @@ impl Mailbox {
     /// and remembers it.
     ///
     /// # Errors
-    /// [`Error::Expunged`](crate::Error::Expunged) if its bytes are gone.
+    /// [`Error::Expunged`] if its bytes are gone.
     pub fn rfc822_size(&self, message: Message<'_>) -> Result<u64> {
         self.learn_size(message)
     }
@@ -149,7 +150,7 @@ impl Mailbox {
     /// known yet, and remembers it.
     ///
     /// # Errors
-    /// [`Error::Expunged`](crate::Error::Expunged) if its file is gone.
+    /// [`Error::Expunged`] if its file is gone.
     pub fn internal_date(&self, message: Message<'_>) -> Result<i64> {
         self.learn_date(message)
     }
@@ -164,7 +165,7 @@ impl Mailbox {
     ///
     /// # Errors
     /// If a file cannot be renamed for lack of space or permission, or
-    /// [`Error::Limit`](crate::Error::Limit) for a keyword too many.
+    /// [`Error::Limit`] for a keyword too many.
     pub fn store_flags(&self, uids: &[Uid], change: &FlagChange) -> Result<Arc<Snapshot>> {
         self.change_flags(uids, change)?;
         Ok(self.snapshot())
@@ -183,7 +184,7 @@ impl Mailbox {
     /// The target may be this mailbox.
     ///
     /// # Errors
-    /// [`Error::Expunged`](crate::Error::Expunged) if one of them is gone; or as for
+    /// [`Error::Expunged`] if one of them is gone; or as for
     /// [`append`](Self::append).
     pub fn copy_to(&self, uids: &[Uid], target: &Self) -> Result<Copied> {
         self.copy(uids, target)
@@ -201,7 +202,7 @@ impl Mailbox {
     /// Adds staged messages: all or nothing, durable when this returns.
     ///
     /// # Errors
-    /// [`Error::NoSpace`](crate::Error::NoSpace) and the like; then nothing was added.
+    /// [`Error::NoSpace`] and the like; then nothing was added.
     pub fn append(&self, messages: Vec<Appending>) -> Result<Appended> {
         self.add(messages)
     }

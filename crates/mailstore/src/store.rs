@@ -34,7 +34,7 @@ pub struct Options {
     pub namespace: Namespace,
     /// The host name in the names of new files (Maildir).
     pub hostname: String,
-    /// How long to wait for another process's lock before [`Error::Locked`](crate::Error::Locked).
+    /// How long to wait for another process's lock before [`Error::Locked`].
     pub lock_timeout: Duration,
     /// A directory modified less than this before a scan may still change unseen.
     pub mtime_guard: Duration,

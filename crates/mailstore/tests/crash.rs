@@ -381,6 +381,7 @@ mod crash {
         let mut names = Names::default();
         let mut dice = Dice(4711);
         let mut highest = mailbox.snapshot().highest_mod_seq();
+        let mut generations = BTreeSet::new();
         for round in 0..8 {
             let mut writers = [
                 Writer::start(&root, 100 + round * 2),
@@ -393,6 +394,7 @@ mod crash {
                 let snapshot = names.see_all(&mailbox);
                 assert!(snapshot.highest_mod_seq() >= highest);
                 highest = snapshot.highest_mod_seq();
+                generations.insert(generation(&root));
             }
             for writer in writers {
                 writer.kill(&mut acknowledged);
@@ -404,6 +406,7 @@ mod crash {
         for (uid, text) in &acknowledged.appended {
             names.see(uid_validity, *uid, text);
         }
+        assert!(generations.len() > 2, "the index was not compacted");
         // Whoever comes later finds the same.
         let late = open(&crash_store(), &root);
         let snapshot = names.see_all(&late);
@@ -411,6 +414,12 @@ mod crash {
         check_acknowledged(&acknowledged, &texts(&late, &snapshot));
         let left = fs::read_dir(root.join("cur")).unwrap().count();
         assert_eq!(left, snapshot.len());
+    }
+
+    /// The number in the index's header that changes whenever the file is replaced.
+    fn generation(root: &Path) -> [u8; 8] {
+        let index = fs::read(root.join("pillarbox.index")).unwrap();
+        index[16..24].try_into().unwrap()
     }
 
     fn crash_store() -> Arc<Store> {

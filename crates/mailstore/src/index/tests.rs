@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::flag::FlagSet;
-use crate::id::UidValidity;
-use crate::snapshot::{Added, Place};
+use crate::id::{Uid, UidValidity};
+use crate::snapshot::{Added, Place, Snapshot};
 
 fn uid(value: u32) -> Uid {
     Uid::new(value).unwrap()

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::Mailbox;
-use super::writer::Transaction;
+use super::transaction::Transaction;
 use crate::error::{Error, Result};
 use crate::filename;
 use crate::flag::{FlagChange, FlagOp, FlagSet, Keywords};

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::writer::Transaction;
+use super::transaction::Transaction;
 use super::{Appended, Appending, Copied, Mailbox};
 use crate::content::MessageFile;
 use crate::deliver::Staged;

@@ -7,9 +7,10 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use rustix::fs::OFlags;
 
 use super::Mailbox;
+use super::transaction::{Looked, Transaction};
 use crate::error::{Error, Result};
 use crate::id::{ModSeq, UidValidity};
-use crate::index::{Entry, FileTime, Force, Index, Refreshed, Stamp, State};
+use crate::index::{Entry, FileTime, Force, Index, Refreshed, State};
 use crate::lock::FileLock;
 use crate::replace::{open_regular, touch};
 use crate::snapshot::Snapshot;
@@ -25,7 +26,7 @@ pub(super) struct Writer {
     /// The UIDVALIDITY that the sessions know; when it changes, the mailbox is gone for them.
     uid_validity: Option<UidValidity>,
     /// Whether the directories were read by the current transaction, to make a new index.
-    just_read: bool,
+    looked: Looked,
 }
 
 /// Why a refresh without the lock is not enough.
@@ -298,7 +299,7 @@ impl Mailbox {
         .run()?;
         index.append(&entries, Force::Never)?;
         index.replace(source.random(), self.environment.force_messages())?;
-        writer.just_read = true;
+        writer.looked = Looked::Already;
         tracing::info!(mailbox = %self.name, %uid_validity, "index was made anew");
         Ok((index, Refreshed::Whole))
     }
@@ -331,24 +332,16 @@ impl Mailbox {
             Err(Error::NotFound) => return Err(self.vanish()),
             other => other?,
         };
-        writer.just_read = false;
+        writer.looked = Looked::NotYet;
         self.catch_up_locked(writer)?;
-        let just_read = writer.just_read;
+        let looked = writer.looked;
         let Some(index) = &mut writer.index else {
             return Err(Error::NotFound);
         };
-        let mut transaction = Transaction {
-            before: Observed::now(&self.directory)?,
-            mailbox: self,
-            index,
-            entries: Vec::new(),
-            renamed: Vec::new(),
-            just_read,
-            broken: false,
-        };
+        let mut transaction = Transaction::begin(self, index, looked)?;
         let result = work(&mut transaction);
         let committed = transaction.commit();
-        if transaction.broken || committed.is_err() {
+        if transaction.is_broken() || committed.is_err() {
             // What the file says now is not certain.
             writer.index = None;
         }
@@ -386,156 +379,6 @@ impl Mailbox {
     }
 }
 
-/// A change under the lock.
-pub(super) struct Transaction<'a> {
-    pub(super) mailbox: &'a Mailbox,
-    pub(super) index: &'a mut Index,
-    /// What has been done and is not in the index yet.
-    pub(super) entries: Vec<Entry>,
-    /// The renames, from and to, since the last commit.
-    pub(super) renamed: Vec<(PathBuf, PathBuf)>,
-    /// The times of the directories before the change.
-    before: Observed,
-    /// Whether the directories were read already.
-    just_read: bool,
-    /// Whether the index could not be written: then what it says is not certain, and nothing more
-    /// goes into it.
-    broken: bool,
-}
-
-impl Transaction<'_> {
-    /// The newest messages, as of the last commit.
-    pub(super) fn snapshot(&self) -> &Snapshot {
-        &self.index.state.snapshot
-    }
-
-    /// Whether the directories must be read.
-    pub(super) fn is_stale(&self) -> bool {
-        let guard = self.mailbox.environment.options.mtime_guard;
-        let now = || self.mailbox.file_system_time();
-        !self.just_read && self.before.is_stale(&self.index.state.stamps, guard, now)
-    }
-
-    /// Reads the directories and brings the index up to date.
-    pub(super) fn scan(&mut self) -> Result<()> {
-        self.commit()?;
-        let entries = Scan {
-            directory: &self.mailbox.directory,
-            state: &self.index.state,
-            environment: &self.mailbox.environment,
-            start: self.mailbox.file_system_time(),
-            mod_seq: self.index.next_mod_seq()?,
-        }
-        .run()?;
-        self.append(&entries)?;
-        self.before = Observed::now(&self.mailbox.directory)?;
-        Ok(())
-    }
-
-    /// Appends the entries to the index, and notes that the times of the directories have changed
-    /// by ourselves.
-    pub(super) fn commit(&mut self) -> Result<()> {
-        self.entries.extend(self.mailbox.take_learned());
-        let after = Observed::now(&self.mailbox.directory)?;
-        if after != self.before {
-            let mut stamps = self.index.state.stamps;
-            stamps.new = moved(stamps.new, self.before.new, after.new);
-            stamps.cur = moved(stamps.cur, self.before.cur, after.cur);
-            if stamps != self.index.state.stamps {
-                self.entries.push(Entry::Synced(stamps));
-            }
-            self.before = after;
-        }
-        let entries = std::mem::take(&mut self.entries);
-        self.append(&entries)?;
-        self.renamed.clear();
-        Ok(())
-    }
-
-    /// Gives files their old names back, because the index does not know of the new ones. One that
-    /// keeps its new name is found by the next look.
-    pub(super) fn undo_renames(&mut self) {
-        for (from, to) in self.renamed.drain(..).rev() {
-            if let Err(error) = std::fs::rename(&to, &from) {
-                tracing::warn!(path = %to.display(), %error, "file not renamed back");
-            }
-        }
-    }
-
-    /// Tries again after a failed commit that has left nothing in the index: its file was full.
-    pub(super) fn mend(&mut self) {
-        self.broken = false;
-    }
-
-    fn append(&mut self, entries: &[Entry]) -> Result<()> {
-        if entries.is_empty() || self.broken {
-            return Ok(());
-        }
-        self.broken = true;
-        self.append_whole(entries)?;
-        self.broken = false;
-        if self.index.wants_compaction() {
-            let environment = &self.mailbox.environment;
-            let generation = environment.options.source.random();
-            let replaced = self.index.replace(generation, environment.force_messages());
-            if let Err(error) = replaced {
-                tracing::warn!(mailbox = %self.mailbox.name, %error, "index not compacted");
-            }
-        }
-        Ok(())
-    }
-
-    fn append_whole(&mut self, entries: &[Entry]) -> Result<()> {
-        let environment = &self.mailbox.environment;
-        let force = if entries.iter().any(Entry::must_be_durable) {
-            environment.force_messages()
-        } else {
-            environment.force_flags()
-        };
-        if force == Force::Later {
-            self.reserve(entries)?;
-        }
-        self.index.append(entries, force)
-    }
-
-    /// Makes sure, durably, that mod-sequences which may be lost are never given again.
-    fn reserve(&mut self, entries: &[Entry]) -> Result<()> {
-        let boot = self.mailbox.environment.boot();
-        let flags = entries.iter().filter_map(|entry| match entry {
-            Entry::Flags { mod_seq, .. } => Some(mod_seq.get()),
-            Entry::Add(_)
-            | Entry::Expunge { .. }
-            | Entry::Meta { .. }
-            | Entry::Synced(_)
-            | Entry::Reserve { .. }
-            | Entry::TouchAll(_)
-            | Entry::Close
-            | Entry::Keyword { .. }
-            | Entry::Learned { .. } => None,
-        });
-        let highest = self.snapshot().highest_mod_seq().get();
-        let Some(wanted) = flags.max().filter(|wanted| *wanted > highest) else {
-            return Ok(());
-        };
-        let reserve = self.index.state.reserve;
-        if reserve.boot == boot && wanted < reserve.mod_seq {
-            return Ok(());
-        }
-        let mod_seq = wanted.saturating_add(RESERVED);
-        self.index
-            .append(&[Entry::Reserve { mod_seq, boot }], Force::Now)
-    }
-}
-
-/// A directory's stamp after a change of ours, if the time has moved at all.
-fn moved(stamp: Stamp, before: FileTime, after: FileTime) -> Stamp {
-    if before == after {
-        stamp
-    } else {
-        stamp.after_own_change(before, after)
-    }
-}
-
 /// A number for a new mailbox that no other has.
 pub(super) fn mailbox_id(source: &Source) -> u128 {
     u128::from(source.random()) << 64 | u128::from(source.random())
@@ -543,5 +386,3 @@ pub(super) fn mailbox_id(source: &Source) -> u128 {
 
 /// The file that is only ever locked.
 const LOCK: &str = "pillarbox.lock";
-/// How many mod-sequences are reserved at once.
-const RESERVED: u64 = 4096;
