@@ -771,6 +771,49 @@ fn a_missing_directory_is_an_error_and_loses_nothing() {
 }
 
 #[test]
+fn while_another_process_has_the_lock_mail_is_read() {
+    let maildir = Maildir::new();
+    maildir.write("cur/1.host:2,", "a");
+    let mut impatient = options(Fsync::Never);
+    impatient.lock_timeout = Duration::ZERO;
+    let mailbox = maildir.open_in(&Store::new(impatient));
+    let path = maildir.root.join("pillarbox.lock");
+    let lock = crate::lock::FileLock::acquire(&path, Duration::ZERO).unwrap();
+    maildir.write("new/2.host", "b");
+    maildir.rename("cur/1.host:2,", "cur/1.host:2,S");
+    let known = mailbox.refresh().unwrap();
+    assert_eq!(uids(&known), [1]);
+    assert_eq!(text(&mailbox, &known, 1), "a");
+    let add = change(FlagOp::Add, &[SystemFlag::Flagged], &[]);
+    assert!(matches!(
+        mailbox.store_flags(&[uid(1)], &add),
+        Err(Error::Locked)
+    ));
+    drop(lock);
+    assert_eq!(uids(&mailbox.refresh().unwrap()), [1, 2]);
+    mailbox.store_flags(&[uid(1)], &add).unwrap();
+    assert_eq!(maildir.names("cur"), ["1.host:2,FS"]);
+}
+
+#[test]
+fn a_refused_change_of_flags_gives_the_names_back() {
+    let maildir = Maildir::new();
+    maildir.write("cur/1.host:2,", "a");
+    let mailbox = maildir.open();
+    let changed = mailbox.transact(|transaction| {
+        let (from, to) = ("cur/1.host:2,", "cur/1.host:2,S");
+        maildir.rename(from, to);
+        let (from, to) = (maildir.root.join(from), maildir.root.join(to));
+        transaction.renamed.push((from, to));
+        transaction.undo_renames();
+        Err::<(), _>(Error::NoSpace)
+    });
+    assert!(matches!(changed, Err(Error::NoSpace)));
+    assert_eq!(maildir.names("cur"), ["1.host:2,"]);
+    assert_eq!(text(&mailbox, &mailbox.refresh().unwrap(), 1), "a");
+}
+
+#[test]
 fn a_panic_under_the_lock_does_not_wedge_the_mailbox() {
     let maildir = Maildir::new();
     let mailbox = maildir.open();
