@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use mailstore::{Error, Mailbox, Message, MessageFile, Uid};
+use mailstore::{CrlfReader, Error, Mailbox, Message, MessageFile, Uid};
 
 use crate::message::Parsed;
 
@@ -51,6 +51,22 @@ impl Content {
         let octets = read_header(mailbox.read(message)?.into_reader()).map_err(unreadable)?;
         let parsed = Parsed::new(&octets);
         Ok(Self { octets, parsed })
+    }
+}
+
+/// Counts the octets of a message anew, and has the number remembered: what another program wrote
+/// into the file's name was wrong.
+pub(crate) fn correct_size(mailbox: &Mailbox, message: Message<'_>) {
+    let count = |mut reader: CrlfReader| io::copy(&mut reader, &mut io::sink()).map_err(unreadable);
+    let counted = mailbox
+        .read(message)
+        .and_then(|file| count(file.into_reader()));
+    match counted {
+        Ok(octets) => {
+            tracing::warn!(octets, "message has another size than it was said to have");
+            mailbox.note_rfc822_size(message.uid(), octets);
+        }
+        Err(error) => tracing::error!(%error, "message could not be read"),
     }
 }
 

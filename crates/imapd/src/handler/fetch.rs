@@ -15,6 +15,7 @@ use mailstore::{Error, FlagChange, FlagOp, FlagSet, Mailbox, Message, SystemFlag
 use crate::command::FetchItem;
 use crate::encode::fetch_open;
 use crate::error::completion;
+use crate::handler::content::correct_size;
 use crate::message::Form;
 use crate::response::{Completion, FetchData};
 use crate::session::positions::Positions;
@@ -44,6 +45,8 @@ pub(crate) struct Fetching {
     batch: VecDeque<usize>,
     /// Which of them have just got `\Seen`, ascending.
     newly_seen: Vec<Uid>,
+    /// The message that is being answered.
+    current: Option<usize>,
     /// What is left of the response that was begun.
     pieces: Pieces,
     /// Why some messages could not be answered.
@@ -58,6 +61,7 @@ impl Fetching {
             plan: Plan::new(items, by_uid),
             batch: VecDeque::new(),
             newly_seen: Vec::new(),
+            current: None,
             pieces: Pieces::default(),
             problem: None,
         }
@@ -74,7 +78,13 @@ impl Fetching {
             match self.pieces.flush(out) {
                 Flushed::All => {}
                 Flushed::More => return Ok(Step::More),
-                Flushed::Broken => return Ok(Step::Broken),
+                Flushed::Broken => {
+                    let snapshot = selected.view.snapshot();
+                    if let Some(message) = self.current.and_then(|it| snapshot.get(it)) {
+                        correct_size(&selected.mailbox, message);
+                    }
+                    return Ok(Step::Broken);
+                }
             }
             if self.batch.is_empty() {
                 self.next_batch(selected, out);
@@ -82,6 +92,7 @@ impl Fetching {
             let Some(position) = self.batch.pop_front() else {
                 return Ok(Step::Done(self.completion()));
             };
+            self.current = Some(position);
             let read = self.answer(position, selected);
             if out.is_full() || read > BATCH_OCTETS {
                 break;

@@ -141,6 +141,24 @@ fn a_message_that_shrinks_while_it_is_sent_ends_the_connection() {
 }
 
 #[test]
+fn a_wrong_size_in_a_file_name_is_corrected() {
+    for wrong in [-30, 30] {
+        let world = World::new();
+        let (file, text) = large(300_000);
+        let said = isize::try_from(text.len()).unwrap() + wrong;
+        world.deliver_as(&format!(",S={},W={said}", file.len()), &file);
+        // No client takes a wrong number of octets for the message.
+        let mut client = world.select();
+        let answer = client.send("x FETCH 1 BODY.PEEK[]\r\n");
+        let whole = format!("* 1 FETCH (BODY[] {{{}}}\r\n{text})\r\n", text.len());
+        assert!(answer.starts_with(&whole) || !client.open);
+        let mut again = world.select();
+        let answer = again.send("x FETCH 1 BODY.PEEK[]\r\n");
+        assert!(answer.starts_with(&whole), "off by {wrong}");
+    }
+}
+
+#[test]
 fn nul_never_reaches_the_client() {
     let world = World::new();
     world.deliver(b"Subject: nul\r\n\r\na\0b\r\n");

@@ -88,11 +88,16 @@ impl World {
 
     /// Delivers a message to INBOX as a mail transfer agent does, by a file alone.
     pub(crate) fn deliver(&self, message: impl AsRef<[u8]>) {
+        self.deliver_as("", message);
+    }
+
+    /// Delivers a message under a name that says something about it.
+    pub(crate) fn deliver_as(&self, suffix: &str, message: impl AsRef<[u8]>) {
         let number = self.delivered.fetch_add(1, Ordering::SeqCst);
         for part in ["cur", "new", "tmp"] {
             std::fs::create_dir_all(self.root().join(part)).unwrap();
         }
-        let name = format!("{}.M{number:06}.mta", 1_600_000_000 + number);
+        let name = format!("{}.M{number:06}.mta{suffix}", 1_600_000_000 + number);
         std::fs::write(self.root().join("new").join(name), message).unwrap();
     }
 

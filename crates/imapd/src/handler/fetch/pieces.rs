@@ -35,6 +35,16 @@ struct Stretch {
     skip: u64,
     /// Octets to send then, no more and no less: the client has been told how many come.
     send: u64,
+    end: End,
+}
+
+/// Where a stretch ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Where the message ends: nothing may follow.
+    OfMessage,
+    /// Before that.
+    Inside,
 }
 
 /// How far the pieces have left.
@@ -44,7 +54,7 @@ pub(super) enum Flushed {
     All,
     /// There is more.
     More,
-    /// The file has fewer octets than were announced.
+    /// The message does not have the size it was said to have.
     Broken,
 }
 
@@ -62,11 +72,15 @@ impl Pieces {
     }
 
     /// Adds a stretch of a message that is read when it is sent.
-    pub(super) fn file(&mut self, reader: CrlfReader, skip: u64, send: u64) {
+    pub(super) fn file(&mut self, reader: CrlfReader, skip: u64, send: u64, end: End) {
         let before = mem::take(&mut self.tail);
         self.queue.push_back(Piece::Octets(before, 0));
-        self.queue
-            .push_back(Piece::File(Box::new(Stretch { reader, skip, send })));
+        self.queue.push_back(Piece::File(Box::new(Stretch {
+            reader,
+            skip,
+            send,
+            end,
+        })));
     }
 
     /// Gives out as much as fits.
@@ -121,6 +135,9 @@ impl Stretch {
             substitute_nul(wire.get_mut(start..).unwrap_or_default());
             self.send -= count;
         }
+        if self.end == End::OfMessage && self.read(&mut [0], 1) > 0 {
+            return Flushed::Broken;
+        }
         Flushed::All
     }
 
@@ -130,10 +147,6 @@ impl Stretch {
             .unwrap_or(usize::MAX)
             .min(chunk.len());
         match self.reader.read(chunk.get_mut(..limit).unwrap_or_default()) {
-            Ok(0) => {
-                tracing::error!("message is shorter than its size");
-                0
-            }
             Ok(count) => u64::try_from(count).unwrap_or(0),
             Err(error) => {
                 tracing::error!(%error, "message could not be read");

@@ -2,7 +2,7 @@
 
 use mailstore::{Error, Mailbox, Message};
 
-use super::pieces::Pieces;
+use super::pieces::{End, Pieces};
 use crate::command::{FetchItem, FetchSection, Partial, Section, SectionText, Seen};
 use crate::encode::Fetch;
 use crate::handler::content::Content;
@@ -169,10 +169,16 @@ impl Loaded {
         message: Message<'_>,
     ) -> Result<(), Error> {
         if self.extent == Extent::Header && wanted.section == Section::default() {
-            let (origin, octets) = stretch(wanted.partial, mailbox.rfc822_size(message)?);
+            let size = mailbox.rfc822_size(message)?;
+            let (origin, octets) = stretch(wanted.partial, size);
+            let end = if origin + octets == size {
+                End::OfMessage
+            } else {
+                End::Inside
+            };
             let reader = mailbox.read(message)?.into_reader();
             fetch.section_open(pieces.wire(), wanted, octets);
-            pieces.file(reader, origin, octets);
+            pieces.file(reader, origin, octets, end);
             return Ok(());
         }
         let content = self.content.as_ref();
