@@ -366,3 +366,14 @@ impl fmt::Debug for Session {
         f.write_str("Session")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_that_waits_costs_little() {
+        let bytes = size_of::<Session>() + size_of::<Selected>() + size_of::<Authenticated>();
+        assert!(bytes <= 2 * 1024, "{bytes} octets, S41");
+    }
+}

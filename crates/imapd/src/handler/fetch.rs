@@ -27,14 +27,18 @@ use crate::types::{ByUid, SeqNum};
 use pieces::{Flushed, Pieces};
 use plan::{Loaded, Plan};
 
-/// How many messages one slice of work answers, from files and from the index.
-const SLICE: usize = 100;
-const SLICE_OF_INDEX: usize = 2_000;
+/// How many messages one slice of work answers from the index, and how many of these a message
+/// counts for that needs its file.
+const SLICE: usize = 2_000;
+const FILE: usize = 20;
 
 /// How many messages get `\Seen` at once, and after how many octets a batch ends: what the client
 /// never receives because its connection breaks should stay unseen.
 const BATCH: usize = 50;
 const BATCH_OCTETS: u64 = 64 * 1024;
+
+/// What a message is taken for whose size is not known yet.
+const USUAL_OCTETS: u64 = 4 * 1024;
 
 /// A FETCH under way.
 #[derive(Debug)]
@@ -69,12 +73,8 @@ impl Fetching {
 
     /// Answers some messages, or a part of a large one.
     pub(crate) fn step(&mut self, selected: &mut Selected, out: &mut Responses) -> Outcome {
-        let slice = if self.plan.needs_no_files() {
-            SLICE_OF_INDEX
-        } else {
-            SLICE
-        };
-        for _ in 0..slice {
+        let mut slice = 0;
+        while slice < SLICE {
             match self.pieces.flush(out) {
                 Flushed::All => {}
                 Flushed::More => return Ok(Step::More),
@@ -91,6 +91,11 @@ impl Fetching {
             }
             let Some(position) = self.batch.pop_front() else {
                 return Ok(Step::Done(self.completion()));
+            };
+            let message = selected.view.snapshot().get(position);
+            slice += match message.is_some_and(|it| self.plan.needs_file(it)) {
+                true => FILE,
+                false => 1,
             };
             self.current = Some(position);
             let read = self.answer(position, selected);
@@ -116,7 +121,7 @@ impl Fetching {
                 break;
             };
             let size = snapshot.get(position).and_then(|it| it.rfc822_size());
-            octets += size.unwrap_or(BATCH_OCTETS);
+            octets = size.unwrap_or(USUAL_OCTETS).saturating_add(octets);
             self.batch.push_back(position);
         }
         let messages = self.batch.iter().filter_map(|&it| snapshot.get(it));

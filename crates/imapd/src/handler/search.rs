@@ -72,7 +72,7 @@ impl Searching {
                 Err(error) => tracing::warn!(%error, "message could not be searched"),
             }
             self.next += 1;
-            files += candidate.files_read();
+            files += candidate.looks();
             octets += candidate.octets_read();
             if files >= FILES || octets >= OCTETS {
                 break;

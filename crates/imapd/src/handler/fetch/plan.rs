@@ -87,9 +87,18 @@ impl Plan {
         self.items.iter().any(sets)
     }
 
-    /// Whether the index knows all that is asked for, but for a size or a date now and then.
-    pub(super) fn needs_no_files(&self) -> bool {
-        self.need == Need::Nothing
+    /// Whether the index does not know all that is asked for.
+    pub(super) fn needs_file(&self, message: Message<'_>) -> bool {
+        let unknown = |item: &FetchItem| match item {
+            FetchItem::Rfc822Size => message.rfc822_size().is_none(),
+            FetchItem::InternalDate => message.internal_date().is_none(),
+            FetchItem::Uid | FetchItem::Flags => false,
+            FetchItem::Body
+            | FetchItem::BodyStructure
+            | FetchItem::Envelope
+            | FetchItem::Section(_) => true,
+        };
+        self.items.iter().any(unknown)
     }
 
     /// Reads what the items need of a message.

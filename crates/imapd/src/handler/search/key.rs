@@ -63,6 +63,8 @@ pub(super) struct Candidate<'a> {
     mailbox: &'a Mailbox,
     header: Option<Content>,
     whole: Option<Content>,
+    /// How often the file was looked at.
+    looks: usize,
 }
 
 impl Key {
@@ -178,12 +180,13 @@ impl<'a> Candidate<'a> {
             mailbox,
             header: None,
             whole: None,
+            looks: 0,
         }
     }
 
-    /// How often a file was opened.
-    pub(super) fn files_read(&self) -> usize {
-        usize::from(self.header.is_some()) + usize::from(self.whole.is_some())
+    /// How often the file was looked at.
+    pub(super) fn looks(&self) -> usize {
+        self.looks
     }
 
     /// How many octets were read.
@@ -193,19 +196,23 @@ impl<'a> Candidate<'a> {
     }
 
     /// RFC822.SIZE.
-    fn size(&self) -> Result<u64, Error> {
-        match self.message.rfc822_size() {
-            Some(size) => Ok(size),
-            None => self.mailbox.rfc822_size(self.message),
+    fn size(&mut self) -> Result<u64, Error> {
+        if let Some(size) = self.message.rfc822_size() {
+            return Ok(size);
         }
+        self.looks += 1;
+        self.mailbox.rfc822_size(self.message)
     }
 
     /// The day of the internal date; told in UTC, it is compared in UTC.
-    fn internal_date(&self) -> Result<Date, Error> {
+    fn internal_date(&mut self) -> Result<Date, Error> {
         const DAY: i64 = 24 * 60 * 60;
         let seconds = match self.message.internal_date() {
             Some(seconds) => seconds,
-            None => self.mailbox.internal_date(self.message)?,
+            None => {
+                self.looks += 1;
+                self.mailbox.internal_date(self.message)?
+            }
         };
         let day = i32::try_from(seconds.div_euclid(DAY));
         Ok(Date(day.unwrap_or(i32::MAX)))
@@ -218,7 +225,10 @@ impl<'a> Candidate<'a> {
         }
         let header = match self.header.take() {
             Some(header) => header,
-            None => Content::header(self.mailbox, self.message)?,
+            None => {
+                self.looks += 1;
+                Content::header(self.mailbox, self.message)?
+            }
         };
         Ok(self.header.insert(header))
     }
@@ -227,7 +237,10 @@ impl<'a> Candidate<'a> {
     fn whole(&mut self) -> Result<&Content, Error> {
         let whole = match self.whole.take() {
             Some(whole) => whole,
-            None => Content::whole(self.mailbox, self.message)?,
+            None => {
+                self.looks += 1;
+                Content::whole(self.mailbox, self.message)?
+            }
         };
         Ok(self.whole.insert(whole))
     }
