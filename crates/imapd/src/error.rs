@@ -46,7 +46,7 @@ pub(crate) fn completion(error: &Error) -> Completion {
             PlainCode::AlreadyExists,
             "Mailbox already exists".to_owned(),
         ),
-        Error::Name(reason) => (PlainCode::Cannot, format!("Invalid mailbox name: {reason}")),
+        Error::Name(reason) => (PlainCode::Cannot, sentence(&reason.to_string())),
         Error::Inbox => (PlainCode::Cannot, "Not possible with INBOX".to_owned()),
         Error::Locked => (
             PlainCode::InUse,
@@ -82,6 +82,13 @@ pub(crate) fn completion(error: &Error) -> Completion {
         | Error::Limit(_) => {}
     }
     Completion::no(text).with(Code::Plain(code))
+}
+
+/// A message as the text of a response begins: with a capital letter.
+fn sentence(message: &str) -> String {
+    let mut letters = message.chars();
+    let first = letters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use nom::Parser;
 use nom::branch::alt;
-use nom::bytes::complete::tag_no_case;
+use nom::bytes::complete::{tag as octets, tag_no_case};
 use nom::character::complete::{char, one_of};
 use nom::combinator::{map, map_opt, opt, value, verify};
 use nom::error::context;
@@ -43,7 +43,8 @@ fn flags(input: &[u8]) -> Parsed<'_, Vec<Named>> {
 
 /// `flag-list = "(" [flag *(SP flag)] ")"` (RFC 3501 §9)
 pub(super) fn flag_list(input: &[u8]) -> Parsed<'_, Vec<Named>> {
-    let none = value(Vec::new(), (char('('), char(')')));
+    // In one piece, so that what is wrong in a list is not told to be wrong here.
+    let none = value(Vec::new(), octets("()"));
     alt((none, bounded(list1(flag_lenient)))).parse(input)
 }
 
