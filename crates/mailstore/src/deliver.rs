@@ -21,7 +21,8 @@ use crate::store::{Environment, Fsync};
 #[derive(Debug)]
 pub struct Staged {
     path: PathBuf,
-    file: File,
+    /// Open until nothing more is done to its contents.
+    file: Option<File>,
     /// The first part of its name, unique.
     base: String,
     octets: u64,
@@ -51,7 +52,7 @@ impl Staged {
             other => other,
         };
         Ok(Self {
-            file: file.map_err(failed(&path))?,
+            file: Some(file.map_err(failed(&path))?),
             path,
             base,
             octets: 0,
@@ -88,7 +89,7 @@ impl Staged {
             octets: file.physical_size(),
             size,
             date: file.modified(),
-            file: file.into_file(),
+            file: Some(file.into_file()),
             last: None,
             placed: false,
         })
@@ -117,15 +118,28 @@ impl Staged {
         }
     }
 
-    /// Gives the file its date and forces it to the disk.
+    /// Gives the file its date, forces it to the disk and closes it: many messages may wait to be
+    /// placed together.
     pub(crate) fn finish(&mut self, date: SystemTime, fsync: Fsync) -> Result<()> {
-        let failed = failed(&self.path);
         self.date = FileTime::from(date).seconds;
-        let done = self.file.set_modified(date).and_then(|()| match fsync {
+        let Some(file) = self.file.take() else {
+            return Ok(());
+        };
+        let done = file.set_modified(date).and_then(|()| match fsync {
             Fsync::Never => Ok(()),
-            Fsync::Optimized | Fsync::Always => self.file.sync_all(),
+            Fsync::Optimized | Fsync::Always => file.sync_all(),
         });
-        done.map_err(failed)
+        done.map_err(failed(&self.path))
+    }
+
+    /// Forces the bytes of a file that is complete to the disk, and closes it.
+    pub(crate) fn close(&mut self, fsync: Fsync) -> Result<()> {
+        match (self.file.take(), fsync) {
+            (None, _) | (_, Fsync::Never) => Ok(()),
+            (Some(file), Fsync::Optimized | Fsync::Always) => {
+                file.sync_data().map_err(failed(&self.path))
+            }
+        }
     }
 
     /// Moves the file to its place.
@@ -150,7 +164,9 @@ impl Staged {
 
 impl Write for Staged {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
+        let file = self.file.as_mut();
+        let file = file.ok_or_else(|| io::Error::other("the message is finished"))?;
+        let written = file.write(bytes)?;
         let bytes = bytes.get(..written).unwrap_or_default();
         self.octets += u64::try_from(written).unwrap_or_default();
         let size = content::count(bytes, self.last);

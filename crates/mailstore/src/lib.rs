@@ -37,7 +37,7 @@ pub use deliver::Staged;
 pub use error::{Error, Result};
 pub use flag::{FlagChange, FlagOp, FlagSet, Keyword, Keywords, SystemFlag};
 pub use id::{ModSeq, Uid, UidValidity};
-pub use mailbox::{Appended, Appending, Copied, Mailbox};
+pub use mailbox::{Appended, Appending, Copied, Mailbox, Moving};
 pub use name::{MailboxName, NameError, Namespace};
 pub use snapshot::{Difference, Message, Snapshot};
 pub use source::Source;

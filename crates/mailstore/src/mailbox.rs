@@ -15,6 +15,7 @@
 //! | append, copy | file in `tmp/`, fsync → lock → rename into `cur/` → frame → fdatasync of the index → fsync of `cur/` |
 //! | flags | lock → rename in `cur/` → frame |
 //! | expunge | lock → remove → fsync of `cur/` → frame → fdatasync of the index |
+//! | move | file in `tmp/` of the target → lock both → as for copy → as for expunge |
 //!
 //! A crash in between leaves files that differ from the index, and the next look at the
 //! directories (`sync`) mends the index: the files are the truth.
@@ -51,6 +52,8 @@ use crate::watch::{Watch, Watchers};
 use graveyard::Graveyard;
 use read::Learned;
 use writer::Writer;
+
+pub use transfer::Moving;
 
 /// A mailbox. All methods may be called by many sessions at once; they block on the disk.
 #[derive(Debug)]

@@ -47,20 +47,7 @@ impl Mailbox {
     }
 
     pub(super) fn remove(&self, uids: &[Uid]) -> Result<()> {
-        self.transact(|transaction| {
-            let mut removed = Removed::default();
-            let result = transaction.each(uids, |transaction, message| {
-                let found = transaction.bury(message)?;
-                if found == Found::Yes {
-                    removed.uids.insert(message.uid());
-                    removed.places.insert(message.place());
-                }
-                Ok(found)
-            });
-            // Those removed before a failure stay removed, durably.
-            transaction.note_removed(&removed)?;
-            result
-        })
+        self.transact(|transaction| transaction.remove(uids))
     }
 
     pub(super) fn claim(&self) -> Result<Range<u32>> {
@@ -110,6 +97,22 @@ struct Removed {
 }
 
 impl Transaction<'_> {
+    /// Removes messages for good; those that are gone are ignored.
+    pub(super) fn remove(&mut self, uids: &[Uid]) -> Result<()> {
+        let mut removed = Removed::default();
+        let result = self.each(uids, |transaction, message| {
+            let found = transaction.bury(message)?;
+            if found == Found::Yes {
+                removed.uids.insert(message.uid());
+                removed.places.insert(message.place());
+            }
+            Ok(found)
+        });
+        // Those removed before a failure stay removed, durably.
+        self.note_removed(&removed)?;
+        result
+    }
+
     /// The flags that a change names, in this mailbox. New keywords are added to it, all or none,
     /// unless the change only removes flags.
     pub(super) fn resolve(&mut self, change: &FlagChange) -> Result<FlagSet> {

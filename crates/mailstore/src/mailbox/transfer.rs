@@ -1,5 +1,9 @@
 //! Messages that come: APPEND, COPY, and the move of a whole mailbox.
 
+mod r#move;
+
+pub use r#move::Moving;
+
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io;
@@ -17,7 +21,6 @@ use crate::id::Uid;
 use crate::index::{Entry, FileTime};
 use crate::replace::failed;
 use crate::snapshot::{Added, Message, Place, Snapshot};
-use crate::store::Fsync;
 use crate::sync::message_path;
 
 /// A message in `tmp/` that is finished and forced to the disk.
@@ -55,7 +58,9 @@ impl Mailbox {
         let mut incoming = Vec::with_capacity(uids.len());
         let mut translated = HashMap::new();
         for uid in &uids {
-            let (staged, snapshot) = self.link(*uid, target)?;
+            let (mut staged, snapshot) = self.link(*uid, target)?;
+            // Whoever delivered it may not have cared.
+            staged.close(self.environment.options.fsync)?;
             let message = snapshot.by_uid(*uid).ok_or(Error::Expunged)?;
             let flags = translated.entry(message.flags());
             let flags = flags.or_insert_with(|| by_name(&snapshot, message.flags()));
@@ -102,10 +107,6 @@ impl Mailbox {
     fn link_named(&self, message: Message<'_>, target: &Self) -> Result<Staged> {
         let path = message_path(&self.directory, message.place(), message.file_name());
         let file = MessageFile::open(&path)?;
-        if self.environment.options.fsync != Fsync::Never {
-            // Whoever delivered it may not have cared.
-            file.file().sync_data().map_err(failed(&path))?;
-        }
         let size = message.rfc822_size();
         let (directory, environment) = (&target.directory, &target.environment);
         match Staged::link(&path, file, size, directory, environment) {
@@ -129,29 +130,31 @@ impl Mailbox {
     }
 
     /// Makes finished files messages: all or none.
-    fn place(&self, mut incoming: Vec<Incoming>) -> Result<Appended> {
-        self.transact(|transaction| {
-            let uid_validity = transaction.snapshot().uid_validity();
-            let mut placed = Vec::with_capacity(incoming.len());
-            let added = transaction.place_all(&mut incoming, &mut placed);
-            match added {
-                Ok(uids) => Ok(Appended { uid_validity, uids }),
-                Err(error) => {
-                    transaction.entries.clear();
-                    for path in placed {
-                        // If this fails too, the next look finds the file: a message too many.
-                        if let Err(error) = fs::remove_file(&path) {
-                            tracing::warn!(path = %path.display(), %error, "file not taken back");
-                        }
-                    }
-                    Err(error)
-                }
-            }
-        })
+    fn place(&self, incoming: Vec<Incoming>) -> Result<Appended> {
+        self.transact(|transaction| transaction.put(incoming))
     }
 }
 
 impl Transaction<'_> {
+    /// Makes finished files messages: all or none.
+    fn put(&mut self, mut incoming: Vec<Incoming>) -> Result<Appended> {
+        let uid_validity = self.snapshot().uid_validity();
+        let mut placed = Vec::with_capacity(incoming.len());
+        match self.place_all(&mut incoming, &mut placed) {
+            Ok(uids) => Ok(Appended { uid_validity, uids }),
+            Err(error) => {
+                self.entries.clear();
+                for path in placed {
+                    // If this fails too, the next look finds the file: a message too many.
+                    if let Err(error) = fs::remove_file(&path) {
+                        tracing::warn!(path = %path.display(), %error, "file not taken back");
+                    }
+                }
+                Err(error)
+            }
+        }
+    }
+
     fn place_all(
         &mut self,
         incoming: &mut [Incoming],
