@@ -1,0 +1,176 @@
+//! House rules that the compiler and clippy do not know.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
+}
+
+/// All files below a directory with this ending, not looking into `target`.
+fn files(dir: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if path.is_dir() {
+            if name != "target" && name != ".git" {
+                found.extend(files(&path, ending));
+            }
+        } else if name.ends_with(ending) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn sources() -> Vec<PathBuf> {
+    files(&root().join("crates"), ".rs")
+}
+
+/// The names of the dependencies that a crate's manifest lists, without those for its tests.
+fn dependencies(name: &str) -> Vec<String> {
+    let text = fs::read_to_string(root().join("crates").join(name).join("Cargo.toml")).unwrap();
+    let (_, rest) = text.split_once("[dependencies]").unwrap_or(("", ""));
+    let section = rest.split("\n[").next().unwrap();
+    section
+        .lines()
+        .filter_map(|line| line.split(['.', ' ', '=']).next())
+        .filter(|word| !word.is_empty() && !word.starts_with('#'))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn arrows_between_crates_point_one_way() {
+    const OURS: [&str; 6] = [
+        "machine",
+        "auth",
+        "mailstore",
+        "pop3d",
+        "imapd",
+        "pillarbox",
+    ];
+    const EDGE: [&str; 4] = ["tokio", "rustls", "tokio-rustls", "socket2"];
+    let allowed: [(&str, &[&str]); 5] = [
+        ("machine", &[]),
+        ("auth", &[]),
+        ("mailstore", &[]),
+        ("pop3d", &["machine", "auth", "mailstore"]),
+        ("imapd", &["machine", "auth", "mailstore"]),
+    ];
+    for (name, arrows) in allowed {
+        for dependency in dependencies(name) {
+            let dependency = dependency.as_str();
+            let forbidden = OURS.contains(&dependency) && !arrows.contains(&dependency);
+            assert!(
+                !forbidden && !EDGE.contains(&dependency),
+                "{name} must not use {dependency}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_module_says_what_it_is() {
+    for path in sources() {
+        let text = fs::read_to_string(&path).unwrap();
+        let first = text.lines().next().unwrap_or_default();
+        assert!(
+            first.starts_with("//! "),
+            "{}: starts without a module comment",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn the_clock_is_read_in_one_place() {
+    for path in files(&root().join("crates"), ".rs") {
+        let is_test = path.components().any(|part| part.as_os_str() == "tests");
+        if path.ends_with("pillarbox/src/source.rs") || is_test {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for (number, line) in (1..).zip(code.lines()) {
+            let reads = line.contains("Instant::now") || line.contains("SystemTime::now");
+            let comment = line.trim_start().starts_with("//");
+            assert!(
+                !reads || comment,
+                "{}:{number}: time is an argument",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn nothing_is_left_unfinished() {
+    let marks = ["todo", "unimplemented"].map(|word| format!("{word}!("));
+    for path in sources()
+        .into_iter()
+        .chain(files(&root().join("tests"), ".rs"))
+    {
+        let text = fs::read_to_string(&path).unwrap();
+        for mark in &marks {
+            assert!(!text.contains(mark.as_str()), "{}: {mark}", path.display());
+        }
+        for (number, line) in (1..).zip(text.lines()) {
+            let place = format!("{}:{number}", path.display());
+            assert!(
+                !line.ends_with([' ', '\t']),
+                "{place}: white space at the end of the line"
+            );
+            assert!(
+                !line.contains(concat!("#[ig", "nore")),
+                "{place}: an ignored test"
+            );
+        }
+    }
+}
+
+#[test]
+fn tests_do_not_sleep() {
+    let sleep = concat!("thread::", "sleep");
+    for path in sources()
+        .into_iter()
+        .chain(files(&root().join("tests"), ".rs"))
+    {
+        let text = fs::read_to_string(&path).unwrap();
+        let is_test = path.components().any(|part| part.as_os_str() == "tests");
+        let tests = if is_test {
+            Some(text.as_str())
+        } else {
+            text.split("#[cfg(test)]").nth(1)
+        };
+        let sleeps = tests.is_some_and(|code| code.contains(sleep));
+        assert!(
+            !sleeps,
+            "{}: wait for an event instead of sleeping",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn every_local_link_in_the_documents_leads_somewhere() {
+    for path in files(&root(), ".md") {
+        let text = fs::read_to_string(&path).unwrap();
+        for piece in text.split("](").skip(1) {
+            let target = piece.split([')', '#']).next().unwrap();
+            if target.is_empty() || target.contains("://") {
+                continue;
+            }
+            let linked = path.parent().unwrap().join(target);
+            assert!(
+                linked.exists(),
+                "{}: {target} does not exist",
+                path.display()
+            );
+        }
+    }
+}
