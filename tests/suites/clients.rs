@@ -544,6 +544,23 @@ fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
+/// getmail refuses to deliver as root: then it runs as nobody, who owns its directory.
+fn as_nobody<'a>(command: &'a mut Command, home: &Path) -> &'a mut Command {
+    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::process::CommandExt;
+    const NOBODY: u32 = 65_534;
+    if fs::metadata(home).unwrap().uid() == 0 {
+        run(Command::new("chown")
+            .arg("-R")
+            .arg(NOBODY.to_string())
+            .arg(home));
+    }
+    if fs::metadata("/proc/self").unwrap().uid() == 0 {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    command.current_dir(home)
+}
+
 #[test]
 fn getmail_keeping_and_not_keeping() {
     if !have("getmail") {
@@ -563,9 +580,12 @@ fn getmail_keeping_and_not_keeping() {
         for part in ["cur", "new", "tmp"] {
             fs::create_dir_all(target.join(part)).unwrap();
         }
+        set_mode(server.dir(), 0o755);
+        let ca = home.join("ca.pem");
+        fs::copy(server.ca(), &ca).unwrap();
         let get = |delete: bool| {
             let tls = if retriever.contains("SSL") {
-                format!("ca_certs = {}\n", server.ca().display())
+                format!("ca_certs = {}\n", ca.display())
             } else {
                 String::new()
             };
@@ -576,10 +596,9 @@ fn getmail_keeping_and_not_keeping() {
                 target.display()
             );
             fs::write(home.join("getmailrc"), text).unwrap();
-            run(Command::new("getmail")
-                .arg("--getmaildir")
-                .arg(&home)
-                .env("HOME", &home));
+            let mut getmail = Command::new("getmail");
+            getmail.arg("--getmaildir").arg(&home).env("HOME", &home);
+            run(as_nobody(&mut getmail, &home));
         };
         get(false);
         let stripped = ["Return-Path", "X-Getmail-Retrieved-From-Mailbox"];

@@ -31,6 +31,11 @@ fn sources() -> Vec<PathBuf> {
     files(&root().join("crates"), ".rs")
 }
 
+/// Whether a file is nothing but a test.
+fn is_test(path: &Path) -> bool {
+    path.ends_with("tests.rs") || path.components().any(|part| part.as_os_str() == "tests")
+}
+
 /// The names of the dependencies that a crate's manifest lists, without those for its tests.
 fn dependencies(name: &str) -> Vec<String> {
     let text = fs::read_to_string(root().join("crates").join(name).join("Cargo.toml")).unwrap();
@@ -90,14 +95,15 @@ fn every_module_says_what_it_is() {
 #[test]
 fn the_clock_is_read_in_one_place() {
     for path in files(&root().join("crates"), ".rs") {
-        let is_test = path.components().any(|part| part.as_os_str() == "tests");
-        if path.ends_with("pillarbox/src/source.rs") || is_test {
+        if path.ends_with("pillarbox/src/source.rs") || is_test(&path) {
             continue;
         }
         let text = fs::read_to_string(&path).unwrap();
         let code = text.split("#[cfg(test)]").next().unwrap();
         for (number, line) in (1..).zip(code.lines()) {
             let reads = line.contains("Instant::now") || line.contains("SystemTime::now");
+            // tokio's clock runs the timers; a test can stop it.
+            let reads = reads && !line.contains("tokio::time::Instant::now");
             let comment = line.trim_start().starts_with("//");
             assert!(
                 !reads || comment,
@@ -141,8 +147,7 @@ fn tests_do_not_sleep() {
         .chain(files(&root().join("tests"), ".rs"))
     {
         let text = fs::read_to_string(&path).unwrap();
-        let is_test = path.components().any(|part| part.as_os_str() == "tests");
-        let tests = if is_test {
+        let tests = if is_test(&path) {
             Some(text.as_str())
         } else {
             text.split("#[cfg(test)]").nth(1)
