@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
@@ -160,7 +161,9 @@ pub fn deliver_files(maildir: &Path, messages: impl IntoIterator<Item = Vec<u8>>
     for directory in ["cur", "new", "tmp"] {
         std::fs::create_dir_all(maildir.join(directory))?;
     }
-    for (number, message) in messages.into_iter().enumerate() {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    for message in messages {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!(
             "{}.M{:06}P1Q{number}.test",
             1_700_000_000 + number / 1000,

@@ -373,8 +373,8 @@ fn mbsync_config(server: &Binary, user: &str, near: &Path) -> PathBuf {
     config
 }
 
-/// The flags in the file names of a Maildir, by message.
-fn flags(maildir: &Path) -> BTreeMap<Vec<u8>, String> {
+/// The flags in the file names of a Maildir, by message: its text, or how it begins and its length.
+fn flags(maildir: &Path) -> BTreeMap<String, String> {
     ["cur", "new"]
         .iter()
         .filter_map(|part| fs::read_dir(maildir.join(part)).ok())
@@ -386,10 +386,9 @@ fn flags(maildir: &Path) -> BTreeMap<Vec<u8>, String> {
                 .rsplit_once(":2,")
                 .map_or("", |(_, letters)| letters)
                 .to_owned();
-            (
-                without_headers(&crlf(&fs::read(entry.path()).unwrap()), &["X-TUID"]),
-                letters,
-            )
+            let message = without_headers(&crlf(&fs::read(entry.path()).unwrap()), &["X-TUID"]);
+            let start = String::from_utf8_lossy(&message[..message.len().min(300)]).into_owned();
+            (format!("{start} ({} octets)", message.len()), letters)
         })
         .collect()
 }

@@ -202,6 +202,7 @@ struct World {
     truth: BTreeMap<u32, Flags>,
     next_uid: u32,
     files: u32,
+    processes: usize,
 }
 
 const FLAGS: [&str; 6] = [
@@ -282,13 +283,13 @@ fn login(name: usize, store: &Arc<Store>) -> Client {
 }
 
 impl World {
-    fn new(seed: u64, clients: usize) -> Self {
+    /// Clients take turns in the processes, which are stores of their own on the same files.
+    fn new(seed: u64, clients: usize, processes: usize) -> Self {
         let dir = tempfile::tempdir().unwrap();
         HOME.set(dir.path().join("Maildir"));
-        // Two stores are two processes as far as the files are concerned.
-        let stores = [store(), store()];
+        let stores: Vec<Arc<Store>> = (0..processes).map(|_| store()).collect();
         let clients = (0..clients)
-            .map(|name| login(name, &stores[name % 2]))
+            .map(|name| login(name, &stores[name % processes]))
             .collect();
         let truth = BTreeMap::new();
         Self {
@@ -298,6 +299,7 @@ impl World {
             truth,
             next_uid: 1,
             files: 0,
+            processes,
         }
     }
 
@@ -370,12 +372,19 @@ impl World {
     }
 
     fn fetch(&mut self, who: usize) {
+        // What another process has changed is told at the latest after NOOP.
+        let asks = self.random.below(2) == 0;
+        if asks {
+            self.clients[who].noop();
+        }
         let Some((prefix, set, uids)) = self.messages(who) else {
             return;
         };
         let command = format!("{prefix}FETCH {set} (UID FLAGS)");
         self.clients[who].run(&command, Self::held(&prefix));
-        self.told_truly(who, &uids);
+        if asks || self.processes == 1 {
+            self.told_truly(who, &uids);
+        }
         self.clients[who].learn();
     }
 
@@ -620,7 +629,7 @@ impl World {
         let client = &mut self.clients[who];
         let told = String::from_utf8(client.connection.listen()).unwrap();
         client.apply(&told, Expunges::Allowed);
-        if other % 2 == who % 2 && client.view.len() != self.truth.len() {
+        if other % self.processes == who % self.processes && client.view.len() != self.truth.len() {
             client.fail("IDLE did not tell of a message appended in the same process");
         }
         client.log.push("C: DONE".to_owned());
@@ -680,19 +689,28 @@ impl World {
     }
 }
 
-#[test]
-fn sessions_agree_with_each_other_and_with_the_disk() {
+fn run(clients: usize, processes: usize) {
     let setting = |name: &str| {
         std::env::var(name)
             .ok()
             .and_then(|value| value.parse::<u64>().ok())
     };
-    let commands = setting("PILLARBOX_MODEL_COMMANDS").unwrap_or(2_000);
+    let commands = setting("PILLARBOX_MODEL_COMMANDS").unwrap_or(1_500);
     let seed = setting("PILLARBOX_MODEL_SEED").unwrap_or(0x5eed);
     println!("PILLARBOX_MODEL_SEED={seed}");
-    let mut world = World::new(seed, 3);
+    let mut world = World::new(seed, clients, processes);
     for _ in 0..commands {
         world.step();
     }
     world.finish();
+}
+
+#[test]
+fn sessions_of_one_process_agree_with_each_other_and_with_the_disk() {
+    run(3, 1);
+}
+
+#[test]
+fn sessions_of_two_processes_agree_with_each_other_and_with_the_disk() {
+    run(3, 2);
 }
