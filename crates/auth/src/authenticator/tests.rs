@@ -1,3 +1,5 @@
+//! Tests of verification: work done, delays, reloads and accounts that anybody may open.
+
 use std::fs;
 use std::net::IpAddr;
 

@@ -1,3 +1,5 @@
+//! Tests of the encoder against the responses printed in the RFCs.
+
 use mailstore::{Uid, UidValidity};
 use proptest::prelude::*;
 

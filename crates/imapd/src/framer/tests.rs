@@ -1,3 +1,5 @@
+//! Tests of the framer: whole and partial input, limits, resynchronization.
+
 use proptest::prelude::*;
 
 use crate::types::Tag;

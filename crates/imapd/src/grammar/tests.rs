@@ -1,3 +1,5 @@
+//! Tests of the grammar: rules against examples, and any bytes at all.
+
 mod tell;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Tests of what `check` finds.
+
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::symlink;
 

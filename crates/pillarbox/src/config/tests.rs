@@ -1,3 +1,5 @@
+//! Tests of the configuration: every mistake with its message, and the example file.
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! Tests of managing accounts.
+
 use std::fs;
 use std::io::Cursor;
 
