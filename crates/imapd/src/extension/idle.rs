@@ -70,6 +70,7 @@ impl Idling {
             self.news = News::None;
             return Progress::Done;
         };
+        selected.resume = None;
         if self.news == News::Look {
             if selected.settle(Look::Disk, ExpungeRule::Allowed).is_gone() {
                 return Progress::Gone;

@@ -15,6 +15,42 @@ pub(crate) struct Content {
     pub(crate) parsed: Parsed,
 }
 
+/// A message that was read up to a place. Clients fetch large messages part by part, and reading
+/// each from the start would take time that is quadratic in the size.
+#[derive(Debug)]
+pub(crate) struct Resume {
+    /// The message.
+    pub(crate) uid: Uid,
+    /// How many octets were read, in CRLF form.
+    pub(crate) offset: u64,
+    /// The rest.
+    pub(crate) reader: CrlfReader,
+}
+
+impl Resume {
+    /// The message from its start, or from where `earlier` was left if that is of use to get to
+    /// `origin`.
+    ///
+    /// # Errors
+    /// If the message has to be opened and cannot be.
+    pub(crate) fn open(
+        earlier: Option<Self>,
+        origin: u64,
+        mailbox: &Mailbox,
+        message: Message<'_>,
+    ) -> Result<Self, Error> {
+        let uid = message.uid();
+        match earlier.filter(|it| it.uid == uid && it.offset <= origin) {
+            Some(earlier) => Ok(earlier),
+            None => Ok(Self {
+                uid,
+                offset: 0,
+                reader: mailbox.read(message)?.into_reader(),
+            }),
+        }
+    }
+}
+
 /// How much of a header is looked at (S32).
 const HEADER_MAX: usize = 10 * 1024 * 1024;
 

@@ -10,19 +10,19 @@ mod plan;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use mailstore::{Error, FlagChange, FlagOp, FlagSet, Mailbox, Message, SystemFlag, Uid};
+use mailstore::{Error, FlagChange, FlagOp, FlagSet, Message, SystemFlag, Uid};
 
 use crate::command::FetchItem;
 use crate::encode::fetch_open;
 use crate::error::completion;
-use crate::handler::content::correct_size;
+use crate::handler::content::{Resume, correct_size};
 use crate::message::Form;
 use crate::response::{Completion, FetchData};
 use crate::session::positions::Positions;
 use crate::session::responses::Responses;
 use crate::session::running::{Outcome, Step};
 use crate::session::selected::Selected;
-use crate::session::view::{Own, View};
+use crate::session::view::Own;
 use crate::types::{ByUid, SeqNum};
 use pieces::{Flushed, Pieces};
 use plan::{Loaded, Plan};
@@ -76,7 +76,10 @@ impl Fetching {
         let mut slice = 0;
         while slice < SLICE {
             match self.pieces.flush(out) {
-                Flushed::All => {}
+                Flushed::All => {
+                    let sent = self.pieces.take_resume();
+                    selected.resume = sent.map(Box::new).or(selected.resume.take());
+                }
                 Flushed::More => return Ok(Step::More),
                 Flushed::Broken => {
                     let snapshot = selected.view.snapshot();
@@ -141,7 +144,8 @@ impl Fetching {
     }
 
     /// Prepares the response about one message; gives the octets that were read for it.
-    fn answer(&mut self, position: usize, selected: &Selected) -> u64 {
+    fn answer(&mut self, position: usize, selected: &mut Selected) -> u64 {
+        let mut resume = selected.resume.take().map(|resume| *resume);
         let view = &selected.view;
         let (Some(seq), Some(message)) = (
             SeqNum::from_position(position),
@@ -154,7 +158,7 @@ impl Fetching {
             Err(error) => return self.fail(&error),
         };
         let read = loaded.octets_read();
-        match self.compose(seq, message, view, &selected.mailbox, loaded) {
+        match self.compose(seq, message, selected, loaded, &mut resume) {
             Ok(pieces) => {
                 self.pieces = pieces;
                 read
@@ -175,10 +179,11 @@ impl Fetching {
         &self,
         seq: SeqNum,
         message: Message<'_>,
-        view: &View,
-        mailbox: &Mailbox,
+        selected: &Selected,
         loaded: Loaded,
+        resume: &mut Option<Resume>,
     ) -> Result<Pieces, Error> {
+        let (view, mailbox) = (&selected.view, &selected.mailbox);
         let mut pieces = Pieces::default();
         let mut fetch = fetch_open(pieces.wire(), seq);
         if self.plan.wants_uid() {
@@ -213,7 +218,7 @@ impl Fetching {
                 }
                 FetchItem::Envelope => fetch.item(pieces.wire(), &loaded.envelope()),
                 FetchItem::Section(section) => {
-                    loaded.section(section, &mut fetch, &mut pieces, mailbox, message)?;
+                    loaded.section(section, &mut fetch, &mut pieces, mailbox, message, resume)?;
                 }
             }
         }

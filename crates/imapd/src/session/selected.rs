@@ -11,6 +11,7 @@ use super::running::{Deselect, Operation};
 use super::view::{Own, View};
 use crate::command::{self, ExpungeRule};
 use crate::error::{Refused, completion};
+use crate::handler::content::Resume;
 use crate::handler::{copy, expunge, fetch, search, store};
 use crate::types::{Access, ByUid};
 
@@ -25,6 +26,8 @@ pub(crate) struct Selected {
     access: Access,
     /// What the client knows of it.
     pub(crate) view: View,
+    /// Where the last partial FETCH of a large message ended; let go by any other command.
+    pub(crate) resume: Option<Box<Resume>>,
     /// Has the session woken by changes, and keeps the bytes of expunged messages readable.
     _watch: Watch,
 }
@@ -90,6 +93,7 @@ impl Selected {
             mailbox,
             access,
             view: View::new(snapshot, access),
+            resume: None,
             _watch: watch,
         };
         let newest = selected.claim_recent(Arc::clone(selected.view.snapshot()));
@@ -102,6 +106,9 @@ impl Selected {
     /// # Errors
     /// If it names messages that do not exist, or would change a read-only mailbox.
     pub(crate) fn begin(&mut self, command: command::Selected) -> Result<Operation, Refused> {
+        if !matches!(command, command::Selected::Fetch { .. }) {
+            self.resume = None;
+        }
         Ok(match command {
             command::Selected::Check => Operation::Look("CHECK completed"),
             command::Selected::Close => Operation::Deselect(match self.access {

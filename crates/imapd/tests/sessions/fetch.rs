@@ -121,6 +121,39 @@ fn parts_of_a_large_message_fit_together() {
 }
 
 #[test]
+fn the_next_part_is_read_from_where_the_last_one_ended() {
+    let world = World::new();
+    let (file, text) = large(20 * 1024 * 1024);
+    world.deliver(&file);
+    let mut client = world.select();
+    client.send("x FETCH 1 RFC822.SIZE\r\n");
+    let fetch = |origin: usize, client: &mut crate::world::Client| {
+        client.slices = 0;
+        let answer = client.send(format!("x FETCH 1 BODY.PEEK[]<{origin}.1000>\r\n"));
+        assert!(
+            answer.contains(text.get(origin..origin + 1000).unwrap()),
+            "octets from {origin}"
+        );
+        client.slices
+    };
+    assert!(
+        fetch(15_000_000, &mut client) > 2,
+        "what comes before has to be passed over"
+    );
+    assert_eq!(fetch(15_001_000, &mut client), 1);
+    assert_eq!(fetch(15_002_100, &mut client), 1);
+    assert!(
+        fetch(14_000_000, &mut client) > 2,
+        "backwards it is read anew"
+    );
+    client.send("x NOOP\r\nx CHECK\r\n");
+    assert!(
+        fetch(14_001_000, &mut client) > 2,
+        "nothing is kept for long"
+    );
+}
+
+#[test]
 fn a_message_that_shrinks_while_it_is_sent_ends_the_connection() {
     let world = World::new();
     let (file, _) = large(1024 * 1024);

@@ -13,5 +13,6 @@ mod mailboxes;
 mod model;
 mod recent;
 mod search;
+mod threads;
 mod views;
 mod world;

@@ -143,7 +143,7 @@ fn a_search_through_many_messages_goes_in_slices() {
     client.expect("x SEARCH BODY \"body 349\"\r\n", &["* SEARCH 349", DONE]);
     assert!(client.slices >= 3, "{}", client.slices);
     client.slices = 0;
-    client.expect("x SEARCH SEEN BODY body\r\n", &["* SEARCH", DONE]);
+    client.expect("x SEARCH BODY body SEEN\r\n", &["* SEARCH", DONE]);
     assert_eq!(
         client.slices, 1,
         "no file is read for messages that do not match"

@@ -4,10 +4,8 @@ use std::collections::VecDeque;
 use std::io::Read;
 use std::mem;
 
-use mailstore::CrlfReader;
-
 use crate::encode::string::NUL_SUBSTITUTE;
-use crate::handler::content::CHUNK;
+use crate::handler::content::{CHUNK, Resume};
 use crate::session::responses::Responses;
 
 /// The pieces of one response, in order.
@@ -16,6 +14,8 @@ pub(super) struct Pieces {
     queue: VecDeque<Piece>,
     /// What is being written after them.
     tail: Vec<u8>,
+    /// Where a part of a message ended that was sent.
+    resume: Option<Resume>,
 }
 
 /// One piece.
@@ -30,7 +30,8 @@ enum Piece {
 /// A stretch of a message.
 #[derive(Debug)]
 struct Stretch {
-    reader: CrlfReader,
+    /// The message, read up to a place.
+    from: Resume,
     /// Octets to pass over first.
     skip: u64,
     /// Octets to send then, no more and no less: the client has been told how many come.
@@ -71,13 +72,13 @@ impl Pieces {
         substitute_nul(self.tail.get_mut(start..).unwrap_or_default());
     }
 
-    /// Adds a stretch of a message that is read when it is sent.
-    pub(super) fn file(&mut self, reader: CrlfReader, skip: u64, send: u64, end: End) {
+    /// Adds a stretch of a message that is read when it is sent: `send` octets from `origin` on.
+    pub(super) fn file(&mut self, from: Resume, origin: u64, send: u64, end: End) {
         let before = mem::take(&mut self.tail);
         self.queue.push_back(Piece::Octets(before, 0));
         self.queue.push_back(Piece::File(Box::new(Stretch {
-            reader,
-            skip,
+            skip: origin.saturating_sub(from.offset),
+            from,
             send,
             end,
         })));
@@ -94,12 +95,21 @@ impl Pieces {
                 Piece::Octets(octets, from) => flush_octets(octets, from, out),
                 Piece::File(stretch) => stretch.flush(out),
             };
-            match flushed {
-                Flushed::All => self.queue.pop_front(),
-                Flushed::More | Flushed::Broken => return flushed,
-            };
+            if flushed != Flushed::All {
+                return flushed;
+            }
+            if let Some(Piece::File(stretch)) = self.queue.pop_front()
+                && stretch.end == End::Inside
+            {
+                self.resume = Some(stretch.from);
+            }
         }
         Flushed::All
+    }
+
+    /// Where the part of a message ended that was sent last.
+    pub(super) fn take_resume(&mut self) -> Option<Resume> {
+        self.resume.take()
     }
 }
 
@@ -146,8 +156,16 @@ impl Stretch {
         let limit = usize::try_from(limit)
             .unwrap_or(usize::MAX)
             .min(chunk.len());
-        match self.reader.read(chunk.get_mut(..limit).unwrap_or_default()) {
-            Ok(count) => u64::try_from(count).unwrap_or(0),
+        match self
+            .from
+            .reader
+            .read(chunk.get_mut(..limit).unwrap_or_default())
+        {
+            Ok(count) => {
+                let count = u64::try_from(count).unwrap_or(0);
+                self.from.offset = self.from.offset.saturating_add(count);
+                count
+            }
             Err(error) => {
                 tracing::error!(%error, "message could not be read");
                 0

@@ -5,7 +5,7 @@ use mailstore::{Error, Mailbox, Message};
 use super::pieces::{End, Pieces};
 use crate::command::{FetchItem, FetchSection, Partial, Section, SectionText, Seen};
 use crate::encode::Fetch;
-use crate::handler::content::Content;
+use crate::handler::content::{Content, Resume};
 use crate::message::{Form, write_body_structure, write_envelope};
 use crate::response::FetchData;
 use crate::types::ByUid;
@@ -176,6 +176,7 @@ impl Loaded {
         pieces: &mut Pieces,
         mailbox: &Mailbox,
         message: Message<'_>,
+        resume: &mut Option<Resume>,
     ) -> Result<(), Error> {
         if self.extent == Extent::Header && wanted.section == Section::default() {
             let size = mailbox.rfc822_size(message)?;
@@ -185,9 +186,9 @@ impl Loaded {
             } else {
                 End::Inside
             };
-            let reader = mailbox.read(message)?.into_reader();
+            let from = Resume::open(resume.take(), origin, mailbox, message)?;
             fetch.section_open(pieces.wire(), wanted, octets);
-            pieces.file(reader, origin, octets, end);
+            pieces.file(from, origin, octets, end);
             return Ok(());
         }
         let content = self.content.as_ref();
