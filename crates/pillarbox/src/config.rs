@@ -1,14 +1,15 @@
 //! The configuration: what was written in the file first, checked [`Settings`] second.
 //!
-//! There is one TOML file, never written by the server, and everything in it has a default. All
-//! mistakes are found in one go, each with its line and its fix; so the file is not read into
-//! structs by serde, which stops at the first, but walked through as a table that knows where each
-//! of its values stands.
+//! There is one TOML file, never written by the server, and everything in it has a default. Serde
+//! reads each of its tables into a struct. It would stop at the first mistake; so it reads a table
+//! again without what was wrong in it, until all mistakes are found, each with its line and its fix.
 
 mod finding;
+mod raw;
 mod reader;
 mod settings;
 mod table;
+mod unit;
 mod value;
 
 use std::fs;

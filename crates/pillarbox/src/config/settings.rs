@@ -7,6 +7,11 @@ use std::time::Duration;
 use auth::password::Cost;
 use auth::throttle::Delays;
 use auth::{Accounts, MailTemplate};
+use serde::Deserialize;
+
+use super::raw;
+use super::unit::{GIB, HOUR, KIB, MIB, MINUTE, SECOND};
+use super::value::{duration, number, size};
 
 /// Everything that can be set, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,7 +141,8 @@ impl Listener {
 }
 
 /// What a listener speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Protocol {
     /// IMAP4rev1 (RFC 3501).
     Imap,
@@ -145,9 +151,11 @@ pub enum Protocol {
 }
 
 /// Whether and how TLS begins on a listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum TlsMode {
     /// In the clear, until the client asks for TLS with STARTTLS or STLS (RFC 2595).
+    #[default]
     StartTls,
     /// From the first byte (RFC 8314 §3).
     Implicit,
@@ -166,27 +174,38 @@ pub enum PlaintextAuth {
 }
 
 /// Sizes in octets, and counts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default)]
 pub struct Limits {
     /// The longest command line before login.
+    #[serde(deserialize_with = "size::<_, _, KIB, { 64 * KIB }>")]
     pub line_before_login: usize,
     /// The longest literal before login.
+    #[serde(deserialize_with = "size::<_, _, KIB, { 64 * KIB }>")]
     pub literal_before_login: usize,
     /// All arguments of a command together before login.
+    #[serde(deserialize_with = "size::<_, _, KIB, MIB>")]
     pub arguments_before_login: usize,
     /// The longest command line after login.
+    #[serde(deserialize_with = "size::<_, _, { 8 * KIB }, MIB>")]
     pub line: usize,
     /// All arguments of a command together after login, but the message of APPEND.
+    #[serde(deserialize_with = "size::<_, _, { 64 * KIB }, { 64 * MIB }>")]
     pub arguments: usize,
     /// Levels of parentheses and of search keys.
+    #[serde(deserialize_with = "number::<_, _, 10, 1_000>")]
     pub nesting: usize,
     /// The largest message that APPEND takes.
+    #[serde(deserialize_with = "size::<_, _, { 64 * KIB }, { 4 * GIB }>")]
     pub message: u64,
     /// Sessions of one user from one address.
+    #[serde(deserialize_with = "number::<_, _, 1, 100_000>")]
     pub sessions_per_user: usize,
     /// Connections in all.
+    #[serde(deserialize_with = "number::<_, _, 1, 1_000_000>")]
     pub connections: usize,
     /// Bad commands and failed logins before login, until the connection is closed.
+    #[serde(deserialize_with = "number::<_, _, 1, 1_000>")]
     pub bad_commands: u32,
 }
 
@@ -208,21 +227,29 @@ impl Default for Limits {
 }
 
 /// How long to wait.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default)]
 pub struct Timeouts {
     /// From connecting to having logged in, in all.
+    #[serde(deserialize_with = "duration::<_, SECOND, HOUR>")]
     pub login: Duration,
     /// For the TLS handshake.
+    #[serde(deserialize_with = "duration::<_, SECOND, { 10 * MINUTE }>")]
     pub handshake: Duration,
     /// For the next IMAP command after login (RFC 3501 §5.4 wants 30 minutes at least).
+    #[serde(deserialize_with = "duration::<_, SECOND, { 24 * HOUR }>")]
     pub imap_idle: Duration,
     /// For the next POP3 command after login (RFC 1939 §3 wants 10 minutes at least).
+    #[serde(deserialize_with = "duration::<_, SECOND, { 24 * HOUR }>")]
     pub pop3_idle: Duration,
     /// For the peer to take bytes that are ready for it.
+    #[serde(deserialize_with = "duration::<_, SECOND, HOUR>")]
     pub write: Duration,
     /// Between two signs of life during IDLE (RFC 2177).
+    #[serde(deserialize_with = "duration::<_, SECOND, { 29 * MINUTE }>")]
     pub keepalive: Duration,
     /// For sessions to end when the server stops.
+    #[serde(deserialize_with = "duration::<_, 0, { 10 * MINUTE }>")]
     pub shutdown: Duration,
 }
 
@@ -271,9 +298,11 @@ impl Default for Storage {
 }
 
 /// What is particular to POP3.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
 pub struct Pop3 {
     /// What a client that has not said UTF8 gets of a message with UTF-8 in its header.
+    #[serde(with = "raw::Utf8Headers")]
     pub utf8_headers: pop3d::Utf8Headers,
 }
 
@@ -316,7 +345,8 @@ impl Default for Auth {
 }
 
 /// What is logged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
 pub struct Log {
     /// How a line looks.
     pub format: LogFormat,
@@ -325,7 +355,8 @@ pub struct Log {
 }
 
 /// How a line of the log looks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.
     #[default]
@@ -335,7 +366,8 @@ pub enum LogFormat {
 }
 
 /// The least important event that is logged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum LogLevel {
     /// What needs somebody's attention.
     Error,

@@ -1,35 +1,51 @@
-//! A TOML table on the way to settings: values are taken out of it, and what is left is unknown.
+//! A TOML document on the way to settings: serde reads its tables, and what serde does not do is
+//! done here. All mistakes are found, not only the first; each has its line; and unknown keys are
+//! told apart from misplaced and misspelled ones.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde::de::value::{MapDeserializer, SeqDeserializer};
+use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer, Unexpected, Visitor};
+use serde::forward_to_deserialize_any;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::finding::{Finding, Report};
-use super::value::Read;
+use super::value::{FROM_ZERO, Refused, one_of};
 
 /// A configuration file while it is read.
 pub(super) struct Document<'i> {
     path: &'i Path,
     text: &'i str,
-    report: RefCell<Report>,
-    /// All keys that were asked for, by table; `""` is the top.
-    known: RefCell<BTreeMap<&'static str, Vec<&'static str>>>,
-    /// Keys that nobody asked for: table, key, line.
-    unknown: RefCell<Vec<(&'static str, String, usize)>>,
+    report: Report,
+    /// All keys that there could be, by table; `""` is the top.
+    known: BTreeMap<&'static str, Vec<&'static str>>,
+    /// All keys that there are: table, key, line.
+    written: Vec<(&'static str, String, usize)>,
+}
+
+/// The lines that the keys of a table stand on.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lines(BTreeMap<String, usize>);
+
+impl Lines {
+    /// The line of `key`, if it is set.
+    pub(super) fn of(&self, key: &str) -> Option<usize> {
+        self.0.get(key).copied()
+    }
 }
 
 impl<'i> Document<'i> {
     /// Parses `text`. Syntax errors become findings, and what could be read is returned.
     pub(super) fn parse(path: &'i Path, text: &'i str) -> (Self, DeTable<'i>) {
-        let document = Self {
+        let mut document = Self {
             path,
             text,
-            report: RefCell::default(),
-            known: RefCell::default(),
-            unknown: RefCell::default(),
+            report: Report::default(),
+            known: BTreeMap::new(),
+            written: Vec::new(),
         };
         let (table, errors) = DeTable::parse_recoverable(text);
         for error in errors {
@@ -40,84 +56,162 @@ impl<'i> Document<'i> {
         (document, table.into_inner())
     }
 
-    /// Starts to take values out of the table with this name; `""` is the top.
-    pub(super) fn table<'d>(
-        &'d self,
-        name: &'static str,
-        entries: DeTable<'i>,
-        line: usize,
-    ) -> Table<'i, 'd> {
-        Table {
-            document: self,
-            name,
-            entries,
-            line,
+    /// Reads the values of one table. What is wrong is noted and left at its default.
+    pub(super) fn read<T>(&mut self, name: &'static str, entries: &DeTable<'i>) -> (T, Lines)
+    where
+        T: Default + for<'de> Deserialize<'de>,
+    {
+        let mut lines = Lines::default();
+        for key in entries.keys() {
+            let (line, key) = (self.line(key.span().start), key.get_ref().to_string());
+            lines.0.insert(key.clone(), line);
+            self.written.push((name, key, line));
         }
+        let mut sound = entries.clone();
+        // Serde stops at the first mistake; so once more without it, until there is none.
+        let value = loop {
+            let fields = Fields {
+                entries: &sound,
+                known: Cell::default(),
+                current: Cell::default(),
+            };
+            let read = T::deserialize(&fields);
+            self.know(name, fields.known.get());
+            let refused = match read {
+                Ok(value) => break value,
+                Err(refused) => refused,
+            };
+            let Some(key) = fields.current.get().map(str::to_owned) else {
+                self.error(None, refused.problem, refused.fix);
+                break T::default();
+            };
+            let problem = format!("`{key}` {}", refused.problem);
+            self.error(lines.of(&key), problem, refused.fix);
+            sound.remove(key.as_str());
+        };
+        (value, lines)
+    }
+
+    /// Reads the table below `key` of the top, as if it were empty if it is not there.
+    pub(super) fn table<T>(&mut self, key: &'static str, top: &mut DeTable<'i>) -> (T, Lines)
+    where
+        T: Default + for<'de> Deserialize<'de>,
+    {
+        let entries = match self.take(key, top) {
+            None => DeTable::default(),
+            Some((DeValue::Table(entries), _)) => entries,
+            Some((_, line)) => {
+                let problem = format!("`{key}` must be a table");
+                let fix = format!("write [{key}] on a line of its own, and its settings below");
+                self.error(Some(line), problem, fix);
+                DeTable::default()
+            }
+        };
+        self.read(key, &entries)
+    }
+
+    /// The tables below `[[key]]` of the top, each with its line; `None` if there are none.
+    pub(super) fn tables(
+        &mut self,
+        key: &'static str,
+        top: &mut DeTable<'i>,
+    ) -> Option<Vec<(DeTable<'i>, usize)>> {
+        let (value, line) = self.take(key, top)?;
+        let problem = format!("`{key}` must be a list of tables");
+        let fix = format!("write [[{key}]] on a line of its own, and its settings below");
+        let DeValue::Array(list) = value else {
+            self.error(Some(line), problem, fix);
+            return None;
+        };
+        let mut tables = Vec::new();
+        for item in list {
+            let line = self.line(item.span().start);
+            if let DeValue::Table(entries) = item.into_inner() {
+                tables.push((entries, line));
+            } else {
+                self.error(Some(line), &*problem, &*fix);
+            }
+        }
+        Some(tables)
     }
 
     /// Notes something that must be mended.
     pub(super) fn error(
-        &self,
+        &mut self,
         line: Option<usize>,
         problem: impl Into<String>,
         fix: impl Into<String>,
     ) {
         let finding = Finding::error(self.path, line, problem, fix);
-        self.report.borrow_mut().push(finding);
+        self.report.push(finding);
     }
 
     /// Notes something that should be known.
     pub(super) fn warning(
-        &self,
+        &mut self,
         line: Option<usize>,
         problem: impl Into<String>,
         fix: impl Into<String>,
     ) {
         let finding = Finding::warning(self.path, line, problem, fix);
-        self.report.borrow_mut().push(finding);
+        self.report.push(finding);
     }
 
-    /// Notes keys that would have been asked for, were their table there.
-    pub(super) fn know(&self, table: &'static str, keys: &[&'static str]) {
-        let mut known = self.known.borrow_mut();
-        known.entry(table).or_default().extend(keys);
-    }
-
-    /// All keys that were asked for, by table.
+    /// All keys that there could be, by table.
     #[cfg(test)]
-    pub(super) fn known(&self) -> BTreeMap<&'static str, Vec<&'static str>> {
-        self.known.borrow().clone()
+    pub(super) fn known(self) -> BTreeMap<&'static str, Vec<&'static str>> {
+        self.known
     }
 
     /// Says what is unknown, now that all that is known has been asked for.
-    pub(super) fn finish(self) -> Report {
-        let unknown = self.unknown.take();
-        for (table, key, line) in &unknown {
-            let shown = match *table {
+    pub(super) fn finish(mut self) -> Report {
+        for (table, key, line) in std::mem::take(&mut self.written) {
+            let known = self.known.get(table).map_or(&[][..], Vec::as_slice);
+            if known.contains(&key.as_str()) {
+                continue;
+            }
+            let shown = match table {
                 "" => format!("unknown key `{key}`"),
                 table => format!("unknown key `{key}` in {}", header(table)),
             };
-            self.error(Some(*line), shown, self.advice(table, key));
+            let fix = self.advice(table, &key);
+            self.error(Some(line), shown, fix);
         }
-        let mut report = self.report.into_inner();
-        report.sort();
-        report
+        self.report.sort();
+        self.report
     }
 
     /// What to do about an unknown key.
     fn advice(&self, table: &str, key: &str) -> String {
-        let known = self.known.borrow();
-        let here = known.get(table).map_or(&[][..], Vec::as_slice);
+        let here = self.known.get(table).map_or(&[][..], Vec::as_slice);
         if let Some(nearest) = nearest(here.iter().copied(), key) {
             return format!("write `{nearest}`");
         }
-        let elsewhere = known
+        let elsewhere = self
+            .known
             .iter()
             .find(|(other, keys)| **other != table && keys.contains(&key));
         match elsewhere {
             Some((&"", _)) => "move it above the first line in brackets".to_owned(),
             Some((other, _)) => format!("move it below the line {}", header(other)),
             None => format!("remove it; what can be set is {}", here.join(", ")),
+        }
+    }
+
+    /// Takes `key` out of the top, with its line.
+    fn take(&mut self, key: &'static str, top: &mut DeTable<'i>) -> Option<(DeValue<'i>, usize)> {
+        self.know("", &[key]);
+        let (found, value) = top.remove_entry(key)?;
+        Some((value.into_inner(), self.line(found.span().start)))
+    }
+
+    /// Notes keys that there could be.
+    fn know(&mut self, table: &'static str, keys: &[&'static str]) {
+        let known = self.known.entry(table).or_default();
+        for key in keys {
+            if !known.contains(key) {
+                known.push(key);
+            }
         }
     }
 
@@ -128,96 +222,97 @@ impl<'i> Document<'i> {
     }
 }
 
-/// A table that values are taken out of.
-pub(super) struct Table<'i, 'd> {
-    document: &'d Document<'i>,
-    name: &'static str,
-    entries: DeTable<'i>,
-    line: usize,
+/// A table as serde sees it: the fields that the struct has, and no other.
+struct Fields<'t, 'i> {
+    entries: &'t DeTable<'i>,
+    /// The fields of the struct.
+    known: Cell<&'static [&'static str]>,
+    /// The field that is being read.
+    current: Cell<Option<&'t str>>,
 }
 
-impl<'i, 'd> Table<'i, 'd> {
-    /// Puts the value of `key` into `target`, if it is there and right; returns its line if it is
-    /// there.
-    pub(super) fn set<T>(
-        &mut self,
-        key: &'static str,
-        target: &mut T,
-        read: impl FnOnce(&DeValue<'i>) -> Read<T>,
-    ) -> Option<usize> {
-        let (value, line) = self.take(key)?;
-        match read(value.get_ref()) {
-            Ok(value) => *target = value,
-            Err(refused) => {
-                let problem = format!("`{key}` {}", refused.problem);
-                self.document.error(Some(line), problem, refused.fix);
+impl<'de> Deserializer<'de> for &Fields<'_, '_> {
+    type Error = Refused;
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Refused> {
+        self.known.set(fields);
+        let entries = self.entries.iter().filter_map(|(key, value)| {
+            let key = key.get_ref().as_ref();
+            fields.contains(&key).then(|| {
+                self.current.set(Some(key));
+                (key, Value(value))
+            })
+        });
+        visitor.visit_map(MapDeserializer::new(entries))
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+        Err(Error::invalid_type(Unexpected::Map, &visitor))
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit
+        unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
+
+/// A value as serde sees it.
+struct Value<'t, 'i>(&'t Spanned<DeValue<'i>>);
+
+impl<'de> Deserializer<'de> for Value<'_, '_> {
+    type Error = Refused;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+        match self.0.get_ref() {
+            DeValue::String(text) => visitor.visit_str(text),
+            DeValue::Boolean(value) => visitor.visit_bool(*value),
+            DeValue::Integer(number) => {
+                match i64::from_str_radix(number.as_str(), number.radix()) {
+                    Ok(number) => visitor.visit_i64(number),
+                    Err(_) if number.as_str().starts_with('-') => {
+                        Err(Refused::new("is negative", FROM_ZERO))
+                    }
+                    Err(_) => Err(Refused::new("is out of range", FROM_ZERO)),
+                }
             }
-        }
-        Some(line)
-    }
-
-    /// The table below `key`; empty if it is not there.
-    pub(super) fn table(&mut self, key: &'static str) -> Self {
-        let Some((value, line)) = self.take(key) else {
-            return self.document.table(key, DeTable::default(), self.line);
-        };
-        let DeValue::Table(entries) = value.into_inner() else {
-            let problem = format!("`{key}` must be a table");
-            let fix = format!("write [{key}] on a line of its own, and its settings below");
-            self.document.error(Some(line), problem, fix);
-            return self.document.table(key, DeTable::default(), line);
-        };
-        self.document.table(key, entries, line)
-    }
-
-    /// The tables below `[[key]]`; `None` if there are none.
-    pub(super) fn tables(&mut self, key: &'static str) -> Option<Vec<Self>> {
-        let (value, line) = self.take(key)?;
-        let wrong = |line| {
-            let problem = format!("`{key}` must be a list of tables");
-            let fix = format!("write [[{key}]] on a line of its own, and its settings below");
-            self.document.error(Some(line), problem, fix);
-        };
-        let DeValue::Array(list) = value.into_inner() else {
-            wrong(line);
-            return None;
-        };
-        let mut tables = Vec::new();
-        for item in list {
-            let line = self.document.line(item.span().start);
-            if let DeValue::Table(entries) = item.into_inner() {
-                tables.push(self.document.table(key, entries, line));
-            } else {
-                wrong(line);
-            }
-        }
-        Some(tables)
-    }
-
-    /// The line that the table begins on.
-    pub(super) fn line(&self) -> usize {
-        self.line
-    }
-
-    /// Ends the taking: all that is left is unknown.
-    pub(super) fn finish(self) {
-        let mut unknown = self.document.unknown.borrow_mut();
-        for key in self.entries.keys() {
-            let line = self.document.line(key.span().start);
-            unknown.push((self.name, key.get_ref().to_string(), line));
+            DeValue::Array(list) => visitor.visit_seq(SeqDeserializer::new(list.iter().map(Value))),
+            DeValue::Float(_) => Err(Error::invalid_type(Unexpected::Float(0.0), &visitor)),
+            DeValue::Table(_) => Err(Error::invalid_type(Unexpected::Map, &visitor)),
+            DeValue::Datetime(_) => Err(Error::invalid_type(Unexpected::Other("date"), &visitor)),
         }
     }
 
-    /// Takes out the value of `key`, with its line.
-    fn take(&mut self, key: &'static str) -> Option<(Spanned<DeValue<'i>>, usize)> {
-        let mut known = self.document.known.borrow_mut();
-        let keys = known.entry(self.name).or_default();
-        if !keys.contains(&key) {
-            keys.push(key);
-        }
-        let (found, value) = self.entries.remove_entry(key)?;
-        let line = self.document.line(found.span().start);
-        Some((value, line))
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        words: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Refused> {
+        let fix = one_of(words);
+        let word = String::deserialize(self).map_err(|refused| Refused { fix, ..refused })?;
+        visitor.visit_enum(word.into_deserializer())
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+        visitor.visit_some(self)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct identifier ignored_any
+    }
+}
+
+impl<'de> IntoDeserializer<'de, Refused> for Value<'_, '_> {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
     }
 }
 

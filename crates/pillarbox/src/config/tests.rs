@@ -300,6 +300,18 @@ mistakes! {
     wrong_type_boolean:
         "[[listeners]]\nprotocol = \"imap\"\naddress = \"127.0.0.1:1143\"\nplaintext_auth = \"no\"\n"
         => "error: p.toml:4: `plaintext_auth` is a string, but must be true or false\n  fix: write true or false, without quotes";
+    wrong_type_choice:
+        "[storage]\nfsync = true\nseparator = 1979-05-27\n"
+        => "error: p.toml:2: `fsync` is true or false, but must be a string\n  fix: write \"optimized\" or \"always\" or \"never\"\n\
+            error: p.toml:3: `separator` is a date, but must be a string\n  fix: write it in quotes";
+    wrong_type_size:
+        "[limits]\nline = 1.5\nmessage = [1]\nconnections = {}\n"
+        => "error: p.toml:2: `line` is a fraction, but must be a size\n  fix: write a size from \"8 KiB\" to \"1 MiB\"\n\
+            error: p.toml:3: `message` is a list, but must be a size\n  fix: write a size from \"64 KiB\" to \"4 GiB\"\n\
+            error: p.toml:4: `connections` is a table, but must be a whole number\n  fix: write a number from 1 to 1000000";
+    wrong_type_address:
+        "[[listeners]]\nprotocol = \"imap\"\naddress = 143\n"
+        => "error: p.toml:3: `address` is a number, but must be an address with a port\n  fix: write \"192.0.2.1:143\" or \"[::]:143\", or a list of such";
     wrong_type_table:
         "limits = 3\n"
         => "error: p.toml:1: `limits` must be a table\n  fix: write [limits] on a line of its own, and its settings below";

@@ -1,0 +1,229 @@
+//! Tables as they are written, where that is not how [`Settings`] has them.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use auth::name::TemplateError;
+use auth::{MailTemplate, Name};
+use serde::{Deserialize, Deserializer};
+
+use super::settings::{self, Protocol, Settings, TlsMode};
+use super::unit::{GIB, HOUR, KIB, MIB, MINUTE, SECOND};
+use super::value::{Refused, addresses, duration, number, one_of, size, text};
+
+/// The top of the file.
+#[derive(Deserialize)]
+#[serde(default)]
+pub(super) struct Top {
+    #[serde(deserialize_with = "hostname")]
+    pub(super) hostname: String,
+    #[serde(deserialize_with = "template")]
+    pub(super) mail: MailTemplate,
+    #[serde(deserialize_with = "path")]
+    pub(super) users: PathBuf,
+    #[serde(deserialize_with = "path")]
+    pub(super) certificate: PathBuf,
+    #[serde(deserialize_with = "path")]
+    pub(super) key: PathBuf,
+}
+
+impl Default for Top {
+    fn default() -> Self {
+        let settings = Settings::default();
+        Self {
+            hostname: settings.hostname,
+            mail: settings.mail,
+            users: settings.users,
+            certificate: settings.tls.certificate,
+            key: settings.tls.key,
+        }
+    }
+}
+
+/// One of `[[listeners]]`.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Listener {
+    pub(super) protocol: Option<Protocol>,
+    #[serde(deserialize_with = "addresses")]
+    pub(super) address: Vec<SocketAddr>,
+    pub(super) tls: TlsMode,
+    pub(super) plaintext_auth: bool,
+}
+
+/// `[storage]`
+#[derive(Deserialize)]
+#[serde(default)]
+pub(super) struct Storage {
+    #[serde(with = "Fsync")]
+    pub(super) fsync: mailstore::Fsync,
+    #[serde(deserialize_with = "separator")]
+    pub(super) separator: char,
+    pub(super) prefix: String,
+    pub(super) directory_names: DirectoryNames,
+    #[serde(deserialize_with = "duration::<_, SECOND, { 10 * MINUTE }>")]
+    pub(super) lock_timeout: Duration,
+    #[serde(deserialize_with = "duration::<_, 100, MINUTE>")]
+    pub(super) poll_interval: Duration,
+    #[serde(deserialize_with = "duration::<_, 0, MINUTE>")]
+    pub(super) mtime_guard: Duration,
+    #[serde(deserialize_with = "size::<_, _, 0, { 64 * GIB }>")]
+    pub(super) cache: usize,
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        let settings = settings::Storage::default();
+        Self {
+            fsync: settings.fsync,
+            separator: settings.namespace.separator,
+            prefix: settings.namespace.prefix,
+            directory_names: DirectoryNames::Utf7,
+            lock_timeout: settings.lock_timeout,
+            poll_interval: settings.poll_interval,
+            mtime_guard: settings.mtime_guard,
+            cache: settings.cache,
+        }
+    }
+}
+
+/// When data is forced to the disk.
+#[derive(Deserialize)]
+#[serde(remote = "mailstore::Fsync", rename_all = "lowercase")]
+pub(super) enum Fsync {
+    Optimized,
+    Always,
+    Never,
+}
+
+/// How names are written on disk.
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum DirectoryNames {
+    Utf7,
+    Utf8,
+}
+
+/// What a client that has not said UTF8 gets of a message with UTF-8 in its header.
+#[derive(Deserialize)]
+#[serde(remote = "pop3d::Utf8Headers", rename_all = "lowercase")]
+pub(super) enum Utf8Headers {
+    Send,
+    Refuse,
+}
+
+/// `[auth]`
+#[derive(Deserialize)]
+#[serde(default)]
+pub(super) struct Auth {
+    #[serde(deserialize_with = "domain")]
+    pub(super) default_domain: Option<String>,
+    #[serde(deserialize_with = "size::<_, _, { 8 * KIB }, GIB>")]
+    pub(super) argon2_memory: u64,
+    #[serde(deserialize_with = "number::<_, _, 1, 1_000>")]
+    pub(super) argon2_passes: u32,
+    #[serde(deserialize_with = "number::<_, _, 1, 255>")]
+    pub(super) argon2_lanes: u32,
+    #[serde(deserialize_with = "size::<_, _, MIB, { 1024 * GIB }>")]
+    pub(super) verify_memory: u64,
+    #[serde(deserialize_with = "duration::<_, 0, MINUTE>")]
+    pub(super) failure_delay: Duration,
+    #[serde(deserialize_with = "duration::<_, 0, MINUTE>")]
+    pub(super) failure_jitter: Duration,
+    #[serde(deserialize_with = "duration::<_, 0, { 10 * MINUTE }>")]
+    pub(super) failure_delay_max: Duration,
+    #[serde(deserialize_with = "duration::<_, 0, HOUR>")]
+    pub(super) cache: Duration,
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        let settings = settings::Auth::default();
+        Self {
+            default_domain: settings.default_domain,
+            argon2_memory: u64::from(settings.cost.memory_kib()) << 10,
+            argon2_passes: 2,
+            argon2_lanes: 1,
+            verify_memory: settings.verify_memory,
+            failure_delay: settings.delays.first,
+            failure_jitter: settings.delays.jitter,
+            failure_delay_max: settings.delays.max,
+            cache: settings.cache,
+        }
+    }
+}
+
+/// Reads a path.
+fn path<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
+    text(from, |path| {
+        if path.is_empty() || path.contains('\0') {
+            return Err(Refused::new("is not a path", "write the path of a file"));
+        }
+        Ok(PathBuf::from(path))
+    })
+}
+
+/// Reads a host name (RFC 1123 §2.1).
+fn hostname<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let label = |label: &str| {
+        let inner = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        (1..=63).contains(&label.len()) && label.chars().all(inner)
+    };
+    text(from, |name| {
+        if name.len() <= 255 && name.split('.').all(label) {
+            return Ok(name);
+        }
+        Err(Refused::new(
+            format!("{name:?} is not a host name"),
+            "write letters, digits and hyphens, with dots between: \"mail.example.org\"",
+        ))
+    })
+}
+
+/// Reads where mail is.
+fn template<'de, D: Deserializer<'de>>(from: D) -> Result<MailTemplate, D::Error> {
+    const EXAMPLE: &str = "write for example \"/var/vmail/{domain}/{local}\"";
+    let refused = |error| match error {
+        TemplateError::Relative => Refused::new("must begin with /", EXAMPLE),
+        TemplateError::Shared => Refused::new(
+            "is the same for all users",
+            "put {user}, or {domain} and {local}, into it",
+        ),
+        TemplateError::Unknown(word) => Refused::new(
+            format!("holds {{{word}}}, which is not known"),
+            "use {user}, {domain} or {local}",
+        ),
+        TemplateError::Brace => Refused::new("has a brace without its partner", EXAMPLE),
+        TemplateError::Unsafe => Refused::new("holds .. or a control character", EXAMPLE),
+    };
+    text(from, |text| MailTemplate::parse(&text).map_err(refused))
+}
+
+/// Reads a hierarchy separator.
+fn separator<'de, D: Deserializer<'de>>(from: D) -> Result<char, D::Error> {
+    text(from, |text| match text.as_str() {
+        "/" => Ok('/'),
+        "." => Ok('.'),
+        text => Err(Refused::new(
+            format!("{text:?} is not known"),
+            one_of(&["/", "."]),
+        )),
+    })
+}
+
+/// Reads a domain, or the empty string for none.
+fn domain<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    text(from, |domain| {
+        if domain.is_empty() {
+            return Ok(None);
+        }
+        match Name::parse("user", Some(&domain)) {
+            Ok(_) if !domain.contains('@') => Ok(Some(domain.to_ascii_lowercase())),
+            Ok(_) | Err(_) => Err(Refused::new(
+                format!("{domain:?} is not a domain"),
+                "write for example \"example.org\"",
+            )),
+        }
+    })
+}
