@@ -6,7 +6,7 @@
 //!
 //! [`framer`] finds one whole command and knows about partial input; [`grammar`] turns it into a
 //! typed [`command::Command`] with nom's complete parsers; [`session`] keeps the state, dispatches
-//! to [`handler`] and [`extension`]; handlers push typed [`response`]s; [`encode`] is the only
+//! to `handler` and [`extension`]; handlers push typed [`response`]s; [`encode`] is the only
 //! place that writes wire syntax. [`message`] is one message as FETCH and SEARCH see it.
 
 mod error;

@@ -2,7 +2,7 @@
 //!
 //! Commands are carried out strictly in the order they came (RFC 3501 §5.5): what follows stays in
 //! the framer until the current command has had its tagged response. Whatever needs the disk
-//! becomes a [`Running`] command that goes on in slices inside [`Machine::work`].
+//! becomes a `Running` command that goes on in slices inside [`Machine::work`].
 
 pub(crate) mod authenticated;
 mod dispatch;
