@@ -3,6 +3,14 @@
 //! A client that is not installed skips its test loudly, or fails it if
 //! `PILLARBOX_REQUIRE_CLIENTS` is set, as it is in `.ci/run`.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking"
+)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

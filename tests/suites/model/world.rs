@@ -1,8 +1,4 @@
-//! Random commands on several IMAP sessions, and other programs at work on the same Maildir,
-//! against a naive model: after every response each client's view must still make sense, and in
-//! the end all views are equal to each other and to the disk.
-//!
-//! `PILLARBOX_MODEL_COMMANDS` and `PILLARBOX_MODEL_SEED` change the length and the run.
+//! The Maildir, the clients and other programs at work on it, and what must be true.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,189 +8,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use auth::{Credential, Identity, Verdict};
+use imapd::types::Access;
 use machine::{Link, Now, PlaintextAuth, Security};
 use mailstore::{Fsync, Namespace, Options, Source, Store};
 use pillarbox_tests::bare::Bare;
 
-type Flags = BTreeSet<String>;
-
-/// A small generator, so that a seed is a run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % (bound.max(1) as u64)).unwrap()
-    }
-
-    fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
-        &of[self.below(of.len())]
-    }
-}
-
-/// What one client knows: the UIDs (once told) and flags of its messages, by position.
-struct Client {
-    name: usize,
-    connection: Bare<imapd::Session>,
-    view: Vec<(Option<u32>, Flags)>,
-    commands: u32,
-    read_only: bool,
-    log: Vec<String>,
-}
-
-/// Whether a command may be answered with EXPUNGE.
-#[derive(Clone, Copy, PartialEq)]
-enum Expunges {
-    Held,
-    Allowed,
-}
-
-impl Client {
-    fn fail(&self, problem: &str) -> ! {
-        let tail = self.log.len().saturating_sub(30);
-        panic!(
-            "client {}: {problem}\n{}",
-            self.name,
-            self.log[tail..].join("\n")
-        );
-    }
-
-    /// Runs a command, applies what is told on the way, and gives the untagged SEARCH numbers.
-    fn run(&mut self, command: &str, expunges: Expunges) -> Vec<u32> {
-        self.commands += 1;
-        let tag = format!("a{}", self.commands);
-        self.log.push(format!("C: {tag} {command}"));
-        let answer = self
-            .connection
-            .send(format!("{tag} {command}\r\n").as_bytes());
-        let answer = String::from_utf8(answer).unwrap();
-        let found = self.apply(&answer, expunges);
-        let last = answer.lines().last().unwrap_or_default().to_owned();
-        if !last.starts_with(&format!("{tag} OK")) {
-            self.fail(&format!("not OK: {last}"));
-        }
-        found
-    }
-
-    /// Applies untagged responses to the view, checking each.
-    fn apply(&mut self, answer: &str, expunges: Expunges) -> Vec<u32> {
-        let mut found = Vec::new();
-        for line in answer.lines() {
-            self.log.push(format!("S: {line}"));
-            let Some(rest) = line.strip_prefix("* ") else {
-                continue;
-            };
-            let words: Vec<&str> = rest.splitn(3, ' ').collect();
-            match words.as_slice() {
-                [number, "EXISTS"] => self.exists(number.parse().unwrap()),
-                [number, "EXPUNGE"] => {
-                    let number: usize = number.parse().unwrap();
-                    if expunges == Expunges::Held {
-                        self.fail("EXPUNGE during FETCH, STORE or SEARCH");
-                    }
-                    if number == 0 || number > self.view.len() {
-                        self.fail("EXPUNGE of a number that does not exist");
-                    }
-                    self.view.remove(number - 1);
-                }
-                [number, "FETCH", data] => self.fetched(number.parse().unwrap(), data),
-                ["SEARCH", ..] => {
-                    found.extend(rest.split(' ').skip(1).map(|n| n.parse::<u32>().unwrap()));
-                }
-                ["BYE", ..] => self.fail("BYE"),
-                _ => {}
-            }
-        }
-        found
-    }
-
-    fn exists(&mut self, number: usize) {
-        if number < self.view.len() {
-            self.fail("EXISTS shrank");
-        }
-        self.view.resize(number, (None, Flags::new()));
-    }
-
-    fn fetched(&mut self, number: usize, data: &str) {
-        if number == 0 || number > self.view.len() {
-            self.fail("FETCH of a number that does not exist");
-        }
-        let uid = data.split_once("UID ").map(|(_, rest)| {
-            rest.chars()
-                .take_while(char::is_ascii_digit)
-                .collect::<String>()
-                .parse::<u32>()
-                .unwrap()
-        });
-        if let (Some(told), Some(known)) = (uid, self.view[number - 1].0)
-            && told != known
-        {
-            self.fail(&format!(
-                "message {number} was UID {known} and is now UID {told}"
-            ));
-        }
-        if uid.is_some() {
-            self.view[number - 1].0 = uid;
-        }
-        if let Some((_, rest)) = data.split_once("FLAGS (") {
-            let names = rest.split_once(')').unwrap().0;
-            let flags = names
-                .split(' ')
-                .filter(|name| !name.is_empty() && *name != "\\Recent");
-            self.view[number - 1].1 = flags.map(str::to_owned).collect();
-        }
-    }
-
-    fn select(&mut self, read_only: bool) {
-        self.view.clear();
-        self.read_only = read_only;
-        self.run(
-            if read_only {
-                "EXAMINE INBOX"
-            } else {
-                "SELECT INBOX"
-            },
-            Expunges::Allowed,
-        );
-        self.learn();
-    }
-
-    /// Asks for the UIDs of messages that are new to this client.
-    fn learn(&mut self) {
-        while let Some(first) = self.view.iter().position(|(uid, _)| uid.is_none()) {
-            let last = self.view.len();
-            self.run(
-                &format!("FETCH {}:{last} (UID FLAGS)", first + 1),
-                Expunges::Held,
-            );
-        }
-        let uids: Vec<Option<u32>> = self.view.iter().map(|(uid, _)| *uid).collect();
-        if !uids.is_sorted() {
-            self.fail("UIDs do not ascend");
-        }
-    }
-
-    fn noop(&mut self) {
-        self.run("NOOP", Expunges::Allowed);
-        self.learn();
-    }
-
-    fn known(&self) -> BTreeMap<u32, Flags> {
-        self.view
-            .iter()
-            .map(|(uid, flags)| (uid.unwrap(), flags.clone()))
-            .collect()
-    }
-}
+use crate::client::{Client, Expunges, Flags};
 
 /// The whole world: the clients, the Maildir, and what must be true of it.
-struct World {
+pub(crate) struct World {
     dir: tempfile::TempDir,
     clients: Vec<Client>,
     random: Random,
@@ -205,86 +27,9 @@ struct World {
     processes: usize,
 }
 
-const FLAGS: [&str; 6] = [
-    "\\Seen",
-    "\\Flagged",
-    "\\Answered",
-    "\\Deleted",
-    "$Label1",
-    "later",
-];
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "an instant has no other origin; it stands still then"
-)]
-fn start() -> Now {
-    let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-    Now {
-        instant: std::time::Instant::now(),
-        wall,
-    }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "directory times are the system's, so are the store's"
-)]
-fn store() -> Arc<Store> {
-    let counter = AtomicU64::new(1);
-    Store::new(Options {
-        fsync: Fsync::Never,
-        namespace: Namespace::default(),
-        hostname: "model".to_owned(),
-        lock_timeout: Duration::from_secs(5),
-        mtime_guard: Duration::from_secs(1),
-        cache_bytes: 1 << 20,
-        source: Source::new(SystemTime::now, move || {
-            counter.fetch_add(1, Ordering::SeqCst)
-        }),
-    })
-}
-
-thread_local! {
-    static HOME: std::cell::RefCell<PathBuf> = const { std::cell::RefCell::new(PathBuf::new()) };
-}
-
-fn grant(credential: Credential) -> Verdict {
-    Verdict::Granted(Identity {
-        name: credential.user,
-        mail: HOME.with_borrow(PathBuf::clone),
-    })
-}
-
-fn login(name: usize, store: &Arc<Store>) -> Client {
-    let settings = Arc::new(imapd::Settings::new(Arc::clone(store)));
-    let connection = Bare::new(start(), grant, |waker| {
-        let link = Link {
-            security: Security::Clear,
-            plaintext_auth: PlaintextAuth::Allowed,
-            peer: std::net::Ipv4Addr::LOCALHOST.into(),
-            waker,
-        };
-        imapd::Session::new(settings, link, start())
-    });
-    let (view, log) = (Vec::new(), Vec::new());
-    let mut client = Client {
-        name,
-        connection,
-        view,
-        commands: 0,
-        read_only: false,
-        log,
-    };
-    client.connection.listen();
-    client.run("LOGIN model model", Expunges::Allowed);
-    client.select(false);
-    client
-}
-
 impl World {
     /// Clients take turns in the processes, which are stores of their own on the same files.
-    fn new(seed: u64, clients: usize, processes: usize) -> Self {
+    pub(crate) fn new(seed: u64, clients: usize, processes: usize) -> Self {
         let dir = tempfile::tempdir().unwrap();
         HOME.set(dir.path().join("Maildir"));
         let stores: Vec<Arc<Store>> = (0..processes).map(|_| store()).collect();
@@ -308,7 +53,7 @@ impl World {
     }
 
     /// One random act by one of the clients or by another program.
-    fn step(&mut self) {
+    pub(crate) fn step(&mut self) {
         let who = self.random.below(self.clients.len());
         match self.random.below(20) {
             0 | 1 => self.clients[who].noop(),
@@ -392,7 +137,7 @@ impl World {
         let Some((prefix, set, uids)) = self.messages(who) else {
             return;
         };
-        if self.clients[who].read_only {
+        if self.clients[who].access == Access::ReadOnly {
             return;
         }
         let sign = *self.random.pick(&["+", "-", ""]);
@@ -432,7 +177,7 @@ impl World {
     }
 
     fn expunge(&mut self, who: usize) {
-        if self.clients[who].read_only {
+        if self.clients[who].access == Access::ReadOnly {
             return;
         }
         // Everything is known first, so that what is expunged is certain.
@@ -529,8 +274,10 @@ impl World {
     }
 
     fn select_again(&mut self, who: usize) {
-        let read_only = self.random.below(3) == 0;
-        self.clients[who].select(read_only);
+        let access = *self
+            .random
+            .pick(&[Access::ReadWrite, Access::ReadWrite, Access::ReadOnly]);
+        self.clients[who].select(access);
         self.agrees(who);
     }
 
@@ -671,7 +418,7 @@ impl World {
         found
     }
 
-    fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         for who in 0..self.clients.len() {
             self.clients[who].noop();
             self.agrees(who);
@@ -689,28 +436,99 @@ impl World {
     }
 }
 
-fn run(clients: usize, processes: usize) {
-    let setting = |name: &str| {
-        std::env::var(name)
-            .ok()
-            .and_then(|value| value.parse::<u64>().ok())
+fn login(name: usize, store: &Arc<Store>) -> Client {
+    let settings = Arc::new(imapd::Settings::new(Arc::clone(store)));
+    let connection = Bare::new(start(), grant, |waker| {
+        let link = Link {
+            security: Security::Clear,
+            plaintext_auth: PlaintextAuth::Allowed,
+            peer: std::net::Ipv4Addr::LOCALHOST.into(),
+            waker,
+        };
+        imapd::Session::new(settings, link, start())
+    });
+    let (view, log) = (Vec::new(), Vec::new());
+    let mut client = Client {
+        name,
+        connection,
+        view,
+        commands: 0,
+        access: Access::ReadWrite,
+        log,
     };
-    let commands = setting("PILLARBOX_MODEL_COMMANDS").unwrap_or(1_500);
-    let seed = setting("PILLARBOX_MODEL_SEED").unwrap_or(0x5eed);
-    println!("PILLARBOX_MODEL_SEED={seed}");
-    let mut world = World::new(seed, clients, processes);
-    for _ in 0..commands {
-        world.step();
+    client.connection.listen();
+    client.run("LOGIN model model", Expunges::Allowed);
+    client.select(Access::ReadWrite);
+    client
+}
+
+const FLAGS: [&str; 6] = [
+    "\\Seen",
+    "\\Flagged",
+    "\\Answered",
+    "\\Deleted",
+    "$Label1",
+    "later",
+];
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an instant has no other origin; it stands still then"
+)]
+fn start() -> Now {
+    let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    Now {
+        instant: std::time::Instant::now(),
+        wall,
     }
-    world.finish();
 }
 
-#[test]
-fn sessions_of_one_process_agree_with_each_other_and_with_the_disk() {
-    run(3, 1);
+#[expect(
+    clippy::disallowed_methods,
+    reason = "directory times are the system's, so are the store's"
+)]
+fn store() -> Arc<Store> {
+    let counter = AtomicU64::new(1);
+    Store::new(Options {
+        fsync: Fsync::Never,
+        namespace: Namespace::default(),
+        hostname: "model".to_owned(),
+        lock_timeout: Duration::from_secs(5),
+        mtime_guard: Duration::from_secs(1),
+        cache_bytes: 1 << 20,
+        source: Source::new(SystemTime::now, move || {
+            counter.fetch_add(1, Ordering::SeqCst)
+        }),
+    })
 }
 
-#[test]
-fn sessions_of_two_processes_agree_with_each_other_and_with_the_disk() {
-    run(3, 2);
+thread_local! {
+    static HOME: std::cell::RefCell<PathBuf> = const { std::cell::RefCell::new(PathBuf::new()) };
+}
+
+fn grant(credential: Credential) -> Verdict {
+    Verdict::Granted(Identity {
+        name: credential.user,
+        mail: HOME.with_borrow(PathBuf::clone),
+    })
+}
+
+/// A small generator, so that a seed is a run.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        usize::try_from(self.next() % (bound.max(1) as u64)).unwrap()
+    }
+
+    fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
+        &of[self.below(of.len())]
+    }
 }
