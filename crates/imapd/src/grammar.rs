@@ -1,6 +1,6 @@
 //! The grammar of commands (RFC 3501 §9): one rule, one function.
 //!
-//! [`command`] parses what the framer found to be whole, with complete parsers. A failure says what
+//! [`command()`] parses what the framer found to be whole, with complete parsers. A failure says what
 //! was expected and where, and never repeats what the client sent.
 //!
 //! Leniency is in functions named `…_lenient`, each with the reason.
