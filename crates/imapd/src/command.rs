@@ -45,7 +45,11 @@ impl Command {
             ) => messages.by_uid().expunge_rule(),
             Self::Selected(Selected::Search(search)) => search.by_uid.expunge_rule(),
             Self::Selected(
-                Selected::Check | Selected::Close | Selected::Unselect | Selected::Expunge(_),
+                Selected::Check
+                | Selected::Close
+                | Selected::Unselect
+                | Selected::Expunge(_)
+                | Selected::Move { .. },
             )
             | Self::Any(_)
             | Self::NotAuthenticated(_)
@@ -204,6 +208,13 @@ pub enum Selected {
     },
     /// COPY and UID COPY (RFC 3501 §6.4.7).
     Copy {
+        /// Which messages.
+        messages: Messages,
+        /// The target mailbox.
+        mailbox: MailboxArg,
+    },
+    /// MOVE and UID MOVE (RFC 6851 §3).
+    Move {
         /// Which messages.
         messages: Messages,
         /// The target mailbox.

@@ -6,6 +6,7 @@ pub(crate) mod children;
 pub(crate) mod id;
 pub(crate) mod idle;
 pub(crate) mod literal_plus;
+pub(crate) mod r#move;
 pub(crate) mod namespace;
 pub(crate) mod sasl_ir;
 pub(crate) mod uidplus;
@@ -77,6 +78,7 @@ pub const REGISTRY: &[Extension] = &[
     unselect::ROW,
     children::ROW,
     uidplus::ROW,
+    r#move::ROW,
 ];
 
 /// The capabilities of a connection as it is now (RFC 3501 §7.2.1).
@@ -126,7 +128,7 @@ mod tests {
     fn capabilities_follow_tls_and_login() {
         use PlaintextAuth::{Allowed, Refused};
         use Security::{Clear, StartTlsOffered, Tls};
-        const REST: &str = "LITERAL+ ID IDLE NAMESPACE UNSELECT CHILDREN UIDPLUS";
+        const REST: &str = "LITERAL+ ID IDLE NAMESPACE UNSELECT CHILDREN UIDPLUS MOVE";
         const AUTH: &str = "AUTH=PLAIN AUTH=LOGIN SASL-IR";
         let rows = [
             (

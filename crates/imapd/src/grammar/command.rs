@@ -110,7 +110,7 @@ fn about_mailboxes<'a>(name: &[u8], input: &'a [u8]) -> Option<Parsed<'a, Authen
     })
 }
 
-/// `uid = "UID" SP (copy / fetch / search / store)` (RFC 3501 §9), and
+/// `uid = "UID" SP (copy / fetch / search / store / move)` (RFC 3501 §9, RFC 6851 §5), and
 /// `uid-expunge = "UID" SP "EXPUNGE" SP sequence-set` (RFC 4315 §4), behind UID
 fn uid<'a>(limits: &Limits, input: &'a [u8]) -> Parsed<'a, Selected> {
     let (input, _) = sp(input)?;
@@ -123,7 +123,7 @@ fn uid<'a>(limits: &Limits, input: &'a [u8]) -> Parsed<'a, Selected> {
         .unwrap_or_else(|| Err(Failed::error(input, "a command that has a UID form")))
 }
 
-/// `copy / fetch / search / store` (RFC 3501 §9), behind the name
+/// `copy / fetch / search / store` (RFC 3501 §9) and `move` (RFC 6851 §5), behind the name
 fn about_messages<'a>(
     name: &[u8],
     by_uid: ByUid,
@@ -141,6 +141,11 @@ fn about_messages<'a>(
             map(search, Selected::Search).parse(input)
         }
         b"COPY" => map((messages, mailbox), |(messages, mailbox)| Selected::Copy {
+            messages,
+            mailbox,
+        })
+        .parse(input),
+        b"MOVE" => map((messages, mailbox), |(messages, mailbox)| Selected::Move {
             messages,
             mailbox,
         })

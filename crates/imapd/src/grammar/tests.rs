@@ -679,6 +679,8 @@ fn expunge_is_held_for_sequence_numbers() {
         ("UID STORE 1 FLAGS ()", Allowed),
         ("UID SEARCH ALL", Allowed),
         ("UID COPY 1 x", Allowed),
+        ("MOVE 1 x", Allowed),
+        ("UID MOVE 1 x", Allowed),
         ("NOOP", Allowed),
         ("CHECK", Allowed),
         ("IDLE", Allowed),
@@ -787,6 +789,7 @@ fn line() -> impl Strategy<Value = String> {
             |(set, name, flags)| { format!("STORE {set} {name} {}", flags.replace("( ", "(")) }
         ),
         (set(), astring()).prop_map(|(set, name)| format!("UID COPY {set} {name}")),
+        (set(), astring()).prop_map(|(set, name)| format!("MOVE {set} {name}")),
         prop::collection::vec(search_key(), 1..4)
             .prop_map(|keys| format!("SEARCH {}", keys.join(" "))),
         search_key().prop_map(|key| format!("uid search charset utf-8 {key}")),
@@ -847,4 +850,19 @@ proptest! {
         prop_assert_eq!(listed, (1..40).filter(|&number| named(number)).collect::<Vec<_>>());
         prop_assert!(ranges.0.windows(2).all(|pair| pair[0].1 + 1 < pair[1].0));
     }
+}
+
+#[test]
+fn moves_are_parsed() {
+    check(&[
+        ("MOVE 2:4 MEETING", "Move 2:4 MEETING"),
+        ("uid move 42:69 foo", "Move uid 42:69 foo"),
+        ("MOVE * {3}\r\nfoo", "Move * foo"),
+    ]);
+    check_refused(&[
+        ("MOVE", "a space at octet 6"),
+        ("MOVE 1", "a space at octet 8"),
+        ("MOVE x foo", "a number from 1 to 2^32-1 or * at octet 7"),
+        ("UID MOVE 1:* ", "a mailbox name at octet 15"),
+    ]);
 }

@@ -15,7 +15,7 @@ use super::responses::Responses;
 use super::selected::{Look, Selected};
 use crate::command::{Command, ExpungeRule, Selected as InMailbox};
 use crate::error::Refused;
-use crate::extension::{Login, capabilities, unselect};
+use crate::extension::{Login, capabilities, r#move, unselect};
 use crate::handler::{copy, expunge, fetch, list, search, store};
 use crate::response::{Code, Completion, PlainCode};
 use crate::settings::Settings;
@@ -83,7 +83,8 @@ impl Terms {
             Command::Selected(command) => match command {
                 InMailbox::Fetch { messages, .. }
                 | InMailbox::Store { messages, .. }
-                | InMailbox::Copy { messages, .. } => messages.by_uid(),
+                | InMailbox::Copy { messages, .. }
+                | InMailbox::Move { messages, .. } => messages.by_uid(),
                 InMailbox::Search(search) => search.by_uid,
                 InMailbox::Expunge(Some(_)) => ByUid::Yes,
                 InMailbox::Check
@@ -126,6 +127,8 @@ pub(crate) enum Operation {
     Store(Box<store::Storing>),
     /// COPY.
     Copy(copy::Copying),
+    /// MOVE.
+    Move(Box<r#move::Move>),
 }
 
 /// How a mailbox is let go.
@@ -228,7 +231,8 @@ impl Operation {
             | Self::Search(_)
             | Self::Fetch(_)
             | Self::Store(_)
-            | Self::Copy(_) => {
+            | Self::Copy(_)
+            | Self::Move(_) => {
                 let State::Selected(selected) = state else {
                     return Err(Refused::bad("no mailbox is selected"));
                 };
@@ -254,7 +258,8 @@ impl Operation {
             | Self::Search(_)
             | Self::Fetch(_)
             | Self::Store(_)
-            | Self::Copy(_) => Err(Refused::bad("no such command")),
+            | Self::Copy(_)
+            | Self::Move(_) => Err(Refused::bad("no such command")),
         }
     }
 
@@ -266,6 +271,7 @@ impl Operation {
             Self::Fetch(fetching) => fetching.step(selected, out),
             Self::Store(storing) => storing.step(&mut selected.writable()?, out),
             Self::Copy(copying) => copying.step(selected),
+            Self::Move(moving) => moving.step(selected, out),
             Self::LogIn(_)
             | Self::Select(..)
             | Self::Change(_)
@@ -289,7 +295,8 @@ impl Operation {
             | Self::Search(_)
             | Self::Fetch(_)
             | Self::Store(_)
-            | Self::Copy(_) => Look::Memory,
+            | Self::Copy(_)
+            | Self::Move(_) => Look::Memory,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::Waker;
 
-use mailstore::{Error, FlagChange, Mailbox, Snapshot, Uid, Watch};
+use mailstore::{Error, FlagChange, Mailbox, Moving, Snapshot, Uid, Watch};
 
 use super::authenticated::Authenticated;
 use super::responses::Responses;
@@ -11,6 +11,7 @@ use super::running::{Deselect, Operation};
 use super::view::{Own, View};
 use crate::command::{self, ExpungeRule};
 use crate::error::{Refused, completion};
+use crate::extension::r#move;
 use crate::handler::content::Resume;
 use crate::handler::{copy, expunge, fetch, search, store};
 use crate::types::{Access, ByUid};
@@ -58,11 +59,11 @@ impl Settled {
     }
 }
 
-/// A selected mailbox that may be changed: what STORE and EXPUNGE work on, so that EXAMINE cannot
-/// be forgotten.
+/// A selected mailbox that may be changed: what STORE, EXPUNGE and MOVE work on, so that EXAMINE
+/// cannot be forgotten.
 #[derive(Debug)]
 pub(crate) struct Writable<'a> {
-    mailbox: &'a Mailbox,
+    mailbox: &'a Arc<Mailbox>,
     view: &'a mut View,
 }
 
@@ -142,6 +143,11 @@ impl Selected {
             command::Selected::Copy { messages, mailbox } => {
                 let positions = self.view.resolve(&messages)?;
                 Operation::Copy(copy::Copying::new(positions, mailbox))
+            }
+            command::Selected::Move { messages, mailbox } => {
+                self.writable()?;
+                let positions = self.view.resolve(&messages)?;
+                Operation::Move(Box::new(r#move::Move::new(positions, mailbox)))
             }
         })
     }
@@ -249,6 +255,11 @@ impl Writable<'_> {
     /// What the client knows of the mailbox.
     pub(crate) fn view(&self) -> &View {
         self.view
+    }
+
+    /// Begins to move messages away.
+    pub(crate) fn begin_move(&self, target: &Arc<Mailbox>) -> Moving {
+        self.mailbox.begin_move(target)
     }
 
     /// Removes messages for good; the client hears of it at the end of the command.

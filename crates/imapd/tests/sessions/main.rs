@@ -11,6 +11,7 @@ mod idle;
 mod limits;
 mod mailboxes;
 mod model;
+mod r#move;
 mod recent;
 mod search;
 mod threads;

@@ -215,6 +215,11 @@ impl Client {
         check(&answer, expected);
     }
 
+    /// Sends octets without letting the server do anything yet.
+    pub(crate) fn send_only(&mut self, octets: &[u8]) {
+        self.session.on(self.clock.now(), Event::Bytes(octets));
+    }
+
     /// Checks what is said without being asked.
     #[track_caller]
     pub(crate) fn hear(&mut self, expected: &[&str]) {

@@ -102,6 +102,9 @@ fn tell_selected(command: &Selected) -> String {
         Selected::Copy { messages, mailbox } => {
             format!("Copy {} {}", tell_messages(messages), text(mailbox))
         }
+        Selected::Move { messages, mailbox } => {
+            format!("Move {} {}", tell_messages(messages), text(mailbox))
+        }
     }
 }
 

@@ -1,3 +1,5 @@
+//! What moves leave behind, alone and against each other.
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
