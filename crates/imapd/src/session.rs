@@ -298,7 +298,10 @@ impl Session {
                 true
             }
             Progress::Gone => {
-                self.bye(PlainCode::NonExistent, "Selected mailbox has been deleted");
+                self.bye(
+                    PlainCode::NonExistent,
+                    "Selected mailbox has been deleted or made anew",
+                );
                 false
             }
             Progress::Broken => {

@@ -48,12 +48,12 @@ pub(crate) enum Look {
 pub(crate) enum Settled {
     /// It is.
     Here,
-    /// It has been deleted.
+    /// It has been deleted, or its UIDs have become invalid.
     Gone,
 }
 
 impl Settled {
-    /// Whether it has been deleted.
+    /// Whether it is not there any more.
     pub(crate) fn is_gone(self) -> bool {
         self == Self::Gone
     }
@@ -181,6 +181,9 @@ impl Selected {
                 }
             },
         };
+        if !self.view.is_of(&newest) {
+            return Settled::Gone;
+        }
         let newest = self.claim_recent(newest);
         self.view.settle(&newest, rule);
         Settled::Here

@@ -91,7 +91,8 @@ impl View {
     /// Takes what `newest` says while a command runs. Messages that are gone stay in their places
     /// (RFC 3501 §7.4.1); what the client must hear is kept for the end of the command.
     pub(crate) fn learn(&mut self, newest: &Arc<Snapshot>, own: Own<'_>) {
-        if Arc::ptr_eq(&self.told, newest) {
+        // Under another UIDVALIDITY the same UIDs are other messages: `settle` tells.
+        if Arc::ptr_eq(&self.told, newest) || !self.is_of(newest) {
             return;
         }
         for uid in self.told.difference(newest).changed {
@@ -242,6 +243,11 @@ impl View {
         };
         let code = Code::PermanentFlags(names);
         Untagged::Status(Status::Ok, Some(code), text.to_owned())
+    }
+
+    /// Whether a snapshot is of the mailbox that the client was told of (RFC 3501 §2.3.1.1).
+    pub(crate) fn is_of(&self, snapshot: &Snapshot) -> bool {
+        self.told.uid_validity() == snapshot.uid_validity()
     }
 
     /// The snapshot that sequence numbers count in.

@@ -292,6 +292,39 @@ fn a_mailbox_deleted_by_another_session_ends_the_connection() {
 }
 
 #[test]
+fn uids_never_change_their_meaning_under_a_session() {
+    let world = World::new();
+    world.deliver_many(3);
+    for damage in ["remove", "empty", "garbage"] {
+        let mut client = world.select();
+        let before = client.send("x UID FETCH 1:* BODY.PEEK[TEXT]\r\n");
+        let index = world.root().join("pillarbox.index");
+        match damage {
+            "remove" => std::fs::remove_file(index).unwrap(),
+            "empty" => std::fs::write(index, "").unwrap(),
+            _ => std::fs::write(index, "garbage").unwrap(),
+        }
+        world.deliver("Subject: 4\r\n\r\nbody 4\r\n");
+        // Another process comes first, and numbers the messages anew.
+        let other = mailstore::Store::new(world.settings.store.options().clone());
+        let account = other.account(&world.root()).unwrap();
+        let inbox = account.open(&mailstore::MailboxName::inbox());
+        inbox.unwrap().refresh().unwrap();
+        let answer = client.send("x NOOP\r\n");
+        if !client.open {
+            assert!(
+                answer.starts_with("* BYE [NONEXISTENT] "),
+                "{damage}: {answer}"
+            );
+            continue;
+        }
+        let after = client.send("x UID FETCH 1:* BODY.PEEK[TEXT]\r\n");
+        let told = before.strip_suffix("x OK FETCH completed\r\n").unwrap();
+        assert!(after.starts_with(told), "{damage}: {after}");
+    }
+}
+
+#[test]
 fn a_client_that_deletes_its_mailbox_has_none_selected() {
     let world = World::new();
     for command in ["x DELETE box\r\n", "x RENAME box elsewhere\r\n"] {
