@@ -1,21 +1,24 @@
 //! `pillarbox check`: every mistake in configuration, certificate, users file, mail root and ports
 //! at once, each with its fix.
 
-use std::fs::{self, File};
+mod certificate;
+
+use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use auth::users::{LoadError, Users};
 
-use crate::config::{self, Finding, Report, Settings, Severity};
+use crate::config::{self, Finding, Lines, Report, Settings, Severity};
 use crate::listen::{bind_socket, no_ipv6};
-use crate::tls::{self, Certificates};
+use crate::source::Source;
 
 /// Checks the configuration at `path` and prints what is found; fails if anything must be mended.
 pub fn run(path: &Path) -> ExitCode {
-    let (_, report) = examine(path, Ports::Probed);
+    let (_, report) = examine(path, Ports::Probed, Source::system().wall());
     match print(path, &report, &mut io::stdout().lock()) {
         Ok(()) if !report.has_errors() => ExitCode::SUCCESS,
         Ok(()) | Err(_) => ExitCode::FAILURE,
@@ -27,7 +30,7 @@ pub fn run(path: &Path) -> ExitCode {
 /// # Errors
 /// Everything that is found, if anything must be mended.
 pub fn settings_to_serve_by(path: &Path) -> Result<(Settings, Report), Report> {
-    let (settings, report) = examine(path, Ports::Left);
+    let (settings, report) = examine(path, Ports::Left, Source::system().wall());
     if report.has_errors() {
         Err(report)
     } else {
@@ -44,27 +47,52 @@ pub enum Ports {
     Left,
 }
 
-/// Reads the configuration at `path` and checks it and all that it names.
-pub fn examine(path: &Path, ports: Ports) -> (Settings, Report) {
+/// Reads the configuration at `path` and checks it and all that it names, as of `now`.
+pub fn examine(path: &Path, ports: Ports, now: SystemTime) -> (Settings, Report) {
     let text = match config::read(path) {
         Ok(text) => text,
         Err(finding) => {
             // The defaults are nobody's wish here; what they lack would only confuse.
             let mut report = Report::default();
-            report.push(finding);
+            report.push(*finding);
             return (Settings::default(), report);
         }
     };
-    let (settings, mut report) = config::parse(path, &text);
+    let (settings, report, lines) = config::parse_with_lines(path, &text);
+    let mut check = Check {
+        path,
+        settings: &settings,
+        lines,
+        report,
+    };
     if settings.needs_tls() {
-        check_certificate(&settings, &mut report);
+        certificate::check(&mut check, now);
     }
-    check_users(&settings, &mut report);
-    check_mail(&settings, &mut report);
+    check_users(&mut check);
+    check_mail(&mut check);
     if ports == Ports::Probed {
-        check_ports(path, &text, &settings, &mut report);
+        check_ports(&mut check, &text);
     }
+    let report = check.report;
     (settings, report)
+}
+
+/// A check while it goes on.
+struct Check<'a> {
+    path: &'a Path,
+    settings: &'a Settings,
+    lines: Lines,
+    report: Report,
+}
+
+impl Check<'_> {
+    /// Notes something about what the setting `key` names.
+    fn push(&mut self, key: &str, finding: Finding) {
+        self.report.push(match self.lines.of(key) {
+            Some(line) => finding.set_at(self.path, line),
+            None => finding,
+        });
+    }
 }
 
 /// Prints a report, and what it comes to.
@@ -87,93 +115,18 @@ fn print(path: &Path, report: &Report, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "{}: {sum}", path.display())
 }
 
-/// Certificate and key: readable, usable, belonging together, and the key for few eyes.
-fn check_certificate(settings: &Settings, report: &mut Report) {
-    let (certificate, key) = (&settings.tls.certificate, &settings.tls.key);
-    if let Err(error) = Certificates::load(certificate, key) {
-        report.push(certificate_finding(settings, &error));
-        // Loading stops at the first file that cannot be read; the other one is looked at here.
-        if let tls::Error::Read { path, .. } = &error
-            && path == certificate
-            && let Err(source) = File::open(key)
-        {
-            let path = key.clone();
-            report.push(certificate_finding(
-                settings,
-                &tls::Error::Read { path, source },
-            ));
-        }
-    }
-    if is_world_readable(key) {
-        report.push(Finding::warning(
-            key,
-            None,
-            "other users of this machine can read the private key",
-            format!("chmod o-rwx {}", key.display()),
-        ));
-    }
-}
-
-/// What is wrong with a certificate, and its fix.
-fn certificate_finding(settings: &Settings, error: &tls::Error) -> Finding {
-    let certificate = &settings.tls.certificate;
-    match error {
-        tls::Error::Read { path, source } => {
-            let setting = if path == certificate {
-                "certificate"
-            } else {
-                "key"
-            };
-            let fix = if source.kind() == io::ErrorKind::NotFound {
-                format!("correct `{setting}`, or give every listener tls = \"none\"")
-            } else {
-                "make it readable for the user that Pillarbox runs as".to_owned()
-            };
-            Finding::error(path, None, format!("cannot be read: {source}"), fix)
-        }
-        tls::Error::NoCertificate { path } => Finding::error(
-            path,
-            None,
-            "holds no certificate in PEM",
-            "let `certificate` name the file with the certificate and its chain",
-        ),
-        tls::Error::NoKey { path } => Finding::error(
-            path,
-            None,
-            "holds no unencrypted private key in PEM",
-            "let `key` name the file with the private key, without a passphrase",
-        ),
-        tls::Error::Mismatch { certificate, key } => Finding::error(
-            key,
-            None,
-            format!(
-                "does not belong to the certificate in {}",
-                certificate.display()
-            ),
-            "let `certificate` and `key` name files that were made together",
-        ),
-        tls::Error::Unusable {
-            certificate,
-            source,
-        } => Finding::error(
-            certificate,
-            None,
-            format!("cannot be used: {source}"),
-            "use an RSA key of at least 2048 bits, or an ECDSA or Ed25519 key, with its certificate",
-        ),
-    }
-}
-
 /// The users file: readable, well-formed, for few eyes, and not empty.
-fn check_users(settings: &Settings, report: &mut Report) {
+fn check_users(check: &mut Check<'_>) {
+    let settings = check.settings;
     let path = &settings.users;
     match Users::load(path, settings.auth.default_domain.as_deref()) {
-        Ok(users) => look_at_users(settings, &users, report),
+        Ok(users) => look_at_users(check, &users),
         Err(LoadError::Malformed { mistakes, .. }) => {
             for mistake in mistakes {
                 let problem = mistake.problem.to_string();
                 let fix = "correct the line, or remove it";
-                report.push(Finding::error(path, Some(mistake.line), problem, fix));
+                let line = Some(mistake.line);
+                check.report.push(Finding::error(path, line, problem, fix));
             }
         }
         Err(LoadError::Io { source, .. }) => {
@@ -183,25 +136,24 @@ fn check_users(settings: &Settings, report: &mut Report) {
                 "make it readable for the user that Pillarbox runs as"
             };
             let problem = format!("cannot be read: {source}");
-            report.push(Finding::error(path, None, problem, fix));
+            check.push("users", Finding::error(path, None, problem, fix));
         }
     }
     if is_world_readable(path) {
-        report.push(Finding::warning(
-            path,
-            None,
-            "other users of this machine can read the password hashes",
-            format!("chmod o-rwx {}", path.display()),
-        ));
+        let problem = "other users of this machine can read the password hashes";
+        let fix = format!("chmod o-rwx {}", path.display());
+        check.push("users", Finding::warning(path, None, problem, fix));
     }
 }
 
 /// What should be known about the accounts of a sound users file.
-fn look_at_users(settings: &Settings, users: &Users, report: &mut Report) {
+fn look_at_users(check: &mut Check<'_>, users: &Users) {
+    let settings = check.settings;
     let path = &settings.users;
     if users.names().len() == 0 {
         let fix = "make one with `pillarbox user add NAME`";
-        report.push(Finding::warning(path, None, "there are no accounts", fix));
+        let finding = Finding::warning(path, None, "there are no accounts", fix);
+        check.push("users", finding);
     }
     for note in users.notes() {
         let fix = match note.about {
@@ -209,7 +161,9 @@ fn look_at_users(settings: &Settings, users: &Users, report: &mut Report) {
             auth::users::About::Ignored(_) => "remove the line if the account must not log in",
         };
         let (line, problem) = (Some(note.line), note.about.to_string());
-        report.push(Finding::warning(path, line, problem, fix));
+        check
+            .report
+            .push(Finding::warning(path, line, problem, fix));
     }
     for (line, name) in users.lines() {
         if settings.mail.expand(name).is_some() {
@@ -226,16 +180,17 @@ fn look_at_users(settings: &Settings, users: &Users, report: &mut Report) {
                 "rename the account",
             )
         };
-        report.push(Finding::error(path, Some(line), problem, fix));
+        let finding = Finding::error(path, Some(line), problem, fix);
+        check.report.push(finding);
     }
 }
 
 /// The root of all mail: a directory that we may write to.
-fn check_mail(settings: &Settings, report: &mut Report) {
-    let root = settings.mail.root();
+fn check_mail(check: &mut Check<'_>) {
+    let root = check.settings.mail.root();
     let shown = root.display();
     let mut error = |problem: String, fix: String| {
-        report.push(Finding::error(root, None, problem, fix));
+        check.push("mail", Finding::error(root, None, problem, fix));
     };
     match fs::metadata(root) {
         Err(source) if source.kind() == io::ErrorKind::NotFound => error(
@@ -262,7 +217,8 @@ fn check_mail(settings: &Settings, report: &mut Report) {
 }
 
 /// Every port: free, and allowed for us.
-fn check_ports(path: &Path, text: &str, settings: &Settings, report: &mut Report) {
+fn check_ports(check: &mut Check<'_>, text: &str) {
+    let (path, settings) = (check.path, check.settings);
     // Held until the end: two listeners may want the same port in different words.
     let mut sockets = Vec::new();
     for listener in &settings.listeners {
@@ -278,12 +234,14 @@ fn check_ports(path: &Path, text: &str, settings: &Settings, report: &mut Report
         if settings.listeners.len() > 1 && no_ipv6(address, &error) {
             let problem = format!("cannot listen on {address}: this system has no IPv6");
             let fix = "nothing, if that is meant to be so";
-            report.push(Finding::warning(path, line, problem, fix));
+            let finding = Finding::warning(path, line, problem, fix);
+            check.report.push(finding);
             continue;
         }
         let problem = format!("cannot listen on {address}: {error}");
         let fix = port_fix(address.port(), &error);
-        report.push(Finding::error(path, line, problem, fix));
+        let finding = Finding::error(path, line, problem, fix);
+        check.report.push(finding);
     }
 }
 

@@ -16,6 +16,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+pub(crate) use table::Lines;
+
 pub use finding::{Finding, Report, Severity};
 pub use settings::{
     Auth, Limits, Listener, Log, LogFormat, LogLevel, PlaintextAuth, Pop3, Protocol, Settings,
@@ -30,7 +32,7 @@ pub fn load(path: &Path) -> (Settings, Report) {
         Ok(text) => parse(path, &text),
         Err(finding) => {
             let mut report = Report::default();
-            report.push(finding);
+            report.push(*finding);
             (Settings::default(), report)
         }
     }
@@ -40,7 +42,7 @@ pub fn load(path: &Path) -> (Settings, Report) {
 ///
 /// # Errors
 /// If it cannot be read.
-pub(crate) fn read(path: &Path) -> Result<String, Finding> {
+pub(crate) fn read(path: &Path) -> Result<String, Box<Finding>> {
     fs::read_to_string(path).map_err(|error| {
         let fix = if error.kind() == io::ErrorKind::NotFound {
             "make it from conf/pillarbox.toml, or name another one with --config"
@@ -49,13 +51,20 @@ pub(crate) fn read(path: &Path) -> Result<String, Finding> {
         } else {
             "make it readable for the user that Pillarbox runs as"
         };
-        Finding::error(path, None, format!("cannot be read: {error}"), fix)
+        let problem = format!("cannot be read: {error}");
+        Box::new(Finding::error(path, None, problem, fix))
     })
 }
 
 /// Reads a configuration that says `text` and stands at `path`; relative paths in it are relative
 /// to its directory.
 pub fn parse(path: &Path, text: &str) -> (Settings, Report) {
+    let (settings, report, _) = parse_with_lines(path, text);
+    (settings, report)
+}
+
+/// As [`parse`], with the lines that the settings at the top stand on.
+pub(crate) fn parse_with_lines(path: &Path, text: &str) -> (Settings, Report, Lines) {
     reader::settings(path, text)
 }
 

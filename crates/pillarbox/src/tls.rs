@@ -3,6 +3,8 @@
 //! TLS 1.2 and 1.3 only; rustls has no renegotiation and no older versions. This is the only file
 //! that reads PEM.
 
+mod objection;
+
 use std::fmt;
 use std::fs;
 use std::io::{self, BufReader};
@@ -22,6 +24,8 @@ use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
 use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{self, RootCertStore, ServerConfig, version};
 use tokio_rustls::server::TlsStream;
+
+pub(crate) use objection::Objection;
 
 /// A certificate with its key, read from two PEM files, ready for handshakes.
 ///

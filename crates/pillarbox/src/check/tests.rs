@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::symlink;
+use std::time::Duration;
 
 use super::*;
 
@@ -42,9 +43,20 @@ impl World {
     }
 
     fn make_certificate(&self, certificate: &str, key: &str) {
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        self.write(certificate, &made.cert.pem());
-        self.write(key, &made.signing_key.serialize_pem());
+        self.make_certificate_with(certificate, key, |_| {});
+    }
+
+    fn make_certificate_with(
+        &self,
+        certificate: &str,
+        key: &str,
+        change: impl FnOnce(&mut rcgen::CertificateParams),
+    ) {
+        let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+        change(&mut params);
+        let pair = rcgen::KeyPair::generate().unwrap();
+        self.write(certificate, &params.self_signed(&pair).unwrap().pem());
+        self.write(key, &pair.serialize_pem());
     }
 
     /// Adds to the configuration, above its listeners.
@@ -54,7 +66,9 @@ impl World {
     }
 
     fn report(&self) -> Report {
-        examine(&self.0.path().join("p.toml"), Ports::Probed).1
+        // 3 February 2026, 12:00.
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_770_120_000);
+        examine(&self.0.path().join("p.toml"), Ports::Probed, now).1
     }
 
     /// Everything that is found.
@@ -82,30 +96,114 @@ fn certificates_that_do_not_work_are_told() {
     world.make_certificate("other.pem", "k.pem");
     assert_eq!(
         world.found(),
-        "error: DIR/k.pem: does not belong to the certificate in DIR/c.pem\n  \
+        "error: DIR/k.pem: does not belong to the certificate in DIR/c.pem\n  set at DIR/p.toml:4\n  \
          fix: let `certificate` and `key` name files that were made together"
     );
     world.write("k.pem", "not a key\n");
     assert_eq!(
         world.found(),
-        "error: DIR/k.pem: holds no unencrypted private key in PEM\n  \
+        "error: DIR/k.pem: holds no unencrypted private key in PEM\n  set at DIR/p.toml:4\n  \
          fix: let `key` name the file with the private key, without a passphrase"
     );
     world.write("c.pem", "not a certificate\n");
     assert_eq!(
         world.found(),
-        "error: DIR/c.pem: holds no certificate in PEM\n  \
+        "error: DIR/c.pem: holds no certificate in PEM\n  set at DIR/p.toml:3\n  \
          fix: let `certificate` name the file with the certificate and its chain"
     );
     world.remove("c.pem");
     world.remove("k.pem");
     assert_eq!(
         world.found(),
-        "error: DIR/c.pem: cannot be read: No such file or directory (os error 2)\n  \
+        "error: DIR/c.pem: cannot be read: No such file or directory (os error 2)\n  set at DIR/p.toml:3\n  \
          fix: correct `certificate`, or give every listener tls = \"none\"\n\
-         error: DIR/k.pem: cannot be read: No such file or directory (os error 2)\n  \
+         error: DIR/k.pem: cannot be read: No such file or directory (os error 2)\n  set at DIR/p.toml:4\n  \
          fix: correct `key`, or give every listener tls = \"none\""
     );
+}
+
+#[test]
+fn certificates_that_clients_will_refuse_are_warned_of() {
+    let told = |change: &dyn Fn(&mut rcgen::CertificateParams)| {
+        let world = World::new();
+        world.make_certificate_with("c.pem", "k.pem", change);
+        assert!(!world.report().has_errors());
+        world.found()
+    };
+    let ends = |year, month, day| {
+        told(&|params| params.not_after = rcgen::date_time_ymd(year, month, day))
+    };
+    let warning = |problem: &str, fix: &str| {
+        format!("warning: DIR/c.pem: {problem}\n  set at DIR/p.toml:3\n  fix: {fix}")
+    };
+    let renew = "renew it, and send SIGHUP to the server";
+    assert_eq!(ends(2025, 12, 31), warning("expired 34 days ago", renew));
+    assert_eq!(
+        ends(2026, 2, 3),
+        warning("expired less than a day ago", renew)
+    );
+    assert_eq!(ends(2026, 2, 5), warning("expires in 1 day", renew));
+    assert_eq!(ends(2026, 2, 17), warning("expires in 13 days", renew));
+    assert_eq!(ends(2026, 2, 18), "");
+    assert_eq!(
+        told(&|params| params.not_before = rcgen::date_time_ymd(2026, 2, 4)),
+        warning("is not valid yet", "set the clock of this machine, or wait")
+    );
+    assert_eq!(
+        told(
+            &|params| params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth]
+        ),
+        warning(
+            "is not meant for servers",
+            "get one for server authentication"
+        )
+    );
+}
+
+#[test]
+fn a_certificate_for_another_name_is_warned_of() {
+    let world = World::new();
+    world.prepend("hostname = \"mail.example.org\"\n");
+    let names = |names: &[&str]| {
+        let names: Vec<String> = names.iter().map(|&name| name.into()).collect();
+        world.make_certificate_with("c.pem", "k.pem", |params| {
+            params.subject_alt_names = rcgen::CertificateParams::new(names)
+                .unwrap()
+                .subject_alt_names;
+        });
+        world.found()
+    };
+    let fix = "get one for mail.example.org, or let `hostname` be the name that clients connect to";
+    assert_eq!(
+        names(&["www.example.org", "127.0.0.1"]),
+        format!(
+            "warning: DIR/c.pem: does not cover mail.example.org, only www.example.org, 127.0.0.1\n  \
+             set at DIR/p.toml:4\n  fix: {fix}"
+        )
+    );
+    assert_eq!(
+        names(&[]),
+        format!(
+            "warning: DIR/c.pem: does not cover any name\n  \
+             set at DIR/p.toml:4\n  fix: {fix}"
+        )
+    );
+    assert_eq!(names(&["*.example.org"]), "");
+    assert_eq!(names(&["mail.example.org"]), "");
+}
+
+#[test]
+fn settings_that_were_not_set_have_no_line() {
+    let world = World::new();
+    let text = fs::read_to_string(world.0.path().join("p.toml")).unwrap();
+    world.write("p.toml", &text.replace("certificate = \"c.pem\"\n", ""));
+    let found = world.found();
+    let first = found.split("error: ").nth(1).unwrap();
+    assert!(
+        first.starts_with("/etc/pillarbox/certificate.pem: "),
+        "{found}"
+    );
+    assert!(!first.contains("set at"), "{found}");
 }
 
 #[test]
@@ -128,9 +226,9 @@ fn files_that_others_can_read_are_warned_of() {
     world.set_mode("users", 0o604);
     assert_eq!(
         world.found(),
-        "warning: DIR/k.pem: other users of this machine can read the private key\n  \
+        "warning: DIR/k.pem: other users of this machine can read the private key\n  set at DIR/p.toml:4\n  \
          fix: chmod o-rwx DIR/k.pem\n\
-         warning: DIR/users: other users of this machine can read the password hashes\n  \
+         warning: DIR/users: other users of this machine can read the password hashes\n  set at DIR/p.toml:2\n  \
          fix: chmod o-rwx DIR/users"
     );
     assert!(!world.report().has_errors());
@@ -163,13 +261,13 @@ fn every_line_of_the_users_file_is_looked_at() {
     world.write("users", "# nobody\n");
     assert_eq!(
         world.found(),
-        "warning: DIR/users: there are no accounts\n  \
+        "warning: DIR/users: there are no accounts\n  set at DIR/p.toml:2\n  \
          fix: make one with `pillarbox user add NAME`"
     );
     world.remove("users");
     assert_eq!(
         world.found(),
-        "error: DIR/users: cannot be read: No such file or directory (os error 2)\n  \
+        "error: DIR/users: cannot be read: No such file or directory (os error 2)\n  set at DIR/p.toml:2\n  \
          fix: make it with `pillarbox user add NAME`, or correct `users`"
     );
 }
@@ -181,13 +279,13 @@ fn a_mail_root_that_cannot_be_used_is_told() {
     fs::remove_dir(&mail).unwrap();
     assert_eq!(
         world.found(),
-        "error: DIR/mail: the root of the mail does not exist\n  \
+        "error: DIR/mail: the root of the mail does not exist\n  set at DIR/p.toml:1\n  \
          fix: mkdir -p DIR/mail, and let it belong to the user that Pillarbox runs as"
     );
     fs::write(&mail, "").unwrap();
     assert_eq!(
         world.found(),
-        "error: DIR/mail: the root of the mail is not a directory\n  fix: correct `mail`"
+        "error: DIR/mail: the root of the mail is not a directory\n  set at DIR/p.toml:1\n  fix: correct `mail`"
     );
     fs::remove_file(&mail).unwrap();
     // A place where nobody can write, root included.
@@ -198,7 +296,9 @@ fn a_mail_root_that_cannot_be_used_is_told() {
         "{found}"
     );
     assert!(
-        found.ends_with("fix: let DIR/mail belong to the user that Pillarbox runs as"),
+        found.ends_with(
+            "  set at DIR/p.toml:1\n  fix: let DIR/mail belong to the user that Pillarbox runs as"
+        ),
         "{found}"
     );
 }

@@ -16,6 +16,8 @@ pub struct Finding {
     pub problem: String,
     /// What to do about it.
     pub fix: String,
+    /// The file and the line that made us look there.
+    pub set_at: Option<(PathBuf, usize)>,
 }
 
 /// How bad a [`Finding`] is.
@@ -41,6 +43,7 @@ impl Finding {
             line,
             problem: problem.into(),
             fix: fix.into(),
+            set_at: None,
         }
     }
 
@@ -56,10 +59,19 @@ impl Finding {
             ..Self::error(file, line, problem, fix)
         }
     }
+
+    /// The same, found because of what `file` says on `line`.
+    #[must_use]
+    pub fn set_at(self, file: &Path, line: usize) -> Self {
+        Self {
+            set_at: Some((file.to_owned(), line)),
+            ..self
+        }
+    }
 }
 
 impl fmt::Display for Finding {
-    /// `error: FILE:LINE: PROBLEM`, and the fix on a line of its own.
+    /// `error: FILE:LINE: PROBLEM`, and where that file was named and the fix on lines of their own.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let severity = match self.severity {
             Severity::Error => "error",
@@ -69,7 +81,11 @@ impl fmt::Display for Finding {
         if let Some(line) = self.line {
             write!(f, ":{line}")?;
         }
-        write!(f, ": {}\n  fix: {}", self.problem, self.fix)
+        write!(f, ": {}", self.problem)?;
+        if let Some((file, line)) = &self.set_at {
+            write!(f, "\n  set at {}:{line}", file.display())?;
+        }
+        write!(f, "\n  fix: {}", self.fix)
     }
 }
 

@@ -15,14 +15,14 @@ use super::raw;
 use super::settings::{
     Auth, Limits, Listener, PlaintextAuth, Protocol, Settings, Storage, Timeouts, Tls, TlsMode,
 };
-use super::table::Document;
+use super::table::{Document, Lines};
 use super::unit::show_duration;
 
-/// Reads settings; see [`super::parse`].
-pub(super) fn settings(path: &Path, text: &str) -> (Settings, Report) {
+/// Reads settings; see [`super::parse_with_lines`].
+pub(super) fn settings(path: &Path, text: &str) -> (Settings, Report, Lines) {
     let (mut document, top) = Document::parse(path, text);
-    let settings = all(&mut document, top, path);
-    (settings, document.finish())
+    let (settings, lines) = all(&mut document, top, path);
+    (settings, document.finish(), lines)
 }
 
 /// All keys that reading `text` asks for, by table; `""` is the top.
@@ -35,11 +35,11 @@ pub(super) fn known_keys(
     document.known()
 }
 
-/// The whole file.
-fn all<'i>(document: &mut Document<'i>, mut top: DeTable<'i>, path: &Path) -> Settings {
+/// The whole file, and the lines of what is at its top.
+fn all<'i>(document: &mut Document<'i>, mut top: DeTable<'i>, path: &Path) -> (Settings, Lines) {
     let directory = path.parent().unwrap_or(Path::new(""));
-    let (values, _): (raw::Top, _) = document.read("", &top);
-    Settings {
+    let (values, lines): (raw::Top, _) = document.read("", &top);
+    let settings = Settings {
         hostname: values.hostname,
         mail: values.mail,
         users: directory.join(values.users),
@@ -54,7 +54,8 @@ fn all<'i>(document: &mut Document<'i>, mut top: DeTable<'i>, path: &Path) -> Se
         pop3: document.table("pop3", &mut top).0,
         auth: auth(document, &mut top),
         log: document.table("log", &mut top).0,
-    }
+    };
+    (settings, lines)
 }
 
 /// `[[listeners]]`

@@ -28,11 +28,11 @@ pub(super) struct Document<'i> {
 
 /// The lines that the keys of a table stand on.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Lines(BTreeMap<String, usize>);
+pub(crate) struct Lines(BTreeMap<String, usize>);
 
 impl Lines {
     /// The line of `key`, if it is set.
-    pub(super) fn of(&self, key: &str) -> Option<usize> {
+    pub(crate) fn of(&self, key: &str) -> Option<usize> {
         self.0.get(key).copied()
     }
 }
