@@ -181,6 +181,7 @@ fn with_parents(names: Vec<(String, Is)>, namespace: &Namespace) -> Vec<Name> {
         let ends = name.match_indices(namespace.separator);
         parents.extend(
             ends.filter_map(|(end, _)| name.get(..end))
+                .map(one_inbox)
                 .map(str::to_owned),
         );
         let known = all.entry(name).or_insert(is);
@@ -203,6 +204,18 @@ fn with_parents(names: Vec<(String, Is)>, namespace: &Namespace) -> Vec<Name> {
             is,
         })
         .collect();
-    names.sort_by_key(|name| name.shown != "INBOX");
+    names.sort_by_key(|name| name.shown != INBOX);
     names
 }
+
+/// A parent's name; in any letter case INBOX is INBOX, and listed once (RFC 3501 §5.1).
+fn one_inbox(parent: &str) -> &str {
+    if parent.eq_ignore_ascii_case(INBOX) {
+        INBOX
+    } else {
+        parent
+    }
+}
+
+/// The name that every user's INBOX has.
+const INBOX: &str = "INBOX";
