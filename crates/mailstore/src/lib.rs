@@ -10,6 +10,7 @@
 //! knows a protocol, MIME or an async runtime.
 
 pub mod account;
+pub mod cache;
 pub mod content;
 pub mod deliver;
 pub mod error;
@@ -32,6 +33,7 @@ pub(crate) mod uid_validity;
 pub mod watch;
 
 pub use account::{Account, Entry, MaildropLock};
+pub use cache::{Cached, Record};
 pub use content::{CrlfReader, MessageFile};
 pub use deliver::Staged;
 pub use error::{Error, Result};

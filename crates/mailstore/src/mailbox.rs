@@ -38,6 +38,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::Waker;
 use std::time::SystemTime;
 
+use crate::cache::{Cache, Cached, Record};
 use crate::content::MessageFile;
 use crate::deliver::Staged;
 use crate::error::{Error, Result};
@@ -69,6 +70,9 @@ pub struct Mailbox {
     graveyard: Mutex<Graveyard>,
     watchers: Watchers,
     gone: AtomicBool,
+    cache: Cache,
+    /// Whether the UIDs last: not if the index is only in memory.
+    lasting: AtomicBool,
 }
 
 /// A message to append.
@@ -161,6 +165,25 @@ impl Mailbox {
     /// Remembers a size that the caller has learned by reading the whole message.
     pub fn note_rfc822_size(&self, uid: Uid, octets: u64) {
         self.note_size(uid, octets);
+    }
+
+    /// Records that [`cache`](Self::cache) was given for messages, perhaps long ago and by another
+    /// process. Any may be missing.
+    pub fn cached(&self, messages: &[Message<'_>], kind: u8) -> Cached {
+        if !self.lasting.load(Ordering::Acquire) || self.is_gone() {
+            return Cached::default();
+        }
+        let uid_validity = self.snapshot().uid_validity();
+        self.cache.read(uid_validity, messages, kind)
+    }
+
+    /// Keeps what was made of messages, so that it need not be made again. What cannot be kept is
+    /// dropped. Records are cheaper to keep, and to read, many at a time.
+    pub fn cache(&self, records: Vec<Record>) {
+        if self.lasting.load(Ordering::Acquire) && !self.is_gone() && !records.is_empty() {
+            let random = self.environment.options.source.random();
+            self.cache.add(&self.snapshot(), random, records);
+        }
     }
 
     /// Changes the flags of messages; UIDs that are gone are ignored. All or nothing for new
@@ -256,10 +279,17 @@ impl Mailbox {
             graveyard: Mutex::default(),
             watchers: Watchers::default(),
             gone: AtomicBool::new(false),
+            cache: Cache::new(directory),
+            lasting: AtomicBool::new(false),
         };
         mailbox.look()?;
         mailbox.clean_tmp();
         Ok(mailbox)
+    }
+
+    /// The memory that its snapshot and its cache take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.snapshot().bytes() + self.cache.bytes()
     }
 
     /// Whether any session watches it.

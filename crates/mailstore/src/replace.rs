@@ -68,6 +68,18 @@ impl Replacement {
         sync_directory(parent)
     }
 
+    /// Puts what `write` writes into the place of the target, for contents that may be lost with
+    /// the machine's power.
+    pub(crate) fn commit_unforced(
+        mut self,
+        write: impl FnOnce(&File) -> io::Result<()>,
+    ) -> Result<()> {
+        write(&self.file).map_err(failed(&self.temporary))?;
+        fs::rename(&self.temporary, &self.target).map_err(failed(&self.target))?;
+        self.placed = true;
+        Ok(())
+    }
+
     fn write(&mut self, contents: &[u8], after: Option<SystemTime>) -> io::Result<()> {
         // Whoever could read the old file (a group that shares it) can read the new one.
         if let Ok(old) = fs::symlink_metadata(&self.target)

@@ -38,7 +38,7 @@ pub struct Options {
     pub lock_timeout: Duration,
     /// A directory modified less than this before a scan may still change unseen.
     pub mtime_guard: Duration,
-    /// How many bytes of snapshots of mailboxes that nobody has open stay in memory.
+    /// How many bytes of mailboxes that nobody has open stay in memory.
     pub cache_bytes: usize,
     /// Time and randomness.
     pub source: Source,
@@ -207,7 +207,7 @@ impl Store {
 
     /// Notes that a mailbox is open, unless another session was faster: then gives that one.
     fn register(&self, directory: &Path, opened: &Arc<Mailbox>) -> Arc<Mailbox> {
-        let bytes = opened.snapshot().bytes();
+        let bytes = opened.bytes();
         let mut registry = self.registry();
         registry.clock += 1;
         let used = registry.clock;
@@ -266,7 +266,7 @@ impl Store {
         let mut dropped: Vec<Registered> = gone.map(|(_, registered)| registered).collect();
         let mut total = 0;
         for registered in registry.mailboxes.values_mut() {
-            registered.bytes = registered.mailbox.snapshot().bytes();
+            registered.bytes = registered.mailbox.bytes();
             total += registered.bytes;
         }
         let mut closed: Vec<(u64, usize, PathBuf)> = Vec::new();

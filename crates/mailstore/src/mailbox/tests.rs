@@ -932,6 +932,8 @@ fn open_without_writing(root: &Path) -> Mailbox {
         graveyard: Mutex::default(),
         watchers: Watchers::default(),
         gone: AtomicBool::new(false),
+        cache: Cache::new(root),
+        lasting: AtomicBool::new(false),
     };
     mailbox.look_without_writing().unwrap();
     mailbox

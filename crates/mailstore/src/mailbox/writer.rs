@@ -361,6 +361,7 @@ impl Mailbox {
                 (_, forced) => forced?,
             }
         }
+        self.lasting.store(!index.is_in_memory(), Ordering::Release);
         let newest = &index.state.snapshot;
         let old = self.snapshot();
         if old.is_identical(newest) {
