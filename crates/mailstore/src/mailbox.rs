@@ -49,7 +49,7 @@ use crate::name::MailboxName;
 use crate::snapshot::{Message, Snapshot};
 use crate::store::{Environment, Options};
 use crate::sync;
-use crate::watch::{Watch, Watchers};
+use crate::watch::{Watch, WatchId, Watchers};
 use graveyard::Graveyard;
 use read::Learned;
 use writer::Writer;
@@ -197,12 +197,18 @@ impl Mailbox {
         Ok(self.snapshot())
     }
 
-    /// Removes messages for good; UIDs that are gone are ignored.
+    /// Removes messages for good; UIDs that are gone are ignored. While anybody watches the mailbox,
+    /// their bytes are kept for him; a session that watches it itself takes [`Watch::expunge`].
     ///
     /// # Errors
     /// If a file cannot be removed. Those removed before stay removed.
     pub fn expunge(&self, uids: &[Uid]) -> Result<Arc<Snapshot>> {
-        self.remove(uids)?;
+        self.expunge_by(None, uids)
+    }
+
+    /// Removes messages for the session of a watch, which cannot ask for them any more.
+    pub(crate) fn expunge_by(&self, by: Option<WatchId>, uids: &[Uid]) -> Result<Arc<Snapshot>> {
+        self.remove(uids, by)?;
         Ok(self.snapshot())
     }
 

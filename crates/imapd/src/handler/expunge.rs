@@ -8,8 +8,8 @@ use crate::session::selected::Writable;
 use crate::session::view::View;
 use crate::types::{Ranges, SequenceSet};
 
-/// How many messages one slice of work removes.
-const BATCH: usize = 200;
+/// How many messages one slice of work removes; each slice is one durable change of the index.
+const BATCH: usize = 500;
 
 /// The removal of messages that have `\Deleted`.
 #[derive(Debug)]

@@ -30,7 +30,7 @@ pub(crate) struct Selected {
     /// Where the last partial FETCH of a large message ended; let go by any other command.
     pub(crate) resume: Option<Box<Resume>>,
     /// Has the session woken by changes, and keeps the bytes of expunged messages readable.
-    _watch: Watch,
+    watch: Watch,
 }
 
 /// Where to look for changes.
@@ -63,7 +63,8 @@ impl Settled {
 /// cannot be forgotten.
 #[derive(Debug)]
 pub(crate) struct Writable<'a> {
-    mailbox: &'a Arc<Mailbox>,
+    mailbox: &'a Mailbox,
+    watch: &'a Watch,
     view: &'a mut View,
 }
 
@@ -95,7 +96,7 @@ impl Selected {
             access,
             view: View::new(snapshot, access),
             resume: None,
-            _watch: watch,
+            watch,
         };
         let newest = selected.claim_recent(Arc::clone(selected.view.snapshot()));
         selected.view.restart(newest, selected.access);
@@ -160,6 +161,7 @@ impl Selected {
         match self.access {
             Access::ReadWrite => Ok(Writable {
                 mailbox: &self.mailbox,
+                watch: &self.watch,
                 view: &mut self.view,
             }),
             Access::ReadOnly => Err(Refused::read_only()),
@@ -262,7 +264,7 @@ impl Writable<'_> {
 
     /// Begins to move messages away.
     pub(crate) fn begin_move(&self, target: &Arc<Mailbox>) -> Moving {
-        self.mailbox.begin_move(target)
+        self.watch.begin_move(target)
     }
 
     /// Removes messages for good; the client hears of it at the end of the command.
@@ -270,6 +272,6 @@ impl Writable<'_> {
     /// # Errors
     /// If the store cannot do it.
     pub(crate) fn expunge(&self, uids: &[Uid]) -> Result<(), Error> {
-        self.mailbox.expunge(uids).map(drop)
+        self.watch.expunge(uids).map(drop)
     }
 }

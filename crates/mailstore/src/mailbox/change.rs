@@ -18,6 +18,7 @@ use crate::replace::{failed, sync_directory};
 use crate::snapshot::{Message, Place};
 use crate::store::Fsync;
 use crate::sync::{IN_NAMES, merged_keywords, message_path, new_keywords};
+use crate::watch::WatchId;
 
 impl Mailbox {
     pub(super) fn change_flags(&self, uids: &[Uid], change: &FlagChange) -> Result<()> {
@@ -46,8 +47,8 @@ impl Mailbox {
         })
     }
 
-    pub(super) fn remove(&self, uids: &[Uid]) -> Result<()> {
-        self.transact(|transaction| transaction.remove(uids))
+    pub(super) fn remove(&self, uids: &[Uid], by: Option<WatchId>) -> Result<()> {
+        self.transact(|transaction| transaction.remove(uids, by))
     }
 
     pub(super) fn claim(&self) -> Result<Range<u32>> {
@@ -97,11 +98,12 @@ struct Removed {
 }
 
 impl Transaction<'_> {
-    /// Removes messages for good; those that are gone are ignored.
-    pub(super) fn remove(&mut self, uids: &[Uid]) -> Result<()> {
+    /// Removes messages for good, by the session of a watch or by nobody that watches; those that
+    /// are gone are ignored.
+    pub(super) fn remove(&mut self, uids: &[Uid], by: Option<WatchId>) -> Result<()> {
         let mut removed = Removed::default();
         let result = self.each(uids, |transaction, message| {
-            let found = transaction.bury(message)?;
+            let found = transaction.bury(message, by)?;
             if found == Found::Yes {
                 removed.uids.insert(message.uid());
                 removed.places.insert(message.place());
@@ -249,10 +251,10 @@ impl Transaction<'_> {
 
     /// Takes a message's file away: out of the mailbox for good, but not out of reach of sessions
     /// that have not been told.
-    fn bury(&self, message: Message<'_>) -> Result<Found> {
+    fn bury(&self, message: Message<'_>, by: Option<WatchId>) -> Result<Found> {
         let mailbox = self.mailbox;
         let path = message_path(&mailbox.directory, message.place(), message.file_name());
-        if mailbox.is_watched() {
+        if mailbox.watchers.has_others(by) {
             let grave = mailbox.grave(self.snapshot().uid_validity(), message.uid());
             match fs::rename(&path, &grave) {
                 Ok(()) => {

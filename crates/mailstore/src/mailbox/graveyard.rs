@@ -1,7 +1,7 @@
 //! Messages that were expunged while other sessions may still ask for them.
 //!
-//! Instead of being unlinked, their files are moved into `tmp/` under a name that tells whose they
-//! are. A session can only ask for a message that its snapshot has; so a file is removed when no
+//! Where nobody but the session that expunges watches the mailbox, files are removed at once.
+//! Otherwise they are moved into `tmp/` under a name that tells whose they are. A session can only ask for a message that its snapshot has; so a file is removed when no
 //! snapshot from before the expunge lives any more, or when nobody watches the mailbox. What a
 //! crash leaves in `tmp/` is removed when the mailbox is opened next.
 

@@ -354,6 +354,30 @@ fn expunged_bytes_go_when_nobody_can_ask() {
 }
 
 #[test]
+fn who_expunges_keeps_no_bytes_for_himself() {
+    let maildir = Maildir::new();
+    let mailbox = maildir.open();
+    for text in ["one", "two", "three"] {
+        append(&mailbox, text, &[]);
+    }
+    let watch = mailbox.watch(Waker::noop().clone());
+    let old = mailbox.snapshot();
+    let left = watch.expunge(&[uid(1)]).unwrap();
+    assert_eq!(uids(&left), [2, 3]);
+    assert!(maildir.names("tmp").is_empty());
+    let message = old.by_uid(uid(1)).unwrap();
+    assert!(matches!(mailbox.read(message), Err(Error::Expunged)));
+    // Another one's messages stay readable, whoever of the two expunges.
+    let other = mailbox.watch(Waker::noop().clone());
+    watch.expunge(&[uid(2)]).unwrap();
+    other.expunge(&[uid(3)]).unwrap();
+    assert_eq!(text(&mailbox, &old, 2), "two");
+    assert_eq!(text(&mailbox, &old, 3), "three");
+    drop((watch, other));
+    assert!(maildir.names("tmp").is_empty());
+}
+
+#[test]
 fn left_over_graves_and_old_files_are_cleaned_away() {
     let maildir = Maildir::new();
     // No process has this number: it is above the kernel's limit.

@@ -87,7 +87,7 @@ impl Mailbox {
             }
             let copied = self.copy(&uids, target)?;
             let moved: Vec<Uid> = copied.uids.iter().map(|(source, _)| *source).collect();
-            self.remove(&moved)?;
+            self.remove(&moved, None)?;
         }
     }
 

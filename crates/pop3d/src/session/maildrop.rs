@@ -26,7 +26,7 @@ pub(super) struct Maildrop {
     /// Sizes in CRLF form that the snapshot does not know, by position.
     learned: BTreeMap<usize, u64>,
     /// Keeps the bytes of messages readable that somebody else expunges meanwhile.
-    _watch: Watch,
+    watch: Watch,
     _lock: MaildropLock,
 }
 
@@ -75,7 +75,7 @@ impl Maildrop {
             mailbox,
             snapshot,
             learned: BTreeMap::new(),
-            _watch: watch,
+            watch,
             _lock: lock,
         })
     }
@@ -218,7 +218,7 @@ impl Maildrop {
 
     /// Removes messages for good. May touch the disk.
     pub(super) fn expunge(&self, uids: &[Uid]) -> mailstore::Result<()> {
-        self.mailbox.expunge(uids).map(drop)
+        self.watch.expunge(uids).map(drop)
     }
 
     /// Marks a message.

@@ -20,27 +20,36 @@ use crate::mailbox::{Copied, Mailbox};
 use crate::snapshot::Snapshot;
 use crate::store::Fsync;
 use crate::sync::message_path;
+use crate::watch::WatchId;
 
 /// Messages on their way to another mailbox. Dropped before it is finished, nothing has happened.
 #[derive(Debug)]
 pub struct Moving {
     source: Arc<Mailbox>,
     target: Arc<Mailbox>,
+    /// Who moves, if he watches the source.
+    by: Option<WatchId>,
     staged: BTreeMap<Uid, Staged>,
 }
 
 impl Mailbox {
     /// Begins to move messages to `target`, which may be this mailbox (RFC 6851 §3.3).
     pub fn begin_move(self: &Arc<Self>, target: &Arc<Self>) -> Moving {
-        Moving {
-            source: Arc::clone(self),
-            target: Arc::clone(target),
-            staged: BTreeMap::new(),
-        }
+        Moving::begin(self, target, None)
     }
 }
 
 impl Moving {
+    /// Begins a move by the session of a watch of the source, or by nobody that watches it.
+    pub(crate) fn begin(source: &Arc<Mailbox>, target: &Arc<Mailbox>, by: Option<WatchId>) -> Self {
+        Self {
+            source: Arc::clone(source),
+            target: Arc::clone(target),
+            by,
+            staged: BTreeMap::new(),
+        }
+    }
+
     /// Adds messages to those that are moved; a few at a time, because each costs some file-system
     /// work. Nobody is kept from anything yet.
     ///
@@ -65,11 +74,12 @@ impl Moving {
     /// moved, unless it was removing from the source that failed: what could not be removed stays.
     pub fn finish(self) -> Result<Copied> {
         let (source, target, staged) = (&self.source, &self.target, self.staged);
+        let by = self.by;
         if source.directory == target.directory {
             return source.transact(|both| {
                 let (uids, incoming) = incoming(both.snapshot(), staged)?;
                 let appended = both.put(incoming)?;
-                both.remove(&uids)?;
+                both.remove(&uids, by)?;
                 Ok(Copied {
                     uid_validity: appended.uid_validity,
                     uids: uids.into_iter().zip(appended.uids).collect(),
@@ -77,9 +87,9 @@ impl Moving {
             });
         }
         if source.directory < target.directory {
-            source.transact(|from| target.transact(|to| hand_over(from, to, staged)))
+            source.transact(|from| target.transact(|to| hand_over(from, to, by, staged)))
         } else {
-            target.transact(|to| source.transact(|from| hand_over(from, to, staged)))
+            target.transact(|to| source.transact(|from| hand_over(from, to, by, staged)))
         }
     }
 }
@@ -88,6 +98,7 @@ impl Moving {
 fn hand_over(
     from: &mut Transaction<'_>,
     to: &mut Transaction<'_>,
+    by: Option<WatchId>,
     staged: BTreeMap<Uid, Staged>,
 ) -> Result<Copied> {
     let (uids, incoming) = incoming(from.snapshot(), staged)?;
@@ -96,7 +107,7 @@ fn hand_over(
         uid_validity: appended.uid_validity,
         uids: uids.iter().copied().zip(appended.uids).collect(),
     };
-    if let Err(error) = from.remove(&uids) {
+    if let Err(error) = from.remove(&uids, by) {
         take_back(from, to, &copied);
         return Err(error);
     }
@@ -116,7 +127,7 @@ fn take_back(from: &Transaction<'_>, to: &mut Transaction<'_>, copied: &Copied) 
     };
     let doubled = copied.uids.iter().filter(|(source, _)| is_there(*source));
     let doubled: Vec<Uid> = doubled.map(|(_, copy)| *copy).collect();
-    if let Err(error) = to.remove(&doubled) {
+    if let Err(error) = to.remove(&doubled, None) {
         tracing::warn!(mailbox = %to.mailbox.name, %error, "messages stay in two mailboxes");
     }
 }
