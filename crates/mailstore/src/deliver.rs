@@ -112,10 +112,7 @@ impl Staged {
 
     /// The first part of the name it will have: unique, with the sizes.
     pub(crate) fn name(&self) -> String {
-        match self.size {
-            Some(size) => format!("{},S={},W={size}", self.base, self.octets),
-            None => format!("{},S={}", self.base, self.octets),
-        }
+        with_sizes(&self.base, self.octets, self.size)
     }
 
     /// Gives the file its date, forces it to the disk and closes it: many messages may wait to be
@@ -159,6 +156,14 @@ impl Staged {
             Fsync::Never => Ok(()),
             Fsync::Optimized | Fsync::Always => sync_directory(&new),
         }
+    }
+}
+
+/// The first part of a message's name, with its size on the disk and, if known, in CRLF form.
+pub(crate) fn with_sizes(base: &str, octets: u64, size: Option<u64>) -> String {
+    match size {
+        Some(size) => format!("{base},S={octets},W={size}"),
+        None => format!("{base},S={octets}"),
     }
 }
 

@@ -12,10 +12,11 @@
 //!
 //! | Operation | Order |
 //! |---|---|
-//! | append, copy | file in `tmp/`, fsync → lock → rename into `cur/` → frame → fdatasync of the index → fsync of `cur/` |
+//! | append | file in `tmp/`, fsync → lock → rename into `cur/` → frame → fdatasync of the index → fsync of `cur/` |
+//! | copy | fsync of the file (`transfer::copy` says when) → lock → link in `cur/` → as for append |
 //! | flags | lock → rename in `cur/` → frame |
 //! | expunge | lock → remove → fsync of `cur/` → frame → fdatasync of the index |
-//! | move | file in `tmp/` of the target → lock both → as for copy → as for expunge |
+//! | move | file in `tmp/` of the target → lock both → as for append → as for expunge |
 //!
 //! A crash in between leaves files that differ from the index, and the next look at the
 //! directories (`sync`) mends the index: the files are the truth.

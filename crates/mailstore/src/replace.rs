@@ -161,6 +161,11 @@ pub(crate) fn sync_directory(path: &Path) -> Result<()> {
         .map_err(failed(path))
 }
 
+/// Forces everything to the disk that was written to a file's file system before.
+pub(crate) fn sync_file_system(file: &File) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(file)?)
+}
+
 /// What a failed system call on `path` means to the caller.
 pub(crate) fn failed(path: &Path) -> impl FnOnce(io::Error) -> Error {
     move |source| Error::io(path, source)

@@ -51,6 +51,7 @@ pub(crate) struct Environment {
     /// Names for new files.
     pub(crate) unique: Unique,
     boot: OnceLock<u64>,
+    writes_back_soon: OnceLock<bool>,
 }
 
 impl Environment {
@@ -60,6 +61,7 @@ impl Environment {
             unique: Unique::new(&options.hostname),
             options,
             boot: OnceLock::new(),
+            writes_back_soon: OnceLock::new(),
         }
     }
 
@@ -71,6 +73,24 @@ impl Environment {
             digits
                 .take(16)
                 .fold(0, |number, digit| number << 4 | u64::from(digit))
+        })
+    }
+
+    /// Whether the system writes what programs have written to the disk within a minute by itself,
+    /// as it does unless told to wait longer.
+    pub(crate) fn writes_back_soon(&self) -> bool {
+        let centiseconds = |name: &str| {
+            let text = std::fs::read_to_string(Path::new("/proc/sys/vm").join(name)).ok()?;
+            text.trim().parse::<u32>().ok()
+        };
+        *self.writes_back_soon.get_or_init(|| {
+            let expires = centiseconds("dirty_expire_centisecs");
+            let looks = centiseconds("dirty_writeback_centisecs");
+            // Nought means never.
+            let looks = looks.filter(|pause| *pause > 0);
+            expires
+                .zip(looks)
+                .is_some_and(|(expires, looks)| expires.saturating_add(looks) <= 6000)
         })
     }
 

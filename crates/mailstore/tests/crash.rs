@@ -338,7 +338,23 @@ mod crash {
         }
     }
 
-    /// Not a test of its own: appends, flags and removes until it is killed.
+    /// Copies a message, unless another writer has just removed it: that is a new message too.
+    fn copy(mailbox: &Mailbox, uid: Uid, out: &mut impl Write) {
+        let snapshot = mailbox.snapshot();
+        let Some(text) = texts(mailbox, &snapshot).remove(&uid) else {
+            return;
+        };
+        match mailbox.copy_to(&[uid], mailbox) {
+            Ok(copied) => {
+                let (_, copy) = copied.uids[0];
+                writeln!(out, "appended {copy} {text} .").unwrap();
+            }
+            Err(Error::Expunged | Error::Locked) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Not a test of its own: appends, flags, copies and removes until it is killed.
     #[test]
     fn writer_child() {
         let Ok(task) = std::env::var(CHILD) else {
@@ -360,6 +376,11 @@ mod crash {
             let op = [FlagOp::Add, FlagOp::Remove][dice.below(2)];
             let flags = change(op, &[SystemFlag::Seen], &["keyword"]);
             mailbox.store_flags(&uids, &flags).unwrap();
+            if dice.below(3) == 0
+                && let Some(uid) = dice.one(&uids)
+            {
+                copy(&mailbox, uid, &mut out);
+            }
             if dice.below(4) == 0
                 && let Some(uid) = dice.one(&uids)
             {

@@ -1,19 +1,21 @@
 //! Messages that come: APPEND, COPY, and the move of a whole mailbox.
 
+mod copy;
 mod r#move;
 
+use copy::Original;
 pub use r#move::Moving;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::transaction::Transaction;
-use super::{Appended, Appending, Copied, Mailbox};
+use super::{Appended, Appending, Mailbox};
 use crate::content::MessageFile;
-use crate::deliver::Staged;
+use crate::deliver::{Staged, with_sizes};
 use crate::error::{Error, Result};
 use crate::filename;
 use crate::flag::{FlagChange, FlagOp, FlagSet};
@@ -21,14 +23,44 @@ use crate::id::Uid;
 use crate::index::{Entry, FileTime};
 use crate::replace::failed;
 use crate::snapshot::{Added, Message, Place, Snapshot};
+use crate::store::Environment;
 use crate::sync::message_path;
 
-/// A message in `tmp/` that is finished and forced to the disk.
+/// A message that is complete, its bytes on the disk.
 struct Incoming {
-    staged: Staged,
+    file: Arriving,
     flags: FlagChange,
     size: Option<u64>,
     date: i64,
+}
+
+/// Where the file of a message comes from.
+enum Arriving {
+    /// `tmp/`: it is moved.
+    Staged(Staged),
+    /// Another message: it gets a second link.
+    Original(Original),
+}
+
+impl Arriving {
+    /// The first part of the name that it will have.
+    fn name(&self, environment: &Environment, size: Option<u64>) -> String {
+        match self {
+            Self::Staged(staged) => staged.name(),
+            Self::Original(original) => {
+                let base = environment.unique.next(&environment.options.source);
+                with_sizes(&base, original.octets, size)
+            }
+        }
+    }
+
+    /// Puts the file in its place.
+    fn place(&mut self, target: &Path) -> Result<()> {
+        match self {
+            Self::Staged(staged) => staged.place(target),
+            Self::Original(original) => original.link(target),
+        }
+    }
 }
 
 impl Mailbox {
@@ -43,39 +75,12 @@ impl Mailbox {
             message.staged.finish(date, options.fsync)?;
             incoming.push(Incoming {
                 size: message.staged.rfc822_size(),
-                staged: message.staged,
+                file: Arriving::Staged(message.staged),
                 flags: message.flags,
                 date: seconds(date),
             });
         }
         self.place(incoming)
-    }
-
-    pub(super) fn copy(&self, uids: &[Uid], target: &Self) -> Result<Copied> {
-        self.check()?;
-        target.check()?;
-        let uids: BTreeSet<Uid> = uids.iter().copied().collect();
-        let mut incoming = Vec::with_capacity(uids.len());
-        let mut translated = HashMap::new();
-        for uid in &uids {
-            let (mut staged, snapshot) = self.link(*uid, target)?;
-            // Whoever delivered it may not have cared.
-            staged.close(self.environment.options.fsync)?;
-            let message = snapshot.by_uid(*uid).ok_or(Error::Expunged)?;
-            let flags = translated.entry(message.flags());
-            let flags = flags.or_insert_with(|| by_name(&snapshot, message.flags()));
-            incoming.push(Incoming {
-                flags: flags.clone(),
-                size: staged.rfc822_size(),
-                date: staged.date(),
-                staged,
-            });
-        }
-        let appended = target.place(incoming)?;
-        Ok(Copied {
-            uid_validity: appended.uid_validity,
-            uids: uids.into_iter().zip(appended.uids).collect(),
-        })
     }
 
     pub(super) fn move_all(&self, target: &Self) -> Result<()> {
@@ -171,9 +176,10 @@ impl Transaction<'_> {
         for (message, flags) in incoming.iter_mut().zip(flags) {
             let uid = next;
             next = uid.next().ok_or(Error::Limit("UIDs"))?;
-            let name = filename::with_flags(message.staged.name().as_bytes(), flags);
+            let name = message.file.name(&self.mailbox.environment, message.size);
+            let name = filename::with_flags(name.as_bytes(), flags);
             let path = message_path(&self.mailbox.directory, Place::Cur, &name);
-            message.staged.place(&path)?;
+            message.file.place(&path)?;
             placed.push(path);
             uids.push(uid);
             self.entries.push(Entry::Add(Added {

@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::{Incoming, by_name};
+use super::{Arriving, Incoming, by_name};
 use crate::deliver::Staged;
 use crate::error::{Error, Result};
 use crate::id::Uid;
@@ -149,7 +149,7 @@ fn incoming(
             flags: flags.clone(),
             size: staged.rfc822_size(),
             date: staged.date(),
-            staged,
+            file: Arriving::Staged(staged),
         });
     }
     Ok((uids, incoming))

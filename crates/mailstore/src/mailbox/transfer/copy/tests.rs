@@ -1,0 +1,181 @@
+use std::os::unix::fs::DirBuilderExt;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::*;
+use crate::name::MailboxName;
+use crate::source::Source;
+use crate::store::{Options, Store};
+
+fn maildir(root: &Path, texts: &[&str]) {
+    for name in ["cur", "new", "tmp"] {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true).mode(0o700);
+        builder.create(root.join(name)).unwrap();
+    }
+    for (number, text) in texts.iter().enumerate() {
+        fs::write(root.join(format!("cur/{number}.host:2,S")), text).unwrap();
+    }
+}
+
+fn open(root: &Path) -> Arc<Mailbox> {
+    let options = Options {
+        fsync: Fsync::Optimized,
+        namespace: crate::name::Namespace::default(),
+        hostname: "host".to_owned(),
+        lock_timeout: Duration::from_secs(10),
+        mtime_guard: Duration::from_secs(1),
+        cache_bytes: 0,
+        source: Source::new(|| UNIX_EPOCH + Duration::from_secs(1_750_000_000), || 7),
+    };
+    let store = Store::new(options);
+    store
+        .open_mailbox(root, root, MailboxName::inbox())
+        .unwrap()
+}
+
+fn uids(mailbox: &Mailbox) -> Vec<Uid> {
+    let snapshot = mailbox.refresh().unwrap();
+    snapshot.iter().map(|message| message.uid()).collect()
+}
+
+fn texts(mailbox: &Mailbox) -> Vec<Vec<u8>> {
+    let snapshot = mailbox.refresh().unwrap();
+    let text = |message| mailbox.read(message).unwrap().read_crlf().unwrap();
+    snapshot.iter().map(text).collect()
+}
+
+fn original(changed: i64, device: u64) -> Original {
+    Original {
+        path: PathBuf::from("/nowhere"),
+        octets: 1,
+        date: 0,
+        changed,
+        device,
+    }
+}
+
+/// How many files are forced one by one; `None` if all of the file system is.
+fn forced(originals: &[Original], now: Option<i64>) -> Option<usize> {
+    let originals: Vec<&Original> = originals.iter().collect();
+    match Forcing::needed(&originals, now) {
+        Forcing::Each(each) => Some(each.len()),
+        Forcing::FileSystem(_) => None,
+    }
+}
+
+#[test]
+fn only_what_the_system_has_written_by_itself_is_not_forced() {
+    let pair = [original(1000, 1), original(880, 1)];
+    assert_eq!(forced(&pair, Some(1000)), Some(2));
+    assert_eq!(forced(&pair, Some(1001)), Some(1));
+    assert_eq!(forced(&pair, Some(1120)), Some(1));
+    assert_eq!(forced(&pair, Some(1121)), Some(0));
+    // A clock that was set back tells nothing, nor does a system that waits for long.
+    assert_eq!(forced(&pair, Some(0)), Some(2));
+    assert_eq!(forced(&pair, None), Some(2));
+}
+
+#[test]
+fn many_files_are_forced_together_if_they_are_in_one_place() {
+    let mut many: Vec<Original> = (0..33).map(|_| original(1000, 1)).collect();
+    assert_eq!(forced(&many, Some(1000)), None);
+    assert_eq!(forced(&many, None), None);
+    assert_eq!(forced(&many, Some(2000)), Some(0));
+    assert_eq!(forced(many.get(..32).unwrap(), Some(1000)), Some(32));
+    many.push(original(1000, 2));
+    assert_eq!(forced(&many, Some(1000)), Some(34));
+}
+
+#[test]
+fn many_fresh_messages_are_copied_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let (from, to) = (directory.path().join("from"), directory.path().join("to"));
+    maildir(&from, &["x\ny"; 40]);
+    maildir(&to, &[]);
+    let (source, target) = (open(&from), open(&to));
+    let copied = source.copy_to(&uids(&source), &target).unwrap();
+    assert_eq!(copied.uids.len(), 40);
+    assert_eq!(texts(&target), vec![b"x\r\ny"; 40]);
+    assert_eq!(texts(&open(&to)).len(), 40);
+    assert_eq!(fs::read_dir(to.join("tmp")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_file_that_cannot_be_linked_takes_the_others_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let (from, to) = (directory.path().join("from"), directory.path().join("to"));
+    maildir(&from, &["one", "two"]);
+    maildir(&to, &["kept"]);
+    let (source, target) = (open(&from), open(&to));
+    let snapshot = source.snapshot();
+    let mut translated = Translated::default();
+    let mut incoming: Vec<Incoming> = snapshot
+        .iter()
+        .map(|message| {
+            let path = message_path(&from, message.place(), message.file_name());
+            let original = Original::find(path).unwrap();
+            Incoming {
+                flags: translated.flags(&snapshot, message),
+                size: None,
+                date: original.date,
+                file: Arriving::Original(original),
+            }
+        })
+        .collect();
+    // Renamed by another program after it was looked at.
+    fs::rename(from.join("cur/1.host:2,S"), from.join("cur/1.host:2,FS")).unwrap();
+    let failed = target.place(std::mem::take(&mut incoming));
+    assert!(matches!(failed, Err(Error::NotFound)));
+    assert_eq!(fs::read_dir(to.join("cur")).unwrap().count(), 1);
+    assert_eq!(texts(&target), [b"kept"]);
+    let copied = source.copy_to(&uids(&source), &target).unwrap();
+    assert_eq!(copied.uids.len(), 2);
+    assert_eq!(texts(&target), [&b"kept"[..], b"one", b"two"]);
+    // The source has its files, whatever was taken back.
+    assert_eq!(texts(&source), [b"one", b"two"]);
+}
+
+#[test]
+fn bytes_are_copied_where_links_cannot_be() {
+    let directory = tempfile::tempdir().unwrap();
+    // Another file system, on machines that have this one.
+    let elsewhere = tempfile::tempdir_in("/dev/shm");
+    let elsewhere = elsewhere.unwrap_or_else(|_| tempfile::tempdir().unwrap());
+    let (from, to) = (directory.path().join("from"), elsewhere.path().join("to"));
+    maildir(&from, &["one", "two\n"]);
+    maildir(&to, &[]);
+    let (source, target) = (open(&from), open(&to));
+    for round in 1..=2 {
+        let copied = if round == 1 {
+            source.copy_to(&uids(&source), &target).unwrap()
+        } else {
+            let uids: BTreeSet<Uid> = uids(&source).into_iter().collect();
+            source.copy_by_files(&uids, &target).unwrap()
+        };
+        assert_eq!(copied.uids.len(), 2);
+    }
+    assert_eq!(
+        texts(&target),
+        [&b"one"[..], b"two\r\n", b"one", b"two\r\n"]
+    );
+    let snapshot = target.snapshot();
+    let date = source.internal_date(source.snapshot().get(0).unwrap());
+    assert_eq!(snapshot.get(0).unwrap().internal_date(), date.ok());
+    assert_eq!(fs::read_dir(to.join("tmp")).unwrap().count(), 0);
+}
+
+#[test]
+fn what_is_not_a_file_is_not_copied() {
+    let directory = tempfile::tempdir().unwrap();
+    let (from, to) = (directory.path().join("from"), directory.path().join("to"));
+    maildir(&from, &["one", "two"]);
+    maildir(&to, &[]);
+    let (source, target) = (open(&from), open(&to));
+    let both = uids(&source);
+    fs::remove_file(from.join("cur/1.host:2,S")).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", from.join("cur/1.host:2,S")).unwrap();
+    let refused = source.copy_to(&both, &target);
+    assert!(matches!(refused, Err(Error::Corrupt { .. })));
+    assert_eq!(fs::read_dir(to.join("cur")).unwrap().count(), 0);
+}
