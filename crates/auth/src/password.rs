@@ -3,8 +3,8 @@
 use std::fmt;
 
 use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{Error as HashError, PasswordHasher, PasswordVerifier};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::password_hash::{Error as HashError, PasswordVerifier};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use bcrypt::HashParts;
 use sha_crypt::{PasswordHashRef, ShaCrypt};
 use subtle::ConstantTimeEq;
@@ -137,10 +137,7 @@ impl Stored {
         #[cfg(test)]
         tests::count(self.work.clone());
         let found = match &self.work {
-            Work::Argon2 { .. } => match PasswordHash::new(&self.text) {
-                Ok(hash) => Argon2::default().verify_password(password, &hash),
-                Err(_) => return Err(HashingFailed),
-            },
+            Work::Argon2 { .. } => return verify_argon2(&self.text, password),
             Work::ShaCrypt { .. } => {
                 ShaCrypt::default().verify_password(password, self.text.as_str())
             }
@@ -198,6 +195,54 @@ fn recognize(text: &str) -> Result<Work, StoredError> {
     } else {
         Err(StoredError::Unrecognized)
     }
+}
+
+/// Whether `password` is the one of an argon2 hash, in constant time for this hash.
+fn verify_argon2(text: &str, password: &[u8]) -> Result<bool, HashingFailed> {
+    let hash = PasswordHash::new(text).map_err(|_| HashingFailed)?;
+    let (Some(salt), Some(expected)) = (hash.salt, hash.hash) else {
+        return Err(HashingFailed);
+    };
+    let variant = Algorithm::try_from(hash.algorithm.as_str()).map_err(|_| HashingFailed)?;
+    let version = hash
+        .version
+        .map_or(Ok(Version::default()), Version::try_from)
+        .map_err(|_| HashingFailed)?;
+    let params = Params::try_from(&hash).map_err(|_| HashingFailed)?;
+    let found = argon2_output(variant, version, params, password, &salt, expected.len())?;
+    Ok(found.as_slice().ct_eq(expected.as_bytes()).into())
+}
+
+/// Computes an argon2 hash of `length` octets, in memory that goes back to the system at once.
+fn argon2_output(
+    variant: Algorithm,
+    version: Version,
+    params: Params,
+    password: &[u8],
+    salt: &[u8],
+    length: usize,
+) -> Result<Vec<u8>, HashingFailed> {
+    let mut memory = argon2_memory(params.block_count())?;
+    let mut output = vec![0; length];
+    Argon2::new(variant, version, params)
+        .hash_password_into_with_memory(password, salt, &mut output, &mut memory)
+        .map_err(|_| HashingFailed)?;
+    Ok(output)
+}
+
+/// The memory to compute an argon2 hash in.
+///
+/// It is allocated larger than glibc's `malloc` ever keeps (its threshold for memory mapped apart
+/// grows to 32 MiB when such memory is freed): each thread would hold on to one piece otherwise,
+/// 19 MiB for every verification that ever ran at the same time. What is not used of it costs
+/// nothing, as it is never touched.
+fn argon2_memory(blocks: usize) -> Result<Vec<Block>, HashingFailed> {
+    let mut memory = Vec::new();
+    memory
+        .try_reserve_exact(blocks.max(UNKEPT_BLOCKS))
+        .map_err(|_| HashingFailed)?;
+    memory.resize(blocks, Block::new());
+    Ok(memory)
 }
 
 /// The costs in an argon2 hash, if all of it is sound.
@@ -280,10 +325,12 @@ impl Cost {
     /// # Errors
     /// If there is not enough memory.
     pub fn hash(&self, password: &Secret, salt: [u8; 16]) -> Result<String, HashingFailed> {
-        let hash = Argon2::new(Algorithm::Argon2id, Version::V0x13, self.0.clone())
-            .hash_password_with_salt(password.expose(), &salt)
-            .map_err(|_| HashingFailed)?;
-        Ok(format!("{{ARGON2ID}}{hash}"))
+        let (variant, version) = (Algorithm::Argon2id, Version::V0x13);
+        let password = password.expose();
+        let length = Params::DEFAULT_OUTPUT_LEN;
+        let params = self.0.clone();
+        let output = argon2_output(variant, version, params, password, &salt, length)?;
+        Ok(format!("{{ARGON2ID}}{}", self.text(&salt, &output)))
     }
 
     /// The memory that a hash takes, in KiB.
@@ -293,27 +340,34 @@ impl Cost {
 
     /// A hash of these costs that no password is known for.
     pub(crate) fn decoy(&self, random: &dyn Fn() -> u64) -> Stored {
-        use base64::Engine as _;
-        let encode = |bytes: &[u8]| base64::engine::general_purpose::STANDARD_NO_PAD.encode(bytes);
         let mut bytes = Vec::with_capacity(48);
         for _ in 0..6 {
             bytes.extend(random().to_le_bytes());
         }
         let (salt, output) = bytes.split_at(16);
-        let (memory, passes, lanes) = (self.0.m_cost(), self.0.t_cost(), self.0.p_cost());
         Stored {
-            text: format!(
-                "$argon2id$v=19$m={memory},t={passes},p={lanes}${}${}",
-                encode(salt),
-                encode(output)
-            ),
+            text: self.text(salt, output),
             work: Work::Argon2 {
                 variant: "argon2id".to_owned(),
-                memory,
-                passes,
-                lanes,
+                memory: self.0.m_cost(),
+                passes: self.0.t_cost(),
+                lanes: self.0.p_cost(),
             },
         }
+    }
+
+    /// A hash of these costs, as it is written.
+    fn text(&self, salt: &[u8], output: &[u8]) -> String {
+        use base64::Engine as _;
+        let encode = |bytes: &[u8]| base64::engine::general_purpose::STANDARD_NO_PAD.encode(bytes);
+        format!(
+            "$argon2id$v=19$m={},t={},p={}${}${}",
+            self.0.m_cost(),
+            self.0.t_cost(),
+            self.0.p_cost(),
+            encode(salt),
+            encode(output)
+        )
     }
 }
 
@@ -336,6 +390,9 @@ pub fn random_salt() -> Result<[u8; 16], HashingFailed> {
 
 /// The digits of base64 in `crypt(3)`.
 const CRYPT_DIGITS: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// More argon2 blocks, of 1 KiB each, than fit in memory that glibc's `malloc` would keep.
+const UNKEPT_BLOCKS: usize = 33 * 1024;
 
 /// The most memory of one verification, in KiB.
 const MAX_MEMORY_KIB: u32 = 1 << 20;
