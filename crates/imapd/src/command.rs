@@ -3,6 +3,8 @@
 //! Arguments are parsed and checked when a command is built; a handler never sees raw bytes.
 //! Mailbox names are kept as the client wrote them: the session's namespace decides what they mean.
 
+mod list;
+
 use std::time::SystemTime;
 
 use auth::Secret;
@@ -10,6 +12,8 @@ use auth::sasl::Mechanism;
 use mailstore::FlagChange;
 
 use crate::types::{Messages, SequenceSet, Tag};
+
+pub use list::{ExtendedList, ReturnOption, SelectionOption};
 
 /// A command with its tag.
 #[derive(Debug)]
@@ -127,6 +131,8 @@ pub enum Authenticated {
         /// The mailbox name with possible wildcards.
         pattern: MailboxArg,
     },
+    /// LIST with options or several patterns (RFC 5258 §3).
+    ListExtended(Box<ExtendedList>),
     /// LSUB (RFC 3501 §6.3.9).
     Lsub {
         /// The reference name.

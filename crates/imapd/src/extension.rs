@@ -5,6 +5,8 @@
 pub(crate) mod children;
 pub(crate) mod id;
 pub(crate) mod idle;
+pub(crate) mod list_extended;
+mod list_status;
 pub(crate) mod literal_plus;
 pub(crate) mod r#move;
 pub(crate) mod namespace;
@@ -78,6 +80,8 @@ pub const REGISTRY: &[Extension] = &[
     unselect::ROW,
     children::ROW,
     uidplus::ROW,
+    list_extended::ROW,
+    list_status::ROW,
     r#move::ROW,
 ];
 
@@ -128,7 +132,8 @@ mod tests {
     fn capabilities_follow_tls_and_login() {
         use PlaintextAuth::{Allowed, Refused};
         use Security::{Clear, StartTlsOffered, Tls};
-        const REST: &str = "LITERAL+ ID IDLE NAMESPACE UNSELECT CHILDREN UIDPLUS MOVE";
+        const REST: &str = "LITERAL+ ID IDLE NAMESPACE UNSELECT CHILDREN UIDPLUS \
+            LIST-EXTENDED LIST-STATUS MOVE";
         const AUTH: &str = "AUTH=PLAIN AUTH=LOGIN SASL-IR";
         let rows = [
             (

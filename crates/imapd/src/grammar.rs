@@ -10,6 +10,7 @@ mod core;
 mod date;
 mod fetch;
 mod flag;
+mod list;
 mod mailbox;
 mod search;
 

@@ -16,6 +16,8 @@ pub enum Untagged {
     Capability(Vec<String>),
     /// `* LIST …` (RFC 3501 §7.2.2).
     List(ListEntry),
+    /// `* LIST … ("CHILDINFO" (…))` (RFC 5258 §3.5): the selection criteria that a name below meets.
+    ListWithChildInfo(ListEntry, Vec<&'static str>),
     /// `* LSUB …` (RFC 3501 §7.2.3).
     Lsub(ListEntry),
     /// `* STATUS …` (RFC 3501 §7.2.4): the mailbox as clients see it, items in the order asked.

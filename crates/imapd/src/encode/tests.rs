@@ -314,6 +314,11 @@ fn data_of_rfc_3501_is_written_as_printed() {
             Untagged::Namespace(String::new(), '/'),
             "* NAMESPACE ((\"\" \"/\")) NIL NIL",
         ),
+        // RFC 5258 §5, example 8
+        (
+            Untagged::ListWithChildInfo(list(&["\\Subscribed"], '/', "Foo"), vec!["SUBSCRIBED"]),
+            "* LIST (\\Subscribed) \"/\" Foo (\"CHILDINFO\" (\"SUBSCRIBED\"))",
+        ),
         (Untagged::Id(Vec::new()), "* ID NIL"),
         (
             Untagged::Id(vec![("name".to_owned(), "Pillarbox".to_owned())]),

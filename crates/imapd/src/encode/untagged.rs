@@ -33,6 +33,10 @@ fn response_data(out: &mut Vec<u8>, response: &Untagged) {
         }
         Untagged::Capability(names) => capability_data(out, names),
         Untagged::List(entry) => mailbox_list(out, "LIST", entry),
+        Untagged::ListWithChildInfo(entry, criteria) => {
+            mailbox_list(out, "LIST", entry);
+            child_info(out, criteria);
+        }
         Untagged::Lsub(entry) => mailbox_list(out, "LSUB", entry),
         Untagged::StatusData(mailbox, items) => status_data(out, mailbox, items),
         Untagged::Search(numbers) => {
@@ -76,6 +80,15 @@ fn mailbox_list(out: &mut Vec<u8>, command: &str, entry: &ListEntry) {
     }
     out.push(b' ');
     string::astring(out, entry.name.as_bytes());
+}
+
+/// Writes `SP mbox-list-extended` with a `childinfo-extended-item` (RFC 5258 §6).
+fn child_info(out: &mut Vec<u8>, criteria: &[&str]) {
+    out.extend_from_slice(b" (\"CHILDINFO\" (");
+    spaced(out, criteria, |out, option| {
+        string::string(out, option.as_bytes());
+    });
+    out.extend_from_slice(b"))");
 }
 
 /// Writes a hierarchy separator, always quoted (RFC 3501 §9, `mailbox-list`).

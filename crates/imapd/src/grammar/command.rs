@@ -21,7 +21,8 @@ use super::core::{
 };
 use super::fetch::fetch_items;
 use super::flag::store_att_flags;
-use super::mailbox::{list, mailbox, rename, status};
+use super::list::list;
+use super::mailbox::{lsub, mailbox, rename, status};
 use super::search::search;
 use super::{Failed, Parsed};
 
@@ -88,8 +89,6 @@ fn with_arguments<'a>(
 /// unsubscribe` (RFC 3501 §9, `command-auth`), behind the name
 fn about_mailboxes<'a>(name: &[u8], input: &'a [u8]) -> Option<Parsed<'a, Authenticated>> {
     let of = |make: fn(MailboxArg) -> Authenticated| map(preceded(sp, mailbox), make);
-    let listed =
-        |make: fn((MailboxArg, MailboxArg)) -> Authenticated| map(preceded(sp, list), make);
     Some(match name {
         b"SELECT" => of(Authenticated::Select).parse(input),
         b"EXAMINE" => of(Authenticated::Examine).parse(input),
@@ -99,12 +98,8 @@ fn about_mailboxes<'a>(name: &[u8], input: &'a [u8]) -> Option<Parsed<'a, Authen
         b"UNSUBSCRIBE" => of(Authenticated::Unsubscribe).parse(input),
         b"RENAME" => preceded(sp, rename).parse(input),
         b"STATUS" => preceded(sp, status).parse(input),
-        b"LIST" => {
-            listed(|(reference, pattern)| Authenticated::List { reference, pattern }).parse(input)
-        }
-        b"LSUB" => {
-            listed(|(reference, pattern)| Authenticated::Lsub { reference, pattern }).parse(input)
-        }
+        b"LIST" => preceded(sp, list).parse(input),
+        b"LSUB" => preceded(sp, lsub).parse(input),
         b"APPEND" => preceded(sp, append_without_message).parse(input),
         _ => return None,
     })

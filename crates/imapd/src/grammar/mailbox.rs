@@ -28,14 +28,18 @@ pub(super) fn rename(input: &[u8]) -> Parsed<'_, Authenticated> {
     map(names, |(from, to)| Authenticated::Rename { from, to }).parse(input)
 }
 
-/// `list = "LIST" SP mailbox SP list-mailbox` (RFC 3501 §9), behind the name and its space; LSUB's
-/// arguments are the same
-pub(super) fn list(input: &[u8]) -> Parsed<'_, (MailboxArg, MailboxArg)> {
-    separated_pair(mailbox, sp, list_mailbox).parse(input)
+/// `lsub = "LSUB" SP mailbox SP list-mailbox` (RFC 3501 §9), behind the name and its space
+pub(super) fn lsub(input: &[u8]) -> Parsed<'_, Authenticated> {
+    let names = separated_pair(mailbox, sp, list_mailbox);
+    map(names, |(reference, pattern)| Authenticated::Lsub {
+        reference,
+        pattern,
+    })
+    .parse(input)
 }
 
 /// `list-mailbox = 1*list-char / string` (RFC 3501 §9)
-fn list_mailbox(input: &[u8]) -> Parsed<'_, MailboxArg> {
+pub(super) fn list_mailbox(input: &[u8]) -> Parsed<'_, MailboxArg> {
     let plain = map(take_while1(is_list_char), <[u8]>::to_vec);
     context(
         "a mailbox name with possible wildcards",
@@ -52,14 +56,24 @@ fn is_list_char(octet: u8) -> bool {
 /// `status = "STATUS" SP mailbox SP "(" status-att *(SP status-att) ")"` (RFC 3501 §9), behind the
 /// name and its space
 pub(super) fn status(input: &[u8]) -> Parsed<'_, Authenticated> {
-    let (input, (mailbox, asked)) = separated_pair(mailbox, sp, list1(status_att)).parse(input)?;
+    let arguments = separated_pair(mailbox, sp, status_att_list);
+    map(arguments, |(mailbox, items)| Authenticated::Status {
+        mailbox,
+        items,
+    })
+    .parse(input)
+}
+
+/// `"(" status-att *(SP status-att) ")"` (RFC 3501 §9), each item once
+pub(super) fn status_att_list(input: &[u8]) -> Parsed<'_, Vec<StatusItem>> {
+    let (input, asked) = list1(status_att)(input)?;
     let mut items = Vec::new();
     for item in asked {
         if !items.contains(&item) {
             items.push(item);
         }
     }
-    Ok((input, Authenticated::Status { mailbox, items }))
+    Ok((input, items))
 }
 
 /// `status-att = "MESSAGES" / "RECENT" / "UIDNEXT" / "UIDVALIDITY" / "UNSEEN"` (RFC 3501 §9)

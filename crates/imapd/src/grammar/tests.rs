@@ -866,3 +866,71 @@ fn moves_are_parsed() {
         ("UID MOVE 1:* ", "a mailbox name at octet 15"),
     ]);
 }
+
+#[test]
+fn options_of_list_are_parsed() {
+    check(&[
+        ("LIST () \"\" %", "List [] \"\" (\"%\") []"),
+        (
+            "LIST (SUBSCRIBED) \"\" \"*\"",
+            "List [Subscribed] \"\" (\"*\") []",
+        ),
+        (
+            "list (remote Subscribed RECURSIVEMATCH remote) a/ *",
+            "List [Remote, Subscribed, RecursiveMatch] a/ (\"*\") []",
+        ),
+        (
+            "LIST \"\" (INBOX \"Drafts\" Sent/% \"\" {1}\r\n*)",
+            "List [] \"\" (INBOX Drafts \"Sent/%\" \"\" \"*\") []",
+        ),
+        ("LIST \"\" * RETURN ()", "List [] \"\" (\"*\") []"),
+        (
+            "LIST \"\" % return (CHILDREN Subscribed CHILDREN)",
+            "List [] \"\" (\"%\") [Children, Subscribed]",
+        ),
+        (
+            "LIST \"\" % RETURN (STATUS (MESSAGES unseen) CHILDREN STATUS (UIDNEXT UNSEEN))",
+            "List [] \"\" (\"%\") [Children, Status([Messages, Unseen, UidNext])]",
+        ),
+        // As it was, also with spaces at the end.
+        ("LIST \"\" \"*\"  ", "List \"\" \"*\""),
+        ("LIST \"\" RETURN", "List \"\" RETURN"),
+    ]);
+    let both = "SUBSCRIBED beside RECURSIVEMATCH at octet 7";
+    check_refused(&[
+        ("LIST (RECURSIVEMATCH) \"\" *", both),
+        ("LIST (REMOTE RECURSIVEMATCH) \"\" *", both),
+        ("LIST (SPECIAL) \"\" *", "a selection option at octet 8"),
+        ("LIST (STATUS) \"\" *", "a selection option at octet 8"),
+        ("LIST (SUBSCRIBED)\"\" *", "a space at octet 19"),
+        ("LIST (SUBSCRIBED \"\" *", "a selection option at octet 19"),
+        (
+            "LIST \"\" ()",
+            "a mailbox name with possible wildcards at octet 11",
+        ),
+        ("LIST \"\" (a", "a closing parenthesis at octet 12"),
+        ("LIST \"\" * CHILDREN", "RETURN at octet 12"),
+        ("LIST \"\" * RETURN", "a space at octet 18"),
+        (
+            "LIST \"\" * RETURN CHILDREN",
+            "an opening parenthesis at octet 19",
+        ),
+        ("LIST \"\" * RETURN (REMOTE)", "a return option at octet 20"),
+        ("LIST \"\" * RETURN (STATUS)", "a space at octet 26"),
+        (
+            "LIST \"\" * RETURN (STATUS ())",
+            "a STATUS item at octet 28",
+        ),
+    ]);
+}
+
+#[test]
+fn patterns_of_list_are_bounded() {
+    let list = |count: usize| format!("a LIST \"\" ({})", vec!["%"; count].join(" "));
+    assert!(parsed(list(1000)).is_ok());
+    let refused = parsed(list(1001)).unwrap_err();
+    assert!(
+        refused.starts_with("expected at most 1000 patterns"),
+        "{refused}"
+    );
+}

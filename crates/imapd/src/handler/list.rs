@@ -10,7 +10,7 @@ use crate::response::{Completion, ListEntry, Untagged};
 use crate::session::authenticated::Authenticated;
 use crate::session::responses::Responses;
 use crate::session::running::{Outcome, Step};
-use pattern::Pattern;
+pub(crate) use pattern::Pattern;
 
 mod pattern;
 

@@ -9,6 +9,7 @@ use super::running::{Operation, Outcome};
 use super::selected::Selected;
 use crate::command::{self, StatusItem};
 use crate::error::Refused;
+use crate::extension::list_extended::ExtendedListing;
 use crate::extension::namespace;
 use crate::handler::{list, mailbox};
 use crate::response::{Code, Completion};
@@ -63,6 +64,7 @@ pub(crate) fn begin(command: command::Authenticated) -> Result<Operation, Refuse
         Is::List { reference, pattern } => {
             Operation::List(Box::new(list::Listing::list(&reference, &pattern)))
         }
+        Is::ListExtended(asked) => Operation::ListExtended(Box::new(ExtendedListing::new(*asked))),
         Is::Lsub { reference, pattern } => {
             Operation::List(Box::new(list::Listing::lsub(&reference, &pattern)))
         }

@@ -15,7 +15,7 @@ use super::responses::Responses;
 use super::selected::{Look, Selected};
 use crate::command::{Command, ExpungeRule, Selected as InMailbox};
 use crate::error::Refused;
-use crate::extension::{Login, capabilities, r#move, unselect};
+use crate::extension::{Login, capabilities, list_extended, r#move, unselect};
 use crate::handler::{copy, expunge, fetch, list, search, store};
 use crate::response::{Code, Completion, PlainCode};
 use crate::settings::Settings;
@@ -113,6 +113,8 @@ pub(crate) enum Operation {
     Query(Query),
     /// LIST and LSUB.
     List(Box<list::Listing>),
+    /// LIST with options.
+    ListExtended(Box<list_extended::ExtendedListing>),
     /// NOOP and CHECK, with the text of their completion.
     Look(&'static str),
     /// CLOSE and UNSELECT.
@@ -226,7 +228,7 @@ impl Operation {
             Self::Select(name, access) => return select(name, *access, context, state),
             Self::Deselect(how) => return how.step(state),
             Self::Look(text) => return Ok(Step::Done(Completion::ok(*text))),
-            Self::Change(_) | Self::Query(_) | Self::List(_) => {}
+            Self::Change(_) | Self::Query(_) | Self::List(_) | Self::ListExtended(_) => {}
             Self::Expunge(_)
             | Self::Search(_)
             | Self::Fetch(_)
@@ -250,6 +252,7 @@ impl Operation {
             Self::Change(change) => change.apply(account),
             Self::Query(query) => query.answer(account, selected, context.out),
             Self::List(listing) => listing.step(account, context.out),
+            Self::ListExtended(listing) => listing.step(account, selected, context.out),
             Self::LogIn(_)
             | Self::Select(..)
             | Self::Look(_)
@@ -277,6 +280,7 @@ impl Operation {
             | Self::Change(_)
             | Self::Query(_)
             | Self::List(_)
+            | Self::ListExtended(_)
             | Self::Look(_)
             | Self::Deselect(_) => Err(Refused::bad("no such command")),
         }
@@ -291,6 +295,7 @@ impl Operation {
             | Self::Select(..)
             | Self::Query(_)
             | Self::List(_)
+            | Self::ListExtended(_)
             | Self::Deselect(_)
             | Self::Search(_)
             | Self::Fetch(_)

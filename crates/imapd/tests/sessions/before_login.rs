@@ -15,13 +15,13 @@ fn the_greeting_tells_the_capabilities() {
     let mut client = world.connect_as(Security::StartTlsOffered, PlaintextAuth::Refused);
     client.hear(&[
         "* OK [CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED LITERAL+ ID IDLE NAMESPACE UNSELECT \
-         CHILDREN UIDPLUS MOVE] localhost Pillarbox ready",
+         CHILDREN UIDPLUS LIST-EXTENDED LIST-STATUS MOVE] localhost Pillarbox ready",
     ]);
     client.expect(
         "a CAPABILITY\r\n",
         &[
             "* CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED LITERAL+ ID IDLE NAMESPACE UNSELECT \
-         CHILDREN UIDPLUS MOVE",
+         CHILDREN UIDPLUS LIST-EXTENDED LIST-STATUS MOVE",
             "a OK CAPABILITY completed",
         ],
     );
@@ -125,7 +125,7 @@ fn starttls_forgets_what_came_in_the_clear() {
     );
     client.expect("b CAPABILITY\r\n", &[
         "* CAPABILITY IMAP4rev1 AUTH=PLAIN AUTH=LOGIN SASL-IR LITERAL+ ID IDLE NAMESPACE UNSELECT \
-         CHILDREN UIDPLUS MOVE",
+         CHILDREN UIDPLUS LIST-EXTENDED LIST-STATUS MOVE",
         "b OK CAPABILITY completed",
     ]);
     client.expect("c STARTTLS\r\n", &["c BAD …"]);

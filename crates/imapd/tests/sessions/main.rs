@@ -9,6 +9,7 @@ mod before_login;
 mod fetch;
 mod idle;
 mod limits;
+mod list;
 mod mailboxes;
 mod model;
 mod r#move;

@@ -6,8 +6,8 @@ use std::time::SystemTime;
 use mailstore::{FlagChange, FlagOp};
 
 use crate::command::{
-    Any, Append, Authenticated, Command, DateOp, FetchItem, NotAuthenticated, SearchKey, Seen,
-    Selected,
+    Any, Append, Authenticated, Command, DateOp, ExtendedList, FetchItem, NotAuthenticated,
+    SearchKey, Seen, Selected,
 };
 use crate::encode::{fetch_open, string};
 use crate::response::FetchData;
@@ -50,6 +50,7 @@ fn tell_authenticated(command: &Authenticated) -> String {
         Authenticated::List { reference, pattern } => {
             format!("List {} {}", text(reference), text(pattern))
         }
+        Authenticated::ListExtended(list) => tell_list(list),
         Authenticated::Lsub { reference, pattern } => {
             format!("Lsub {} {}", text(reference), text(pattern))
         }
@@ -57,6 +58,17 @@ fn tell_authenticated(command: &Authenticated) -> String {
         Authenticated::Append(append) => tell_append(append),
         Authenticated::Namespace | Authenticated::Idle => format!("{command:?}"),
     }
+}
+
+fn tell_list(list: &ExtendedList) -> String {
+    let patterns: Vec<String> = list.patterns.iter().map(|it| text(it)).collect();
+    format!(
+        "List {:?} {} ({}) {:?}",
+        list.selection,
+        text(&list.reference),
+        patterns.join(" "),
+        list.returns
+    )
 }
 
 fn tell_append(append: &Append) -> String {

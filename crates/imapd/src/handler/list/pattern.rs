@@ -2,8 +2,10 @@
 
 /// A pattern, matched against names as clients see them.
 #[derive(Debug)]
-pub(super) struct Pattern {
+pub(crate) struct Pattern {
     tokens: Vec<Token>,
+    /// How many octets a name needs at least.
+    octets: usize,
     separator: char,
 }
 
@@ -28,7 +30,7 @@ struct Retry {
 
 impl Pattern {
     /// Reads a pattern. Wildcards in a row are one: `%*` is `*`.
-    pub(super) fn new(text: &[u8], separator: char) -> Self {
+    pub(crate) fn new(text: &[u8], separator: char) -> Self {
         let mut tokens: Vec<Token> = Vec::with_capacity(text.len());
         for &octet in text {
             let token = match octet {
@@ -42,7 +44,12 @@ impl Pattern {
                 _ => tokens.push(token),
             }
         }
-        Self { tokens, separator }
+        let is_octet = |token: &&Token| matches!(token, Token::Octet(_));
+        Self {
+            octets: tokens.iter().filter(is_octet).count(),
+            tokens,
+            separator,
+        }
     }
 
     /// Whether `%` may hide names below those that match.
@@ -53,8 +60,12 @@ impl Pattern {
     /// Whether a name matches; INBOX as its first level does in any case (RFC 3501 §5.1).
     ///
     /// A mismatch stretches the last wildcard only: what an earlier one could take over from it,
-    /// it can take itself. Time is at most the product of both lengths, and no stack is used.
-    pub(super) fn matches(&self, name: &[u8]) -> bool {
+    /// it can take itself. Time is at most the product of both lengths, and no stack is used. A
+    /// pattern that no name is long enough for costs nothing.
+    pub(crate) fn matches(&self, name: &[u8]) -> bool {
+        if self.octets > name.len() {
+            return false;
+        }
         let inbox = inbox_len(name, self.separator);
         let (mut token, mut at) = (0, 0);
         let (mut level, mut any): (Option<Retry>, Option<Retry>) = (None, None);

@@ -1,0 +1,38 @@
+//! What an extended LIST asks for (RFC 5258 §3, RFC 5819 §2).
+
+use super::{MailboxArg, StatusItem};
+
+/// LIST with options or with several patterns (RFC 5258 §3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExtendedList {
+    /// The reference name.
+    pub reference: MailboxArg,
+    /// Mailbox names with possible wildcards; one of them has to match.
+    pub patterns: Vec<MailboxArg>,
+    /// Which names are wanted, each option once.
+    pub selection: Vec<SelectionOption>,
+    /// What is wanted of each, each option once.
+    pub returns: Vec<ReturnOption>,
+}
+
+/// `list-select-opt` (RFC 5258 §3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SelectionOption {
+    /// `SUBSCRIBED`: names that are subscribed, whether or not they exist.
+    Subscribed,
+    /// `REMOTE`: remote mailboxes as well. There are none.
+    Remote,
+    /// `RECURSIVEMATCH`: also names that have such below them.
+    RecursiveMatch,
+}
+
+/// `return-option` (RFC 5258 §3.2, RFC 5819 §4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReturnOption {
+    /// `SUBSCRIBED`: whether the name is subscribed.
+    Subscribed,
+    /// `CHILDREN`: whether there are mailboxes below it.
+    Children,
+    /// `STATUS`: what STATUS tells of it, in the order asked.
+    Status(Vec<StatusItem>),
+}

@@ -1,0 +1,48 @@
+//! LIST-STATUS (RFC 5819): what STATUS tells, with the entries of LIST.
+//!
+//! Mailboxes are opened one after the other, a few in each slice of work, and hold no descriptor
+//! once their counts are known.
+
+use super::{Extension, Shown};
+use crate::command::StatusItem;
+use crate::error::Refused;
+use crate::handler::mailbox;
+use crate::response::{Code, PlainCode, Untagged};
+use crate::session::authenticated::Authenticated;
+use crate::session::selected::Selected;
+
+/// The row of the registry.
+pub(super) const ROW: Extension = Extension {
+    capability: "LIST-STATUS",
+    rfc: 5819,
+    shown: Shown::Always,
+};
+
+/// How many mailboxes one slice of work opens.
+pub(super) const BATCH: usize = 8;
+
+/// What came of looking into a mailbox.
+pub(super) enum Status {
+    /// The response.
+    Known(Untagged),
+    /// It cannot be selected any more, which its entry has to tell (RFC 5819 §2).
+    Noselect,
+    /// It cannot be told now; the command goes on without it (RFC 5819 §2).
+    Unknown,
+}
+
+/// The STATUS response of a mailbox that LIST tells.
+pub(super) fn status(
+    account: &Authenticated,
+    selected: Option<&Selected>,
+    name: &str,
+    items: &[StatusItem],
+) -> Status {
+    match mailbox::status(account, selected, name.as_bytes(), items) {
+        Ok(response) => Status::Known(response),
+        Err(Refused(completion)) => match completion.code {
+            Some(Code::Plain(PlainCode::NonExistent | PlainCode::NoPerm)) => Status::Noselect,
+            _ => Status::Unknown,
+        },
+    }
+}
