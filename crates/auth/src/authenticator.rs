@@ -1,5 +1,7 @@
 //! The one place where a [`Credential`] becomes a [`Verdict`].
 
+mod upgrade;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::Metadata;
@@ -36,6 +38,9 @@ pub struct Options {
     pub delays: Delays,
     /// How long a right password is remembered; zero is not at all.
     pub cache: Duration,
+    /// Whether a login whose hash costs less than `cost`, or is not argon2id, gets a new hash in
+    /// the users file.
+    pub upgrade_hashes: bool,
 }
 
 /// Who has an account.
@@ -64,6 +69,8 @@ pub struct Authenticator {
     mail: MailTemplate,
     /// What an unknown user is checked against while there is no known one.
     decoy: Stored,
+    /// What outdated hashes are replaced by, if they are.
+    upgrade_to: Option<Cost>,
     /// Chooses the known user that an unknown one is checked against.
     chooser: RandomState,
     cache: Cache,
@@ -123,6 +130,7 @@ impl Authenticator {
         Ok(Self {
             accounts,
             decoy: options.cost.decoy(&random),
+            upgrade_to: options.upgrade_hashes.then_some(options.cost),
             chooser: RandomState::new(),
             cache: Cache::new(options.cache, &random),
             memory: Budget::new(options.memory >> 10),
@@ -204,7 +212,14 @@ impl Authenticator {
         let right = match &self.accounts {
             Backend::File { path, loaded } => {
                 let users = self.users(path, loaded);
-                self.check(&users, name.as_ref(), credential, now)?
+                let right = self.check(&users, name.as_ref(), credential, now)?;
+                if right
+                    && let Some(name) = &name
+                    && let Some(old) = users.get(name)
+                {
+                    self.upgrade(path, name, old, &credential.password);
+                }
+                right
             }
             Backend::Open(known) => name
                 .as_ref()

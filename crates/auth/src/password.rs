@@ -338,6 +338,11 @@ impl Cost {
         self.0.m_cost()
     }
 
+    /// Memory times passes, which is what guessing costs.
+    pub(crate) fn area(&self) -> u64 {
+        u64::from(self.0.m_cost()) * u64::from(self.0.t_cost())
+    }
+
     /// A hash of these costs that no password is known for.
     pub(crate) fn decoy(&self, random: &dyn Fn() -> u64) -> Stored {
         let mut bytes = Vec::with_capacity(48);

@@ -5,7 +5,7 @@ mod certificate;
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -144,6 +144,35 @@ fn check_users(check: &mut Check<'_>) {
         let fix = format!("chmod o-rwx {}", path.display());
         check.push("users", Finding::warning(path, None, problem, fix));
     }
+    if settings.auth.upgrade_hashes {
+        check_upgrades(check, path);
+    }
+}
+
+/// Whether logins can replace the users file, as the editor of `auth` does it.
+fn check_upgrades(check: &mut Check<'_>, path: &Path) {
+    let Ok((found, file)) = fs::metadata(path).and_then(|found| Ok((found, path.canonicalize()?)))
+    else {
+        return;
+    };
+    let directory = file.parent().unwrap_or(Path::new("/"));
+    let us = rustix::process::geteuid();
+    let problem = if !us.is_root() && us.as_raw() != found.uid() {
+        "belongs to another user, so that `upgrade_hashes` has no effect".to_owned()
+    } else if let Err(error) = probe(directory) {
+        let (shown, kind) = (directory.display(), error.kind());
+        format!("cannot be replaced, so that `upgrade_hashes` has no effect: {shown}: {kind}")
+    } else {
+        return;
+    };
+    let fix = "let file and directory belong to the user that Pillarbox runs as, or remove `upgrade_hashes`";
+    check.push("users", Finding::warning(path, None, problem, fix));
+}
+
+/// Writes a file into a directory and removes it.
+fn probe(directory: &Path) -> io::Result<()> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".check").tempfile_in(directory)?.close()
 }
 
 /// What should be known about the accounts of a sound users file.
@@ -206,7 +235,7 @@ fn check_mail(check: &mut Check<'_>) {
             "correct `mail`".to_owned(),
         ),
         Ok(_) => {
-            if let Err(source) = tempfile::Builder::new().prefix(".check").tempfile_in(root) {
+            if let Err(source) = probe(root) {
                 error(
                     format!("the root of the mail cannot be written: {}", source.kind()),
                     format!("let {shown} belong to the user that Pillarbox runs as"),

@@ -23,19 +23,29 @@ impl World {
     /// `ann@example.org` with password `secret` (argon2id) and `bob@example.org` with `U*U`
     /// (bcrypt).
     fn new(cache: Duration, delays: Delays) -> Self {
+        Self::with(|options| {
+            options.cache = cache;
+            options.delays = delays;
+        })
+    }
+
+    /// Without cache and delays, but for what `change` does.
+    fn with(change: impl FnOnce(&mut Options)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let ann = cost().hash(&Secret::new("secret"), [3; 16]).unwrap();
         let text = format!("ann@example.org:{ann}\nbob:{BOB}:1000:1000::/home/bob\n");
         fs::write(dir.path().join("users"), text).unwrap();
-        let options = Options {
+        let mut options = Options {
             accounts: Accounts::File(dir.path().join("users")),
             default_domain: Some("Example.org".to_owned()),
             mail: MailTemplate::parse("/srv/mail/{domain}/{local}").unwrap(),
             cost: cost(),
             memory: 1 << 20,
-            delays,
-            cache,
+            delays: Delays::NONE,
+            cache: Duration::ZERO,
+            upgrade_hashes: false,
         };
+        change(&mut options);
         #[expect(
             clippy::disallowed_methods,
             reason = "any instant will do, and std has no other"
@@ -51,6 +61,10 @@ impl World {
     /// Without cache and delays.
     fn plain() -> Self {
         Self::new(Duration::ZERO, Delays::NONE)
+    }
+
+    fn users(&self) -> String {
+        fs::read_to_string(self.dir.path().join("users")).unwrap()
     }
 
     fn write_users(&self, text: &str) {
@@ -318,6 +332,73 @@ fn a_broken_users_file_changes_nothing() {
 }
 
 #[test]
+fn outdated_hashes_stay_unless_they_are_to_be_upgraded() {
+    let world = World::plain();
+    let before = world.users();
+    assert!(world.who("bob", "U*U").is_some());
+    assert_eq!(world.users(), before);
+}
+
+#[test]
+fn a_login_upgrades_its_own_outdated_hash() {
+    let world = World::with(|options| options.upgrade_hashes = true);
+    let before = world.users();
+    for (user, password) in [("bob", "wrong"), ("carol", "U*U"), ("ann", "secret")] {
+        world.login(user, password);
+        assert_eq!(world.users(), before, "{user}");
+    }
+    assert!(world.who("bob", "U*U").is_some());
+    let after = world.users();
+    let (ann, bob) = after.split_once('\n').unwrap();
+    assert_eq!(Some(ann), before.lines().next());
+    assert!(
+        bob.starts_with("bob:{ARGON2ID}$argon2id$v=19$m=8,t=1,p=1$"),
+        "{bob}"
+    );
+    assert!(bob.ends_with(":1000:1000::/home/bob\n"), "{bob}");
+    assert_eq!(world.who("bob", "U*V"), None);
+    assert!(world.who("bob", "U*U").is_some());
+    assert_eq!(world.users(), after, "once is enough");
+    let names: Vec<_> = fs::read_dir(world.dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(names, ["users"]);
+}
+
+#[test]
+fn an_upgrade_never_undoes_a_change_of_the_password() {
+    let world = World::with(|options| options.upgrade_hashes = true);
+    let name = Name::parse("bob", Some("example.org")).unwrap();
+    let path = world.dir.path().join("users");
+    let old = Users::load(&path, Some("example.org")).unwrap();
+    let old = old.get(&name).unwrap();
+    let changed = "bob:{PLAIN}changed meanwhile\n";
+    world.write_users(changed);
+    world.auth.upgrade(&path, &name, old, &Secret::new("U*U"));
+    assert_eq!(world.users(), changed);
+    // Nor does it wait for whoever is changing it now, or make a file that was taken away.
+    world.write_users(&format!("bob:{BOB}\n"));
+    let editor = crate::users::Editor::open(&path, None).unwrap();
+    world.auth.upgrade(&path, &name, old, &Secret::new("U*U"));
+    assert_eq!(world.users(), format!("bob:{BOB}\n"));
+    drop(editor);
+    fs::remove_file(&path).unwrap();
+    world.auth.upgrade(&path, &name, old, &Secret::new("U*U"));
+    assert!(!path.exists());
+}
+
+#[test]
+fn an_upgrade_that_fails_lets_the_user_in() {
+    let world = World::with(|options| options.upgrade_hashes = true);
+    // In the way of the new file, and not to be removed like a file.
+    fs::create_dir(world.dir.path().join("users.new")).unwrap();
+    let before = world.users();
+    assert!(world.who("bob", "U*U").is_some());
+    assert_eq!(world.users(), before);
+}
+
+#[test]
 fn many_logins_at_once_share_little_memory() {
     let dir = tempfile::tempdir().unwrap();
     let costly = Cost::new(1_024, 1, 1).unwrap();
@@ -332,6 +413,7 @@ fn many_logins_at_once_share_little_memory() {
         memory: 1 << 10,
         delays: Delays::NONE,
         cache: Duration::ZERO,
+        upgrade_hashes: false,
     };
     let auth = Authenticator::new(options, || 0).unwrap();
     let now = World::plain().now;
@@ -355,6 +437,7 @@ fn a_missing_users_file_is_told_at_the_start() {
         memory: 1 << 20,
         delays: Delays::NONE,
         cache: Duration::ZERO,
+        upgrade_hashes: false,
     };
     let error = Authenticator::new(options, || 0).unwrap_err().to_string();
     assert!(
@@ -374,6 +457,7 @@ fn open_accounts_are_made_by_their_first_login() {
         memory: 1 << 20,
         delays: Delays::NONE,
         cache: Duration::ZERO,
+        upgrade_hashes: false,
     };
     world.auth = Authenticator::new(options, || 0).unwrap();
     assert_eq!(world.who("demo", "demo").as_deref(), Some("demo@localhost"));

@@ -5,13 +5,14 @@
 //! has locked. Order: lock, read, write a new file beside it, fsync, rename, fsync the directory,
 //! unlock. A reader therefore sees the old file or the new one, and never a part.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::is_comment;
 use crate::Name;
+use crate::password::Stored;
 
 /// A users file under its lock. Nothing is changed before [`Editor::save`].
 #[derive(Debug)]
@@ -66,16 +67,60 @@ impl Editor {
                 .create(directory)
                 .map_err(failed)?;
         }
-        let mut file = locked(path).map_err(failed)?;
+        let file = locked(path).map_err(failed)?;
+        Self::under_lock(path, default_domain, file).map_err(failed)
+    }
+
+    /// As [`Self::open`], but neither waits for the lock nor makes the file; `None` if somebody
+    /// else has the lock or has just replaced the file.
+    ///
+    /// # Errors
+    /// If the file cannot be opened.
+    pub(crate) fn open_now(
+        path: &Path,
+        default_domain: Option<&str>,
+    ) -> Result<Option<Self>, EditError> {
+        let failed = |source| EditError::Io {
+            path: path.to_owned(),
+            action: "opened",
+            source,
+        };
+        let file = File::open(path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) if is_at(path, &file).map_err(failed)? => {
+                Self::under_lock(path, default_domain, file)
+                    .map(Some)
+                    .map_err(failed)
+            }
+            Ok(()) | Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
+
+    /// Reads the file, whose lock is ours.
+    fn under_lock(path: &Path, default_domain: Option<&str>, mut file: File) -> io::Result<Self> {
         let mut text = Vec::new();
-        file.read_to_end(&mut text).map_err(failed)?;
+        file.read_to_end(&mut text)?;
         Ok(Self {
             // A symbolic link stays one: the file that it leads to is replaced.
-            path: fs::canonicalize(path).map_err(failed)?,
+            path: fs::canonicalize(path)?,
             default_domain: default_domain.map(str::to_owned),
             text,
             file,
         })
+    }
+
+    /// Whether the line of `name` holds this hash.
+    pub(crate) fn holds(&self, name: &Name, hash: &Stored) -> bool {
+        self.lines()
+            .find(|line| self.is_account(line, name))
+            .and_then(|line| {
+                line.split(|octet| matches!(octet, b':' | b'\r' | b'\n'))
+                    .nth(1)
+            })
+            .and_then(|field| std::str::from_utf8(field).ok())
+            .and_then(|field| Stored::parse(field).ok())
+            .is_some_and(|found| found == *hash)
     }
 
     /// Adds an account at the end.
@@ -215,13 +260,19 @@ fn locked(path: &Path) -> io::Result<File> {
             .mode(0o600)
             .open(path)?;
         file.lock()?;
-        let ours = file.metadata()?;
-        match fs::metadata(path) {
-            Ok(found) if (found.dev(), found.ino()) == (ours.dev(), ours.ino()) => return Ok(file),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
+        if is_at(path, &file)? {
+            return Ok(file);
         }
+    }
+}
+
+/// Whether `path` leads to `file`.
+fn is_at(path: &Path, file: &File) -> io::Result<bool> {
+    let ours = file.metadata()?;
+    match fs::metadata(path) {
+        Ok(found) => Ok((found.dev(), found.ino()) == (ours.dev(), ours.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

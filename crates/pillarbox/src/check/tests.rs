@@ -273,6 +273,20 @@ fn every_line_of_the_users_file_is_looked_at() {
 }
 
 #[test]
+fn upgrades_that_cannot_be_are_warned_of() {
+    let world = World::new();
+    let text = fs::read_to_string(world.0.path().join("p.toml")).unwrap();
+    world.write("p.toml", &format!("{text}[auth]\nupgrade_hashes = true\n"));
+    assert_eq!(world.found(), "");
+    // A place where nobody can write, root included; the file there is empty for us.
+    world.remove("users");
+    symlink("/proc/self/oom_score_adj", world.0.path().join("users")).unwrap();
+    let found = world.found();
+    let told = "DIR/users: cannot be replaced, so that `upgrade_hashes` has no effect: /proc/";
+    assert!(found.contains(told), "{found}");
+}
+
+#[test]
 fn a_mail_root_that_cannot_be_used_is_told() {
     let world = World::new();
     let mail = world.0.path().join("mail");

@@ -135,6 +135,7 @@ pub(super) struct Auth {
     pub(super) failure_delay_max: Duration,
     #[serde(deserialize_with = "duration::<_, 0, HOUR>")]
     pub(super) cache: Duration,
+    pub(super) upgrade_hashes: bool,
 }
 
 impl Default for Auth {
@@ -150,6 +151,7 @@ impl Default for Auth {
             failure_jitter: settings.delays.jitter,
             failure_delay_max: settings.delays.max,
             cache: settings.cache,
+            upgrade_hashes: settings.upgrade_hashes,
         }
     }
 }

@@ -286,5 +286,6 @@ fn auth<'i>(document: &mut Document<'i>, top: &mut DeTable<'i>) -> Auth {
             max: raw.failure_delay_max,
         },
         cache: raw.cache,
+        upgrade_hashes: raw.upgrade_hashes,
     }
 }

@@ -1,5 +1,7 @@
 //! Everything that can be set, checked, with its default.
 
+mod log;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,6 +14,8 @@ use serde::Deserialize;
 use super::raw;
 use super::unit::{GIB, HOUR, KIB, MIB, MINUTE, SECOND};
 use super::value::{duration, number, size};
+
+pub use log::{Log, LogFormat, LogLevel};
 
 /// Everything that can be set, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +62,7 @@ impl Settings {
             memory: self.auth.verify_memory,
             delays: self.auth.delays,
             cache: self.auth.cache,
+            upgrade_hashes: self.auth.upgrade_hashes,
         }
     }
 }
@@ -319,6 +324,8 @@ pub struct Auth {
     pub delays: Delays,
     /// How long a right password is remembered; zero is not at all.
     pub cache: Duration,
+    /// Whether a login gets a new hash in the users file if its old one costs less.
+    pub upgrade_hashes: bool,
 }
 
 impl Auth {
@@ -340,57 +347,7 @@ impl Default for Auth {
             verify_memory: 256 << 20,
             delays: Delays::default(),
             cache: Duration::from_mins(1),
-        }
-    }
-}
-
-/// What is logged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct Log {
-    /// How a line looks.
-    pub format: LogFormat,
-    /// What is left out.
-    pub level: LogLevel,
-}
-
-/// How a line of the log looks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Human,
-    /// For programs: one JSON object per line.
-    Json,
-}
-
-/// The least important event that is logged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogLevel {
-    /// What needs somebody's attention.
-    Error,
-    /// What may need it.
-    Warn,
-    /// Starts, stops, logins.
-    #[default]
-    Info,
-    /// What connections do.
-    Debug,
-    /// Everything.
-    Trace,
-}
-
-impl LogLevel {
-    /// The name as `tracing` knows it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warn => "warn",
-            Self::Info => "info",
-            Self::Debug => "debug",
-            Self::Trace => "trace",
+            upgrade_hashes: false,
         }
     }
 }

@@ -175,6 +175,7 @@ failure_delay = "2s"
 failure_jitter = "3s"
 failure_delay_max = "20s"
 cache = "0s"
+upgrade_hashes = true
 [log]
 format = "json"
 level = "debug"
@@ -237,6 +238,7 @@ fn every_setting_is_taken() {
                 max: seconds(20),
             },
             cache: Duration::ZERO,
+            upgrade_hashes: true,
         },
         log: Log {
             format: LogFormat::Json,
