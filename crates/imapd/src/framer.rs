@@ -265,7 +265,8 @@ impl Framer {
         let gathered = self.gathered().get(..end).unwrap_or_default();
         let form = match gathering.form {
             Form::Other => Form::Other,
-            Form::MaybeAppend => match grammar::announces(gathered, announced.octets) {
+            Form::MaybeAppend => match grammar::announces(gathered, announced.octets, &self.limits)
+            {
                 Ok(Announces::ArgumentOfAppend) => Form::MaybeAppend,
                 Ok(Announces::Argument) => Form::Other,
                 Ok(Announces::Message(command)) => {

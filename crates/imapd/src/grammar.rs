@@ -56,9 +56,13 @@ pub(crate) enum Announces {
 
 /// Looks at a command up to and including the announcement of a literal of `octets`: whether it is
 /// APPEND's message, which is not kept in memory (RFC 3501 §6.3.11).
+///
+/// # Errors
+/// If it is no command, or an APPEND that the grammar does not allow.
 pub(crate) fn announces(
     bytes: &[u8],
     octets: u64,
+    limits: &Limits,
 ) -> Result<Announces, (Option<Tag>, SyntaxError)> {
     match mailbox::append_start(bytes) {
         Ok((input, tag)) => match mailbox::append_arguments(input, octets) {
@@ -66,7 +70,11 @@ pub(crate) fn announces(
             Ok((_, None)) => Ok(Announces::ArgumentOfAppend),
             Err(error) => Err((Some(tag), SyntaxError::new(bytes, error))),
         },
-        Err(_) => Ok(Announces::Argument),
+        Err(_) => match command::name_lenient(bytes, limits) {
+            Ok(_) => Ok(Announces::Argument),
+            // Nobody is asked for a literal that no command could take (RFC 3501 §7.5).
+            Err(error) => Err((tag(bytes), SyntaxError::new(bytes, error))),
+        },
     }
 }
 

@@ -261,7 +261,7 @@ fn limits_before_login_hold() {
     );
     assert_eq!(run("a LOGIN {65537+}\r\nb NOOP\r\n"), [fatal]);
     let many = format!(
-        "a X{} {{8000+}}\r\n",
+        "a ID{} {{8000+}}\r\n",
         format!(" {{8000+}}\r\n{}", "y".repeat(8000)).repeat(8)
     );
     assert_eq!(

@@ -44,6 +44,16 @@ pub(super) fn command_lenient<'a>(input: &'a [u8], limits: &Limits) -> Parsed<'a
     Ok((rest, command))
 }
 
+/// `tag SP` and the name of a command, whatever follows (RFC 3501 §9, `command`)
+pub(super) fn name_lenient<'a>(input: &'a [u8], limits: &Limits) -> Parsed<'a, ()> {
+    let (input, _) = tagged(input)?;
+    let (rest, name) = context("a command", word).parse(input)?;
+    if without_arguments(&name).is_none() && with_arguments(&name, limits, &[]).is_none() {
+        return Err(Failed::error(input, "a command"));
+    }
+    Ok((rest, ()))
+}
+
 /// The commands without arguments (RFC 3501 §9, RFC 2177 §4, RFC 2342 §6, RFC 3691 §4)
 fn without_arguments(name: &[u8]) -> Option<Command> {
     Some(match name {

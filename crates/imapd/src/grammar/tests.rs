@@ -599,7 +599,7 @@ fn tags_come_back_with_errors() {
 
 #[test]
 fn append_is_parsed_up_to_its_message() {
-    let announced = |line: &str| match announces(line.as_bytes(), 310) {
+    let announced = |line: &str| match announces(line.as_bytes(), 310, &Limits::default()) {
         Ok(Announces::Message(tagged)) => Ok(format!("{} {}", tagged.tag, tell(&tagged.command))),
         Ok(Announces::ArgumentOfAppend) => Ok("mailbox".to_owned()),
         Ok(Announces::Argument) => Ok("argument".to_owned()),
@@ -626,8 +626,14 @@ fn append_is_parsed_up_to_its_message() {
             Ok("a Append \"x y\" =() None 310"),
         ),
         ("a LOGIN {310}\r\n", Ok("argument")),
-        ("a APPENDX {310}\r\n", Ok("argument")),
-        ("APPEND x {310}\r\n", Ok("argument")),
+        (
+            "a APPENDX {310}\r\n",
+            Err("a expected a command at octet 2"),
+        ),
+        (
+            "APPEND x {310}\r\n",
+            Err("APPEND expected a command at octet 7"),
+        ),
         (
             "a APPEND x y {310}\r\n",
             Err("a expected the message as a literal at octet 11"),
