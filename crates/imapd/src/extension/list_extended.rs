@@ -12,7 +12,7 @@ use super::list_status::{self, Status};
 use super::{Extension, Shown};
 use crate::command::{ExtendedList, ReturnOption, SelectionOption, StatusItem};
 use crate::error::Refused;
-use crate::handler::list::Pattern;
+use crate::handler::list::{Pattern, one_inbox};
 use crate::response::{Completion, ListEntry, Untagged};
 use crate::session::authenticated::Authenticated;
 use crate::session::responses::Responses;
@@ -324,5 +324,5 @@ impl ExtendedListing {
 /// The names above a name, the topmost first.
 fn parents(name: &str, separator: char) -> impl Iterator<Item = &str> {
     let ends = name.match_indices(separator);
-    ends.filter_map(|(end, _)| name.get(..end))
+    ends.filter_map(|(end, _)| name.get(..end)).map(one_inbox)
 }

@@ -785,6 +785,9 @@ fn line() -> impl Strategy<Value = String> {
     prop_oneof![
         (astring(), astring()).prop_map(|(a, b)| format!("LOGIN {a} {b}")),
         (astring(), astring()).prop_map(|(a, b)| format!("LIST {a} {b}")),
+        (astring(), astring()).prop_map(|(a, b)| format!(
+            "LIST (REMOTE SUBSCRIBED) {a} ({b} %) RETURN (STATUS (UNSEEN) CHILDREN)"
+        )),
         (astring(), astring()).prop_map(|(a, b)| format!("RENAME {a} {b}")),
         astring().prop_map(|name| format!("SELECT {name}")),
         astring().prop_map(|name| format!("STATUS {name} (UNSEEN MESSAGES)")),

@@ -209,7 +209,7 @@ fn with_parents(names: Vec<(String, Is)>, namespace: &Namespace) -> Vec<Name> {
 }
 
 /// A parent's name; in any letter case INBOX is INBOX, and listed once (RFC 3501 §5.1).
-fn one_inbox(parent: &str) -> &str {
+pub(crate) fn one_inbox(parent: &str) -> &str {
     if parent.eq_ignore_ascii_case(INBOX) {
         INBOX
     } else {

@@ -1,13 +1,16 @@
 //! LIST with options, in slices.
 
-use crate::world::{Client, World};
+use crate::world::World;
 
-/// Makes mailboxes, each with a message.
-fn make_mailboxes(world: &World, client: &mut Client, count: usize) {
+/// Makes mailboxes as other programs do, each with a message.
+fn make_mailboxes(world: &World, count: usize) {
     for number in 0..count {
-        client.expect(format!("x CREATE m{number:04}\r\n"), &["x OK …"]);
-        let cur = world.root().join(format!(".m{number:04}/cur"));
-        std::fs::write(cur.join("1600000000.M1.mta:2,"), "Subject: x\n\n").unwrap();
+        let directory = world.root().join(format!(".m{number:04}"));
+        for part in ["cur", "new", "tmp"] {
+            std::fs::create_dir_all(directory.join(part)).unwrap();
+        }
+        let name = "cur/1600000000.M1.mta:2,";
+        std::fs::write(directory.join(name), "Subject: x\n\n").unwrap();
     }
 }
 
@@ -15,7 +18,7 @@ fn make_mailboxes(world: &World, client: &mut Client, count: usize) {
 fn status_of_many_mailboxes_goes_in_slices() {
     let world = World::new();
     let mut client = world.log_in();
-    make_mailboxes(&world, &mut client, 100);
+    make_mailboxes(&world, 100);
     let before = client.slices;
     let answer = client.send("x LIST \"\" m* RETURN (STATUS (MESSAGES UNSEEN))\r\n");
     assert!(client.slices - before >= 12, "too few slices");
@@ -33,7 +36,7 @@ fn status_of_many_mailboxes_goes_in_slices() {
 fn status_in_list_holds_no_descriptors() {
     let world = World::new();
     let mut client = world.log_in();
-    make_mailboxes(&world, &mut client, 40);
+    make_mailboxes(&world, 40);
     client.send_only(b"x LIST \"\" m* RETURN (STATUS (MESSAGES))\r\n");
     let root = world.root();
     let mut most = 0;
@@ -51,7 +54,7 @@ fn a_mailbox_that_goes_away_meanwhile_is_told_without_status() {
     let world = World::new();
     let mut client = world.log_in();
     let mut other = world.log_in();
-    make_mailboxes(&world, &mut client, 20);
+    make_mailboxes(&world, 20);
     client.send_only(b"x LIST \"\" m* RETURN (STATUS (MESSAGES))\r\n");
     let mut answer = String::new();
     while !answer.contains("m0000") {
@@ -69,7 +72,7 @@ fn a_mailbox_that_goes_away_meanwhile_is_told_without_status() {
 fn many_patterns_go_in_slices() {
     let world = World::new();
     let mut client = world.log_in();
-    make_mailboxes(&world, &mut client, 60);
+    make_mailboxes(&world, 60);
     let patterns = vec!["*x*y*z*"; 999].join(" ");
     let before = client.slices;
     let answer = client.send(format!("x LIST \"\" ({patterns} m0007)\r\n"));
@@ -102,5 +105,24 @@ fn a_prefix_is_part_of_every_listed_name() {
             "* LIST (\\Subscribed \\HasNoChildren) \"/\" Mail/a",
             "x OK …",
         ],
+    );
+}
+
+#[test]
+fn inbox_is_listed_once_in_any_letter_case() {
+    let world = World::new();
+    let mut client = world.log_in();
+    client.expect("x CREATE iNbOx/Sub\r\n", &["x OK …"]);
+    client.expect("x SUBSCRIBE inbox/Other\r\n", &["x OK …"]);
+    client.expect(
+        "x LIST (SUBSCRIBED RECURSIVEMATCH) \"\" %\r\n",
+        &[
+            "* LIST (\\HasChildren) \"/\" INBOX (\"CHILDINFO\" (\"SUBSCRIBED\"))",
+            "x OK …",
+        ],
+    );
+    client.expect(
+        "x LIST \"\" (%)\r\n",
+        &["* LIST (\\HasChildren) \"/\" INBOX", "x OK …"],
     );
 }

@@ -189,7 +189,7 @@ fn act(world: &World, one: &mut Believer, dice: &mut Dice) {
     let number = position + 1;
     let sign = dice.pick(&['+', '-']);
     let flag = dice.pick(&FLAGS);
-    let command = match dice.roll(16) {
+    let command = match dice.roll(17) {
         0 => return meddle(world, dice),
         1 => "NOOP".to_owned(),
         2 => "CHECK".to_owned(),
@@ -207,6 +207,7 @@ fn act(world: &World, one: &mut Believer, dice: &mut Dice) {
         12 => format!("STORE {number}:* FLAGS ({flag})"),
         13 => format!("UID EXPUNGE {}", dice.roll(60) + 1),
         14 => format!("UID FETCH {}:* (FLAGS)", dice.roll(60) + 1),
+        15 => format!("MOVE {number} INBOX"),
         _ => return one.store_silently(position, sign, flag),
     };
     one.run(&command);
