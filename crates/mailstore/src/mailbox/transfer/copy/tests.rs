@@ -1,3 +1,5 @@
+//! What a copy leaves behind, and what it forces to the disk.
+
 use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
