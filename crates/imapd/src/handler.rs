@@ -8,4 +8,5 @@ pub(crate) mod fetch;
 pub(crate) mod list;
 pub(crate) mod mailbox;
 pub(crate) mod search;
+pub(crate) mod shelf;
 pub(crate) mod store;

@@ -9,6 +9,9 @@
 //! - [`Parsed::header_contains`], [`Parsed::body_contains`] and [`Parsed::text_contains`] search
 //!   decoded text (RFC 3501 §6.4.4).
 //!
+//! What listing and searching need most is also made into records ([`Record`]), which the store
+//! keeps.
+//!
 //! Any octets are a message. Time is linear in their number and memory is bounded (S32): see
 //! [`MAX_LEVELS`], [`MAX_PARTS`] and [`MAX_ITEMS`]. What is beyond a limit is opaque, and what is
 //! sent is well-formed all the same (S33).
@@ -22,6 +25,7 @@ mod envelope;
 mod header;
 mod media;
 mod mime;
+mod record;
 mod section;
 mod steps;
 mod text;
@@ -34,9 +38,11 @@ pub use body_structure::{
 };
 pub use charset::decode as decode_charset;
 pub use envelope::{Envelope, write_envelope};
+pub use header::Header;
 pub use media::Parameter;
 pub use mime::{Implied, Kind, MAX_LEVELS, MAX_PARTS, Parsed, Part};
-pub use section::SectionOctets;
+pub use record::{Record, Structure, Summary};
+pub use section::{SectionOctets, part_of};
 pub use text::Needle;
 
 /// How many addresses, parameters and language tags one ENVELOPE or BODYSTRUCTURE holds, those of

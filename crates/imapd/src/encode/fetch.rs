@@ -46,6 +46,14 @@ impl Fetch {
         out.extend_from_slice(format!(" {{{octets}}}\r\n").as_bytes());
     }
 
+    /// Writes an item whose value is in wire form already.
+    pub fn wire(&mut self, out: &mut Vec<u8>, name: &str, wire: &[u8]) {
+        self.separate(out);
+        out.extend_from_slice(name.as_bytes());
+        out.push(b' ');
+        out.extend_from_slice(wire);
+    }
+
     /// Writes the end of the response.
     pub fn close(self, out: &mut Vec<u8>) {
         out.extend_from_slice(b")\r\n");

@@ -84,10 +84,18 @@ impl Content {
     /// # Errors
     /// [`Error::Expunged`] if its bytes are gone.
     pub(crate) fn header(mailbox: &Mailbox, message: Message<'_>) -> Result<Self, Error> {
-        let octets = read_header(mailbox.read(message)?.into_reader()).map_err(unreadable)?;
+        let octets = header_octets(mailbox, message)?;
         let parsed = Parsed::new(&octets);
         Ok(Self { octets, parsed })
     }
+}
+
+/// The header of a message, with the blank line.
+///
+/// # Errors
+/// [`Error::Expunged`] if its bytes are gone.
+pub(crate) fn header_octets(mailbox: &Mailbox, message: Message<'_>) -> Result<Vec<u8>, Error> {
+    read_header(mailbox.read(message)?.into_reader()).map_err(unreadable)
 }
 
 /// Counts the octets of a message anew, and has the number remembered: what another program wrote

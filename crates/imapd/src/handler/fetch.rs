@@ -16,6 +16,7 @@ use crate::command::FetchItem;
 use crate::encode::fetch_open;
 use crate::error::completion;
 use crate::handler::content::{Resume, correct_size};
+use crate::handler::shelf::Shelf;
 use crate::message::Form;
 use crate::response::{Completion, FetchData};
 use crate::session::positions::Positions;
@@ -37,6 +38,9 @@ const FILE: usize = 20;
 const BATCH: usize = 50;
 const BATCH_OCTETS: u64 = 64 * 1024;
 
+/// How many messages a batch has that sets nothing.
+const AHEAD: usize = 128;
+
 /// What a message is taken for whose size is not known yet.
 const USUAL_OCTETS: u64 = 4 * 1024;
 
@@ -45,6 +49,8 @@ const USUAL_OCTETS: u64 = 4 * 1024;
 pub(crate) struct Fetching {
     left: Positions,
     plan: Plan,
+    /// What is kept of messages.
+    shelf: Shelf,
     /// The messages that come next.
     batch: VecDeque<usize>,
     /// Which of them have just got `\Seen`, ascending.
@@ -63,6 +69,7 @@ impl Fetching {
         Self {
             left,
             plan: Plan::new(items, by_uid),
+            shelf: Shelf::default(),
             batch: VecDeque::new(),
             newly_seen: Vec::new(),
             current: None,
@@ -73,6 +80,12 @@ impl Fetching {
 
     /// Answers some messages, or a part of a large one.
     pub(crate) fn step(&mut self, selected: &mut Selected, out: &mut Responses) -> Outcome {
+        let outcome = self.slice(selected, out);
+        self.shelf.keep(&selected.mailbox);
+        outcome
+    }
+
+    fn slice(&mut self, selected: &mut Selected, out: &mut Responses) -> Outcome {
         let mut slice = 0;
         while slice < SLICE {
             match self.pieces.flush(out) {
@@ -91,18 +104,22 @@ impl Fetching {
             }
             if self.batch.is_empty() {
                 self.next_batch(selected, out);
+                let next = self.batch.iter();
+                let next = next.filter_map(|&it| selected.view.snapshot().get(it));
+                let next: Vec<_> = next.collect();
+                self.plan
+                    .read_ahead(&mut self.shelf, &selected.mailbox, &next);
             }
             let Some(position) = self.batch.pop_front() else {
                 return Ok(Step::Done(self.completion()));
             };
-            let message = selected.view.snapshot().get(position);
-            slice += match message.is_some_and(|it| self.plan.needs_file(it)) {
-                true => FILE,
-                false => 1,
-            };
             self.current = Some(position);
             let read = self.answer(position, selected);
-            if out.is_full() || read > BATCH_OCTETS {
+            slice += match read {
+                Some(_) => FILE,
+                None => 1,
+            };
+            if out.is_full() || read > Some(BATCH_OCTETS) {
                 break;
             }
         }
@@ -114,7 +131,7 @@ impl Fetching {
     fn next_batch(&mut self, selected: &mut Selected, out: &mut Responses) {
         self.newly_seen.clear();
         if !self.plan.sets_seen() {
-            self.batch.extend(self.left.by_ref().take(BATCH));
+            self.batch.extend(self.left.by_ref().take(AHEAD));
             return;
         }
         let snapshot = Arc::clone(selected.view.snapshot());
@@ -143,21 +160,24 @@ impl Fetching {
         mailbox.tell_keywords(out);
     }
 
-    /// Prepares the response about one message; gives the octets that were read for it.
-    fn answer(&mut self, position: usize, selected: &mut Selected) -> u64 {
+    /// Prepares the response about one message; gives the octets that were read for it, if its
+    /// file had to be looked at.
+    fn answer(&mut self, position: usize, selected: &mut Selected) -> Option<u64> {
         let mut resume = selected.resume.take().map(|resume| *resume);
         let view = &selected.view;
         let (Some(seq), Some(message)) = (
             SeqNum::from_position(position),
             view.snapshot().get(position),
         ) else {
-            return 0;
+            return None;
         };
-        let loaded = match self.plan.load(&selected.mailbox, message) {
+        let looked = self.plan.needs_look(message).then_some(0);
+        let loaded = self.plan.load(&mut self.shelf, &selected.mailbox, message);
+        let loaded = match loaded {
             Ok(loaded) => loaded,
             Err(error) => return self.fail(&error),
         };
-        let read = loaded.octets_read();
+        let read = loaded.octets_read().or(looked);
         match self.compose(seq, message, selected, loaded, &mut resume) {
             Ok(pieces) => {
                 self.pieces = pieces;
@@ -169,9 +189,9 @@ impl Fetching {
 
     /// Notes that a message could not be answered: the others are, and then the command fails
     /// (RFC 2180 §4.1.2).
-    fn fail(&mut self, error: &Error) -> u64 {
+    fn fail(&mut self, error: &Error) -> Option<u64> {
         self.problem.get_or_insert_with(|| completion(error));
-        0
+        Some(0)
     }
 
     /// Puts a response together: UID and FLAGS first, then what was asked for, in that order.
@@ -207,16 +227,11 @@ impl Fetching {
                     let size = loaded.size(mailbox, message)?;
                     fetch.item(pieces.wire(), &FetchData::Rfc822Size(size));
                 }
-                FetchItem::Body => {
-                    fetch.item(pieces.wire(), &loaded.body("BODY", Form::Body));
-                }
+                FetchItem::Body => loaded.body(Form::Body, &mut fetch, pieces.wire()),
                 FetchItem::BodyStructure => {
-                    fetch.item(
-                        pieces.wire(),
-                        &loaded.body("BODYSTRUCTURE", Form::BodyStructure),
-                    );
+                    loaded.body(Form::BodyStructure, &mut fetch, pieces.wire());
                 }
-                FetchItem::Envelope => fetch.item(pieces.wire(), &loaded.envelope()),
+                FetchItem::Envelope => loaded.envelope(&mut fetch, pieces.wire()),
                 FetchItem::Section(section) => {
                     loaded.section(section, &mut fetch, &mut pieces, mailbox, message, resume)?;
                 }

@@ -1,7 +1,8 @@
 //! SEARCH and UID SEARCH (RFC 3501 §6.4.4).
 //!
 //! Keys that the index can answer are tried before those that need a header, and those before
-//! the ones that need the whole message; a message is read once at the most.
+//! the ones that need the whole message; a message is read once at the most, and what is kept of
+//! its header is looked at instead of it.
 
 mod key;
 
@@ -9,6 +10,7 @@ use mailstore::Error;
 
 use crate::command::{Search, UnknownCharset};
 use crate::error::Refused;
+use crate::handler::shelf::Shelf;
 use crate::response::{Code, Completion, Untagged};
 use crate::session::responses::Responses;
 use crate::session::running::{Outcome, Step};
@@ -27,6 +29,8 @@ const OCTETS: usize = 1024 * 1024;
 pub(crate) struct Searching {
     by_uid: ByUid,
     key: Key,
+    /// What is kept of messages.
+    shelf: Shelf,
     next: usize,
     found: Vec<u32>,
 }
@@ -45,6 +49,7 @@ impl Searching {
         Ok(Self {
             by_uid: search.by_uid,
             key: Key::and(keys, view),
+            shelf: Shelf::default(),
             next: 0,
             found: Vec::new(),
         })
@@ -52,6 +57,12 @@ impl Searching {
 
     /// Looks at some messages.
     pub(crate) fn step(&mut self, selected: &Selected, out: &mut Responses) -> Outcome {
+        let outcome = self.slice(selected, out);
+        self.shelf.keep(&selected.mailbox);
+        outcome
+    }
+
+    fn slice(&mut self, selected: &Selected, out: &mut Responses) -> Outcome {
         let view = &selected.view;
         let snapshot = view.snapshot();
         let (mut files, mut octets) = (0, 0);
@@ -60,7 +71,9 @@ impl Searching {
                 out.untagged(Untagged::Search(std::mem::take(&mut self.found)));
                 return Ok(Step::Done(Completion::ok("SEARCH completed")));
             };
-            let mut candidate = Candidate::new(self.next, message, view, &selected.mailbox);
+            let mailbox = &selected.mailbox;
+            let shelf = &mut self.shelf;
+            let mut candidate = Candidate::new(self.next, message, view, mailbox, shelf);
             match self.key.matches(&mut candidate) {
                 Ok(true) => self.found.push(match self.by_uid {
                     ByUid::Yes => message.uid().get(),

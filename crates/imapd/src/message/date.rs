@@ -1,15 +1,21 @@
 //! The day in a Date field (RFC 5322 §3.3), for SENTBEFORE, SENTON and SENTSINCE.
 
-use super::header::Fields;
+use super::header::{Fields, Header};
 use super::mime::Parsed;
 use super::token::Lexer;
 use crate::command::Date;
 
-impl Parsed {
+impl Header<'_> {
     /// The day that the Date field names, disregarding time and timezone (RFC 3501 §6.4.4).
+    pub fn sent_date(self) -> Option<Date> {
+        parse(Fields::named(self.octets(), b"Date")?.value)
+    }
+}
+
+impl Parsed {
+    /// See [`Header::sent_date`].
     pub fn sent_date(&self, message: &[u8]) -> Option<Date> {
-        let header = message.get(self.header()).unwrap_or_default();
-        parse(Fields::named(header, b"Date")?.value)
+        Header::new(message.get(self.header()).unwrap_or_default()).sent_date()
     }
 }
 

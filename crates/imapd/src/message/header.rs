@@ -4,6 +4,37 @@ use std::borrow::Cow;
 
 use super::steps;
 
+/// A header section, or fields taken from one, with the blank line if there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header<'a>(&'a [u8]);
+
+impl<'a> Header<'a> {
+    /// A header by its octets; what follows a blank line is not looked at.
+    pub fn new(octets: &'a [u8]) -> Self {
+        Self(octets)
+    }
+
+    /// Its octets.
+    pub fn octets(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// The fields that are wanted, as they are, and the blank line if there is one
+    /// (RFC 3501 §6.4.5).
+    pub(super) fn subset(self, wanted: impl Fn(&Field<'_>) -> bool) -> Vec<u8> {
+        let mut out = Vec::new();
+        for field in Fields::new(self.0) {
+            if wanted(&field) {
+                out.extend_from_slice(field.raw);
+            }
+        }
+        if has_blank_line(self.0) {
+            out.extend_from_slice(b"\r\n");
+        }
+        out
+    }
+}
+
 /// One header field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Field<'a> {

@@ -5,10 +5,11 @@
 //! HEADER and TEXT are about the message in it. MIME of part 1 of a message that is no multipart
 //! is the header of that message, for there its MIME header fields are.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
-use super::header::{Field, Fields, has_blank_line};
-use super::mime::{Kind, Parsed, Part};
+use super::header::{Field, Header};
+use super::mime::{Kind, Parsed};
 use crate::command::{Partial, Section, SectionText};
 
 /// The octets of a section.
@@ -28,11 +29,7 @@ impl SectionOctets {
             Self::Range(range) => message.get(range.clone()).unwrap_or_default(),
             Self::Fields(fields) => fields,
         };
-        let Some(partial) = partial else { return all };
-        let origin = usize::try_from(partial.origin).unwrap_or(usize::MAX);
-        let wanted = usize::try_from(partial.octets).unwrap_or(usize::MAX);
-        let rest = all.get(origin..).unwrap_or_default();
-        rest.get(..wanted).unwrap_or(rest)
+        part_of(all, partial)
     }
 
     /// How many octets there are.
@@ -47,6 +44,15 @@ impl SectionOctets {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// The octets that a partial fetch asks for.
+pub fn part_of(all: &[u8], partial: Option<Partial>) -> &[u8] {
+    let Some(partial) = partial else { return all };
+    let origin = usize::try_from(partial.origin).unwrap_or(usize::MAX);
+    let wanted = usize::try_from(partial.octets).unwrap_or(usize::MAX);
+    let rest = all.get(origin..).unwrap_or_default();
+    rest.get(..wanted).unwrap_or(rest)
 }
 
 /// What a path of part numbers leads to.
@@ -77,19 +83,12 @@ impl Parsed {
             return Some(SectionOctets::Range(self.part(position).header()));
         }
         let inner = self.part(self.message_at(place)?);
-        let fields = |wanted: &dyn Fn(&Field<'_>) -> bool| {
-            SectionOctets::Fields(subset(inner, message, wanted))
-        };
         Some(match text {
             SectionText::Header | SectionText::Mime => SectionOctets::Range(inner.header()),
             SectionText::Text => SectionOctets::Range(inner.body()),
-            SectionText::HeaderFields(names) => {
-                let names = Names::new(names);
-                fields(&|field| names.contain(field))
-            }
-            SectionText::HeaderFieldsNot(names) => {
-                let names = Names::new(names);
-                fields(&|field| !names.contain(field))
+            SectionText::HeaderFields(_) | SectionText::HeaderFieldsNot(_) => {
+                let header = Header::new(message.get(inner.header()).unwrap_or_default());
+                SectionOctets::Fields(header.section(text)?.into_owned())
             }
         })
     }
@@ -121,20 +120,22 @@ impl Parsed {
     }
 }
 
-/// The fields of a header that are wanted, as they are in the message. The blank line is always
-/// included if the header has one (RFC 3501 §6.4.5).
-fn subset(part: Part, message: &[u8], wanted: &dyn Fn(&Field<'_>) -> bool) -> Vec<u8> {
-    let header = message.get(part.header()).unwrap_or_default();
-    let mut out = Vec::new();
-    for field in Fields::new(header) {
-        if wanted(&field) {
-            out.extend_from_slice(field.raw);
+impl<'a> Header<'a> {
+    /// The octets of a section that is about a header; `None` if it is not.
+    pub fn section(self, text: &SectionText) -> Option<Cow<'a, [u8]>> {
+        match text {
+            SectionText::Header => Some(Cow::Borrowed(self.octets())),
+            SectionText::HeaderFields(names) => {
+                let names = Names::new(names);
+                Some(Cow::Owned(self.subset(|field| names.contain(field))))
+            }
+            SectionText::HeaderFieldsNot(names) => {
+                let names = Names::new(names);
+                Some(Cow::Owned(self.subset(|field| !names.contain(field))))
+            }
+            SectionText::Text | SectionText::Mime => None,
         }
     }
-    if has_blank_line(header) {
-        out.extend_from_slice(b"\r\n");
-    }
-    out
 }
 
 /// Field names, sorted and in lower case, so that many names and many fields are no product.

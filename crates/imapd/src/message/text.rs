@@ -14,7 +14,7 @@ use memchr::memmem::Finder;
 
 use super::charset::TextDecoder;
 use super::encoded_word;
-use super::header::{Field, Fields, line_len};
+use super::header::{Field, Fields, Header, line_len};
 use super::media::{self, ContentType};
 use super::mime::{Implied, Kind, Parsed, Part};
 use super::steps;
@@ -49,15 +49,23 @@ impl Needle {
     }
 }
 
-impl Parsed {
-    /// Whether a header field of that name contains the string; with an empty string, whether
-    /// there is such a field.
-    pub fn header_contains(&self, message: &[u8], name: &[u8], needle: &Needle) -> bool {
-        Fields::new(message.get(self.header()).unwrap_or_default())
+impl Header<'_> {
+    /// Whether a field of that name contains the string; with an empty string, whether there is
+    /// such a field.
+    pub fn contains(self, name: &[u8], needle: &Needle) -> bool {
+        Fields::new(self.octets())
             .filter(|field| field.is(name))
             .any(|field| {
                 needle.is_empty() || needle.is_in(&encoded_word::decode(&field.unfolded()))
             })
+    }
+}
+
+impl Parsed {
+    /// See [`Header::contains`].
+    pub fn header_contains(&self, message: &[u8], name: &[u8], needle: &Needle) -> bool {
+        let header = message.get(self.header()).unwrap_or_default();
+        Header::new(header).contains(name, needle)
     }
 
     /// Whether the body contains the string (`BODY`).

@@ -8,6 +8,7 @@ mod append;
 mod before_login;
 mod fetch;
 mod idle;
+mod kept;
 mod limits;
 mod list;
 mod mailboxes;

@@ -81,6 +81,12 @@ impl World {
         }
     }
 
+    /// Ends the server and starts it again, with nothing in memory.
+    pub(crate) fn restart(&mut self) {
+        let options = self.settings.store.options().clone();
+        self.settings.store = Store::new(options);
+    }
+
     /// The root of the user's mail.
     pub(crate) fn root(&self) -> PathBuf {
         self.directory.path().join("user")

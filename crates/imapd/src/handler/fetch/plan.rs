@@ -1,12 +1,15 @@
 //! What of a message must be read for the items of a FETCH, and the items made from it.
 
+use std::borrow::Cow;
+
 use mailstore::{Error, Mailbox, Message};
 
 use super::pieces::{End, Pieces};
 use crate::command::{FetchItem, FetchSection, Partial, Section, SectionText, Seen};
 use crate::encode::Fetch;
 use crate::handler::content::{Content, Resume};
-use crate::message::{Form, write_body_structure, write_envelope};
+use crate::handler::shelf::{Found, Shelf};
+use crate::message::{Form, Record, part_of, write_body_structure, write_envelope};
 use crate::response::FetchData;
 use crate::types::ByUid;
 
@@ -18,6 +21,8 @@ pub(super) struct Plan {
     need: Need,
     /// What is needed besides the whole of a message that is left to be read when it is sent.
     need_besides: Need,
+    /// The records that have everything that the index does not know; none if that is not so.
+    records: Vec<Record>,
 }
 
 /// How much of a message is needed.
@@ -36,10 +41,11 @@ enum Need {
 /// A message up to this size is read at once; a larger one streams.
 const STREAMED_FROM: u64 = 128 * 1024;
 
-/// What was read of a message.
+/// What was read of a message, or is kept of it.
 #[derive(Debug)]
 pub(super) struct Loaded {
     content: Option<Content>,
+    found: Found,
     /// Whether it is all of the message.
     extent: Extent,
 }
@@ -60,6 +66,7 @@ impl Plan {
         Self {
             need: most(items.iter().map(need)),
             need_besides: most(others),
+            records: records(&items),
             items,
             by_uid,
         }
@@ -87,22 +94,41 @@ impl Plan {
         self.items.iter().any(sets)
     }
 
-    /// Whether the index does not know all that is asked for.
-    pub(super) fn needs_file(&self, message: Message<'_>) -> bool {
+    /// Whether the index does not know what it may know of all that is asked for.
+    pub(super) fn needs_look(&self, message: Message<'_>) -> bool {
         let unknown = |item: &FetchItem| match item {
             FetchItem::Rfc822Size => message.rfc822_size().is_none(),
             FetchItem::InternalDate => message.internal_date().is_none(),
-            FetchItem::Uid | FetchItem::Flags => false,
-            FetchItem::Body
+            FetchItem::Uid
+            | FetchItem::Flags
+            | FetchItem::Body
             | FetchItem::BodyStructure
             | FetchItem::Envelope
-            | FetchItem::Section(_) => true,
+            | FetchItem::Section(_) => false,
         };
         self.items.iter().any(unknown)
     }
 
+    /// Reads what is kept of messages that come next, which ascend.
+    pub(super) fn read_ahead(&self, shelf: &mut Shelf, mailbox: &Mailbox, next: &[Message<'_>]) {
+        for record in &self.records {
+            shelf.fetch(mailbox, *record, next);
+        }
+    }
+
     /// Reads what the items need of a message.
-    pub(super) fn load(&self, mailbox: &Mailbox, message: Message<'_>) -> Result<Loaded, Error> {
+    pub(super) fn load(
+        &self,
+        shelf: &mut Shelf,
+        mailbox: &Mailbox,
+        message: Message<'_>,
+    ) -> Result<Loaded, Error> {
+        if !self.records.is_empty() {
+            return Ok(Loaded {
+                found: shelf.take(mailbox, &self.records, message)?,
+                ..Loaded::NOTHING
+            });
+        }
         let file = match self.need {
             Need::Nothing => return Ok(Loaded::NOTHING),
             Need::Header => return Loaded::header(mailbox, message),
@@ -117,6 +143,7 @@ impl Plan {
         Ok(Loaded {
             content: Some(Content::from_file(file, mailbox, message.uid())?),
             extent: Extent::Whole,
+            ..Loaded::NOTHING
         })
     }
 }
@@ -125,6 +152,7 @@ impl Loaded {
     /// Nothing but what the index knows.
     const NOTHING: Self = Self {
         content: None,
+        found: Found::NOTHING,
         extent: Extent::Header,
     };
 
@@ -132,40 +160,60 @@ impl Loaded {
     fn header(mailbox: &Mailbox, message: Message<'_>) -> Result<Self, Error> {
         Ok(Self {
             content: Some(Content::header(mailbox, message)?),
-            extent: Extent::Header,
+            ..Self::NOTHING
         })
     }
 
-    /// How many octets were read.
-    pub(super) fn octets_read(&self) -> u64 {
-        let octets = self.content.as_ref().map_or(0, |it| it.octets.len());
-        u64::try_from(octets).unwrap_or(u64::MAX)
+    /// How many octets were read; `None` if the file was not needed.
+    pub(super) fn octets_read(&self) -> Option<u64> {
+        let content = self.content.as_ref().map(|it| it.octets.len());
+        let octets = content.or(self.found.read)?;
+        Some(u64::try_from(octets).unwrap_or(u64::MAX))
     }
 
     /// RFC822.SIZE.
     pub(super) fn size(&self, mailbox: &Mailbox, message: Message<'_>) -> Result<u64, Error> {
-        match self.extent {
-            Extent::Whole => Ok(self.octets_read()),
-            Extent::Header => mailbox.rfc822_size(message),
+        match (self.extent, self.octets_read()) {
+            (Extent::Whole, Some(octets)) => Ok(octets),
+            (Extent::Whole | Extent::Header, _) => mailbox.rfc822_size(message),
         }
     }
 
     /// ENVELOPE.
-    pub(super) fn envelope(&self) -> FetchData {
+    pub(super) fn envelope(&self, fetch: &mut Fetch, out: &mut Vec<u8>) {
+        let name = "ENVELOPE";
+        if let Some(summary) = self.found.summary() {
+            return fetch.wire(out, name, summary.envelope);
+        }
         let mut wire = Vec::new();
         if let Some(Content { octets, parsed }) = &self.content {
             write_envelope(&parsed.envelope(octets), &mut wire);
         }
-        FetchData::Wire("ENVELOPE", wire)
+        fetch.wire(out, name, &wire);
     }
 
     /// BODY or BODYSTRUCTURE.
-    pub(super) fn body(&self, name: &'static str, form: Form) -> FetchData {
+    pub(super) fn body(&self, form: Form, fetch: &mut Fetch, out: &mut Vec<u8>) {
+        let name = match form {
+            Form::Body => "BODY",
+            Form::BodyStructure => "BODYSTRUCTURE",
+        };
+        if let Some(structure) = self.found.structure() {
+            return fetch.wire(out, name, structure.form(form));
+        }
         let mut wire = Vec::new();
         if let Some(Content { octets, parsed }) = &self.content {
             write_body_structure(&parsed.body_structure(octets), form, &mut wire);
         }
-        FetchData::Wire(name, wire)
+        fetch.wire(out, name, &wire);
+    }
+
+    /// A section that a record has.
+    fn kept_section(&self, wanted: &FetchSection) -> Option<Cow<'_, [u8]>> {
+        let record = record_for(&wanted.section)?;
+        self.found
+            .header(record)?
+            .section(wanted.section.text.as_ref()?)
     }
 
     /// A section; the whole of a large message is left to be read when it is sent.
@@ -191,6 +239,10 @@ impl Loaded {
             pieces.file(from, origin, octets, end);
             return Ok(());
         }
+        if let Some(found) = self.kept_section(wanted) {
+            section_octets(part_of(&found, wanted.partial), wanted, fetch, pieces);
+            return Ok(());
+        }
         let content = self.content.as_ref();
         let found = content.and_then(|it| it.parsed.section(&it.octets, &wanted.section));
         let (Some(content), Some(found)) = (content, found) else {
@@ -199,10 +251,45 @@ impl Loaded {
             return Ok(());
         };
         let octets = found.octets(&content.octets, wanted.partial);
-        let announced = u64::try_from(octets.len()).unwrap_or(u64::MAX);
-        fetch.section_open(pieces.wire(), wanted, announced);
-        pieces.octets(octets);
+        section_octets(octets, wanted, fetch, pieces);
         Ok(())
+    }
+}
+
+/// Writes a section.
+fn section_octets(octets: &[u8], wanted: &FetchSection, fetch: &mut Fetch, pieces: &mut Pieces) {
+    let announced = u64::try_from(octets.len()).unwrap_or(u64::MAX);
+    fetch.section_open(pieces.wire(), wanted, announced);
+    pieces.octets(octets);
+}
+
+/// The records that have everything that the index does not know; none if there is anything that
+/// no record has.
+fn records(items: &[FetchItem]) -> Vec<Record> {
+    let mut records = Vec::new();
+    for item in items {
+        let record = match item {
+            FetchItem::Flags | FetchItem::InternalDate | FetchItem::Rfc822Size | FetchItem::Uid => {
+                continue;
+            }
+            FetchItem::Envelope => Some(Record::Summary),
+            FetchItem::Body | FetchItem::BodyStructure => Some(Record::Structure),
+            FetchItem::Section(section) => record_for(&section.section),
+        };
+        match record {
+            Some(record) if records.contains(&record) => {}
+            Some(record) => records.push(record),
+            None => return Vec::new(),
+        }
+    }
+    records
+}
+
+/// The record that has a section.
+fn record_for(section: &Section) -> Option<Record> {
+    match (&section.part[..], &section.text) {
+        ([], Some(text)) => Record::for_section(text),
+        _ => None,
     }
 }
 

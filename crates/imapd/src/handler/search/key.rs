@@ -3,8 +3,9 @@
 use mailstore::{Error, Keyword, Mailbox, Message, SystemFlag};
 
 use crate::command::{Date, DateOp, SearchKey};
-use crate::handler::content::Content;
-use crate::message::Needle;
+use crate::handler::content::{Content, header_octets};
+use crate::handler::shelf::{Shelf, header_in};
+use crate::message::{Header, Needle, Record, Summary};
 use crate::session::positions::Positions;
 use crate::session::view::View;
 
@@ -61,7 +62,9 @@ pub(super) struct Candidate<'a> {
     message: Message<'a>,
     view: &'a View,
     mailbox: &'a Mailbox,
-    header: Option<Content>,
+    shelf: &'a mut Shelf,
+    /// The header, if it was read.
+    header: Option<Vec<u8>>,
     whole: Option<Content>,
     /// How often the file was looked at.
     looks: usize,
@@ -145,14 +148,12 @@ impl Key {
             Self::Smaller(octets) => candidate.size()? < *octets,
             Self::InternalDate(op, date) => holds(*op, candidate.internal_date()?, *date),
             Self::SentDate(op, date) => {
-                let Content { octets, parsed } = candidate.header()?;
-                let sent = parsed.sent_date(octets);
+                let sent = candidate.header(Record::for_field(b"Date"), |it| it.sent_date())?;
                 sent.is_some_and(|sent| holds(*op, sent, *date))
             }
-            Self::Header(name, needle) => {
-                let Content { octets, parsed } = candidate.header()?;
-                parsed.header_contains(octets, name, needle)
-            }
+            Self::Header(name, needle) => candidate.header(Record::for_field(name), |header| {
+                header.contains(name, needle)
+            })?,
             Self::Body(needle) => {
                 let Content { octets, parsed } = candidate.whole()?;
                 parsed.body_contains(octets, needle)
@@ -172,12 +173,14 @@ impl<'a> Candidate<'a> {
         message: Message<'a>,
         view: &'a View,
         mailbox: &'a Mailbox,
+        shelf: &'a mut Shelf,
     ) -> Self {
         Self {
             position,
             message,
             view,
             mailbox,
+            shelf,
             header: None,
             whole: None,
             looks: 0,
@@ -191,8 +194,8 @@ impl<'a> Candidate<'a> {
 
     /// How many octets were read.
     pub(super) fn octets_read(&self) -> usize {
-        let octets = |content: &Option<Content>| content.as_ref().map_or(0, |it| it.octets.len());
-        octets(&self.header) + octets(&self.whole)
+        let whole = self.whole.as_ref().map_or(0, |it| it.octets.len());
+        self.header.as_ref().map_or(0, Vec::len) + whole
     }
 
     /// RFC822.SIZE.
@@ -218,19 +221,36 @@ impl<'a> Candidate<'a> {
         Ok(Date(day.unwrap_or(i32::MAX)))
     }
 
-    /// The header, or all of the message if that has been read already.
-    fn header(&mut self) -> Result<&Content, Error> {
-        if let Some(whole) = &self.whole {
-            return Ok(whole);
+    /// Looks at the header: of the message if that has been read, or as much of it as a record
+    /// has.
+    fn header<T>(
+        &mut self,
+        record: Record,
+        look: impl FnOnce(Header<'_>) -> T,
+    ) -> Result<T, Error> {
+        if let Some(Content { octets, parsed }) = &self.whole {
+            let header = octets.get(parsed.header()).unwrap_or_default();
+            return Ok(look(Header::new(header)));
         }
-        let header = match self.header.take() {
-            Some(header) => header,
-            None => {
-                self.looks += 1;
-                Content::header(self.mailbox, self.message)?
-            }
-        };
-        Ok(self.header.insert(header))
+        if let Some(header) = &self.header {
+            return Ok(look(Header::new(header)));
+        }
+        let snapshot = self.view.snapshot();
+        let kept = self
+            .shelf
+            .search(self.mailbox, record, snapshot, self.position);
+        if let Some(header) = kept.and_then(|octets| header_in(record, octets)) {
+            return Ok(look(header));
+        }
+        self.looks += 1;
+        let header = header_octets(self.mailbox, self.message)?;
+        let uid = self.message.uid();
+        if record == Record::Summary {
+            self.shelf.put(record, uid, &Summary::make(&header));
+        } else {
+            self.shelf.put(record, uid, &header);
+        }
+        Ok(look(Header::new(self.header.insert(header))))
     }
 
     /// All of the message.

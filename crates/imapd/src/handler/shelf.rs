@@ -1,0 +1,180 @@
+//! Records of messages at hand: read for many messages at once, made from the message where one is
+//! missing, and given to the store to keep, many at once, when a slice of work ends.
+
+use mailstore::{Cached, Error, Mailbox, Message, Snapshot, Uid};
+
+use super::content::{Content, header_octets};
+use crate::message::{Header, Parsed, Record, Structure, Summary};
+
+/// The records at hand.
+#[derive(Debug, Default)]
+pub(crate) struct Shelf {
+    windows: Vec<Window>,
+    /// What was made and is not kept yet.
+    made: Vec<mailstore::Record>,
+}
+
+/// The records of some neighboring messages.
+#[derive(Debug)]
+struct Window {
+    record: Record,
+    /// Ascending.
+    uids: Vec<Uid>,
+    cached: Cached,
+}
+
+/// Records of one message.
+#[derive(Debug)]
+pub(crate) struct Found {
+    records: Vec<(Record, Vec<u8>)>,
+    /// How many octets of the message were read for them; `None` if all were kept.
+    pub(crate) read: Option<usize>,
+}
+
+impl Found {
+    /// No records.
+    pub(crate) const NOTHING: Self = Self {
+        records: Vec::new(),
+        read: None,
+    };
+
+    /// One of the records.
+    fn get(&self, record: Record) -> Option<&[u8]> {
+        let found = self.records.iter().find(|(it, _)| *it == record);
+        found.map(|(_, octets)| &octets[..])
+    }
+
+    /// The summary.
+    pub(crate) fn summary(&self) -> Option<Summary<'_>> {
+        Summary::read(self.get(Record::Summary)?)
+    }
+
+    /// The structure.
+    pub(crate) fn structure(&self) -> Option<Structure<'_>> {
+        Structure::read(self.get(Record::Structure)?)
+    }
+
+    /// The header, or as much of it as `record` has.
+    pub(crate) fn header(&self, record: Record) -> Option<Header<'_>> {
+        header_in(record, self.get(record)?)
+    }
+}
+
+impl Shelf {
+    /// Reads what is kept of these messages, which ascend.
+    pub(crate) fn fetch(&mut self, mailbox: &Mailbox, record: Record, messages: &[Message<'_>]) {
+        let window = Window {
+            record,
+            uids: messages.iter().map(|message| message.uid()).collect(),
+            cached: mailbox.cached(messages, record.number()),
+        };
+        match self.windows.iter_mut().find(|it| it.record == record) {
+            Some(old) => *old = window,
+            None => self.windows.push(window),
+        }
+    }
+
+    /// The record of the message at a position if it is kept; of the following ones, what is kept
+    /// is read, too.
+    pub(crate) fn search(
+        &mut self,
+        mailbox: &Mailbox,
+        record: Record,
+        snapshot: &Snapshot,
+        position: usize,
+    ) -> Option<&[u8]> {
+        let uid = snapshot.get(position)?.uid();
+        let window = self.windows.iter().find(|it| it.record == record);
+        if window.is_none_or(|it| it.uids.binary_search(&uid).is_err()) {
+            let following = position..position.saturating_add(AHEAD);
+            let messages: Vec<_> = following.map_while(|it| snapshot.get(it)).collect();
+            self.fetch(mailbox, record, &messages);
+        }
+        self.kept(record, uid)
+    }
+
+    /// A record among those that were read.
+    pub(crate) fn kept(&self, record: Record, uid: Uid) -> Option<&[u8]> {
+        let window = self.windows.iter().find(|it| it.record == record)?;
+        window.cached.get(window.uids.binary_search(&uid).ok()?)
+    }
+
+    /// Records among those that were read, or made from the message, which is read once then.
+    ///
+    /// # Errors
+    /// If the message has to be read and cannot be.
+    pub(crate) fn take(
+        &mut self,
+        mailbox: &Mailbox,
+        records: &[Record],
+        message: Message<'_>,
+    ) -> Result<Found, Error> {
+        let uid = message.uid();
+        let mut found = Found::NOTHING;
+        let mut missing = Vec::new();
+        for &record in records {
+            let kept = self.kept(record, uid);
+            match kept.filter(|octets| is_readable(record, octets)) {
+                Some(octets) => found.records.push((record, octets.to_vec())),
+                None => missing.push(record),
+            }
+        }
+        if missing.is_empty() {
+            return Ok(found);
+        }
+        let (octets, parsed) = if missing.contains(&Record::Structure) {
+            let Content { octets, parsed } = Content::whole(mailbox, message)?;
+            (octets, Some(parsed))
+        } else {
+            (header_octets(mailbox, message)?, None)
+        };
+        found.read = Some(octets.len());
+        let header = parsed.as_ref().map_or(0..octets.len(), Parsed::header);
+        let header = octets.get(header).unwrap_or_default();
+        for record in missing {
+            let made = match (record, &parsed) {
+                (Record::Summary, _) => Summary::make(header),
+                (Record::Structure, Some(parsed)) => Structure::make(&octets, parsed),
+                (Record::Header, _) | (Record::Structure, None) => header.to_vec(),
+            };
+            self.put(record, uid, &made);
+            found.records.push((record, made));
+        }
+        Ok(found)
+    }
+
+    /// Puts a record here that was made.
+    pub(crate) fn put(&mut self, record: Record, uid: Uid, octets: &[u8]) {
+        if octets.len() <= mailstore::cache::MAX_OCTETS {
+            self.made.push((uid, record.number(), octets.to_vec()));
+        }
+    }
+
+    /// Has everything kept that was made.
+    pub(crate) fn keep(&mut self, mailbox: &Mailbox) {
+        if !self.made.is_empty() {
+            mailbox.cache(std::mem::take(&mut self.made));
+        }
+    }
+}
+
+/// The header in a record, as far as it is there.
+pub(crate) fn header_in(record: Record, octets: &[u8]) -> Option<Header<'_>> {
+    match record {
+        Record::Summary => Some(Summary::read(octets)?.header),
+        Record::Header => Some(Header::new(octets)),
+        Record::Structure => None,
+    }
+}
+
+/// Whether a record has the form that it should have.
+fn is_readable(record: Record, octets: &[u8]) -> bool {
+    match record {
+        Record::Summary => Summary::read(octets).is_some(),
+        Record::Header => true,
+        Record::Structure => Structure::read(octets).is_some(),
+    }
+}
+
+/// For how many messages is read what is kept of them when one is searched.
+const AHEAD: usize = 128;
