@@ -55,7 +55,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use crate::error::{Error, Result};
-use crate::id::ModSeq;
+use crate::id::{ModSeq, UidValidity};
 use crate::replace::{failed, open_regular, sync_directory};
 use columns::Header;
 
@@ -168,6 +168,13 @@ impl Index {
         };
         let (index, refreshed) = Self::read(path, &file)?;
         Ok(Some((index, refreshed)))
+    }
+
+    /// The UIDVALIDITY of the mailbox in `directory`, as far as its index says one.
+    pub(crate) fn uid_validity_in(directory: &Path) -> Option<UidValidity> {
+        let file = open_regular(&Self::path_in(directory), OFlags::RDONLY).ok()?;
+        let head = read_from(&file, 0, HEAD).ok()?;
+        Header::decode(&head).map(|header| header.uid_validity)
     }
 
     fn read(path: PathBuf, file: &File) -> Result<(Self, Refreshed)> {

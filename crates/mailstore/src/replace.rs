@@ -80,6 +80,16 @@ impl Replacement {
         Ok(())
     }
 
+    /// Puts `contents` into the place of the target without forcing them to the disk: for what
+    /// a crash may take back.
+    pub(crate) fn place(mut self, contents: &[u8]) -> Result<()> {
+        let written = self.file.write_all(contents);
+        written.map_err(failed(&self.temporary))?;
+        fs::rename(&self.temporary, &self.target).map_err(failed(&self.target))?;
+        self.placed = true;
+        Ok(())
+    }
+
     fn write(&mut self, contents: &[u8], after: Option<SystemTime>) -> io::Result<()> {
         // Whoever could read the old file (a group that shares it) can read the new one.
         if let Ok(old) = fs::symlink_metadata(&self.target)

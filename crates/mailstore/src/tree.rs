@@ -34,6 +34,7 @@ use crate::lock::FileLock;
 use crate::name::{MailboxName, Namespace};
 use crate::replace::{failed, open_regular, sync_directory};
 use crate::store::{Fsync, Options};
+use crate::uid_validity;
 use directory::{exists, is_directory, make_mailbox, remove_tree, rename_to_new};
 use journal::Move;
 use leftover::{LONGEST_REMOVAL, NEW};
@@ -149,6 +150,7 @@ impl<'a> Tree<'a> {
         if !is_directory(&path)? {
             return Err(Error::NotFound);
         }
+        self.settle(&path);
         let trash = leftover::discard(self.root, &path, &self.options.source)?;
         gone(&path);
         self.sync(self.root)?;
@@ -178,6 +180,7 @@ impl<'a> Tree<'a> {
             journal::write(self.root, &moves)?;
         }
         for step in &moves {
+            self.settle(&self.root.join(&step.from));
             gone(&self.root.join(&step.to));
         }
         let moved = self.carry_out(&moves);
@@ -321,6 +324,17 @@ impl<'a> Tree<'a> {
             self.sync(path)?;
         }
         Ok(())
+    }
+
+    /// Before a name is freed: what gets it next must have a higher UIDVALIDITY. Not being able to
+    /// make sure of that keeps nobody from deleting.
+    fn settle(&self, directory: &Path) {
+        if self.options.fsync == Fsync::Never {
+            return;
+        }
+        if let Err(error) = uid_validity::settle(self.root, directory) {
+            tracing::warn!(path = %directory.display(), %error, "UIDVALIDITY not noted");
+        }
     }
 
     fn sync(&self, directory: &Path) -> Result<()> {

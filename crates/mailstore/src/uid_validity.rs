@@ -2,27 +2,39 @@
 //! §2.3.1.1), so a mailbox that is deleted and made again is never taken for the old one.
 //!
 //! The last value given is in `pillarbox.account`, a text file of lines `<key> <value>` in the
-//! account's root; lines of other keys are kept. It is replaced as a whole under the lock
+//! account's root; lines of other keys are kept. It is written under the lock
 //! `pillarbox.account.lock`, whose file holds a second copy: losing either loses nothing. The
 //! present time in seconds is a lower bound, so losing both is harmless too unless more mailboxes
 //! than seconds have passed. Values of another server's counter (`dovecot-uidvalidity`) are
 //! stepped over.
 //!
+//! # When a value is on the disk
+//!
+//! A mailbox's value is durable in its own index before any client sees it, and counts as long as
+//! the mailbox keeps its name. So a new value is only written, not forced: after a power cut, the
+//! counter may be older than mailboxes that are still there, which takes nothing from them. Before
+//! a name is freed by DELETE or RENAME, [`settle`] forces to the disk a counter that is not below
+//! the value of its mailbox. That needs no new file, so it works on a full disk.
+//!
 //! Lock order: the lock of the tree, then that of a mailbox, then this one.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
+use rustix::fs::OFlags;
+
 use crate::error::{Error, Result};
 use crate::id::UidValidity;
+use crate::index::Index;
 use crate::lock::FileLock;
-use crate::replace::{Replacement, failed, read};
+use crate::replace::{Replacement, failed, open_regular, read, sync_directory};
 use crate::source::Source;
 
-/// The next UIDVALIDITY for a mailbox of the account in `root`, durably taken.
+/// The next UIDVALIDITY for a mailbox of the account in `root`.
 pub(crate) fn next(root: &Path, source: &Source) -> Result<UidValidity> {
     let lock_path = root.join(LOCK);
     let lock = FileLock::acquire(&lock_path, TIMEOUT)?;
@@ -33,22 +45,79 @@ pub(crate) fn next(root: &Path, source: &Source) -> Result<UidValidity> {
         Err(Error::Corrupt { .. }) => Vec::new(),
         Err(error) => return Err(error),
     };
-    let mut copy = [0; COPY_LEN];
-    let copied = lock.file().read_at(&mut copy, 0);
-    let copied = copied.map_err(failed(&lock_path))?;
-    let last = [
-        last_given(&old),
-        copy.get(..copied).and_then(number),
-        foreign_counter(root)?,
-    ];
+    let copied = read_copy(lock.file()).map_err(failed(&lock_path))?;
+    let last = [last_given(&old), copied, foreign_counter(root)?];
     let last = last.into_iter().flatten().max();
     let value = following(last, seconds(source))?;
-    Replacement::begin(&path)?.commit(&with_value(&old, value), None)?;
-    let copy = format!("{value:0width$}\n", width = COPY_LEN - 1);
-    lock.file()
-        .write_all_at(copy.as_bytes(), 0)
-        .map_err(failed(&lock_path))?;
+    note(&path, &old, value)?;
+    write_copy(lock.file(), value).map_err(failed(&lock_path))?;
     UidValidity::new(value).ok_or(Error::Limit("UIDVALIDITY"))
+}
+
+/// Makes sure that no later value will be as low as one that was given to the mailbox in
+/// `directory`, whatever happens to the machine. To be called before its name is freed.
+pub(crate) fn settle(root: &Path, directory: &Path) -> Result<()> {
+    let Some(given) = Index::uid_validity_in(directory) else {
+        return Ok(());
+    };
+    let lock_path = root.join(LOCK);
+    let lock = FileLock::acquire(&lock_path, TIMEOUT)?;
+    let settle = || {
+        if read_copy(lock.file())?.is_none_or(|copied| copied < given.get()) {
+            write_copy(lock.file(), given.get())?;
+        }
+        lock.file().sync_all()
+    };
+    settle().map_err(failed(&lock_path))?;
+    sync_directory(root)
+}
+
+/// Writes a value to `pillarbox.account`, which says `old`. A line of the right length is written
+/// over; the file is replaced, durably, only if it holds anything else that could be lost.
+fn note(path: &Path, old: &[u8], value: u32) -> Result<()> {
+    if let Some(start) = place_of_value(old)
+        && let Ok(file) = open_regular(path, OFlags::WRONLY)
+    {
+        let digits = format!("{value:0DIGITS$}");
+        return file
+            .write_all_at(digits.as_bytes(), start)
+            .map_err(failed(path));
+    }
+    let contents = with_value(old, value);
+    let replacement = Replacement::begin(path)?;
+    if old.is_empty() {
+        replacement.place(&contents)
+    } else {
+        replacement.commit(&contents, None)
+    }
+}
+
+/// Where the digits of the value are, if there is one line with so many as are written now.
+fn place_of_value(file: &[u8]) -> Option<u64> {
+    let mut start = 0;
+    let mut found = None;
+    for line in file.split_inclusive(|&byte| byte == b'\n') {
+        if let Some(rest) = line.strip_prefix(KEY) {
+            let digits = rest.strip_suffix(b"\n")?;
+            if found.is_some() || digits.len() != DIGITS || !digits.iter().all(u8::is_ascii_digit) {
+                return None;
+            }
+            found = Some(start + KEY.len());
+        }
+        start += line.len();
+    }
+    u64::try_from(found?).ok()
+}
+
+/// The copy of the value in the file of the lock.
+fn read_copy(file: &File) -> io::Result<Option<u32>> {
+    let mut copy = [0; COPY_LEN];
+    let read = file.read_at(&mut copy, 0)?;
+    Ok(copy.get(..read).and_then(number))
+}
+
+fn write_copy(file: &File, value: u32) -> io::Result<()> {
+    file.write_all_at(format!("{value:0DIGITS$}\n").as_bytes(), 0)
 }
 
 /// The value after `last`: the time if that is later and fits in 31 bits, because many clients
@@ -89,7 +158,7 @@ fn with_value(file: &[u8], value: u32) -> Vec<u8> {
         out.push(b'\n');
     }
     out.extend_from_slice(KEY);
-    out.extend_from_slice(format!("{value}\n").as_bytes());
+    out.extend_from_slice(format!("{value:0DIGITS$}\n").as_bytes());
     out
 }
 
@@ -131,8 +200,10 @@ const FILE: &str = "pillarbox.account";
 pub(crate) const LOCK: &str = "pillarbox.account.lock";
 /// How a line with the value begins.
 const KEY: &[u8] = b"uidvalidity ";
-/// Ten digits and the line end.
-const COPY_LEN: usize = 11;
+/// How many digits a value is written with.
+const DIGITS: usize = 10;
+/// A value and the line end.
+const COPY_LEN: usize = DIGITS + 1;
 /// The other server's counter.
 const FOREIGN: &str = "dovecot-uidvalidity";
 /// The largest value of a signed integer of 32 bits.
@@ -142,10 +213,12 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
-    use super::{FILE, LOCK, following, next};
+    use super::{FILE, LOCK, following, next, settle};
     use crate::error::Error;
     use crate::id::UidValidity;
+    use crate::name::{MailboxName, Namespace};
     use crate::source::Source;
+    use crate::store::{Fsync, Options, Store};
     use std::collections::BTreeSet;
     use std::fs;
     use std::path::Path;
@@ -229,6 +302,91 @@ mod tests {
         fs::write(root.join("dovecot-uidvalidity.zzzzzzzz"), "").unwrap();
         fs::write(root.join("dovecot-uidvalidity.fffffffff"), "").unwrap();
         assert_eq!(next(root, &source()).unwrap().get(), later + 51);
+    }
+
+    #[test]
+    fn the_line_is_written_over_where_it_is() {
+        use std::os::unix::fs::MetadataExt;
+
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join(FILE);
+        fs::write(&file, "one x\nuidvalidity 1600000000\ntwo x\n").unwrap();
+        let before = fs::metadata(&file).unwrap().ino();
+        assert_eq!(next(root.path(), &source()).unwrap().get(), NOW);
+        let lines = fs::read_to_string(&file).unwrap();
+        assert_eq!(lines, format!("one x\nuidvalidity {NOW}\ntwo x\n"));
+        assert_eq!(fs::metadata(&file).unwrap().ino(), before);
+        // Two lines, or one without an end, are made one again.
+        for odd in [
+            "uidvalidity 1600000000\nuidvalidity 1600000000\n",
+            "uidvalidity 1600000000",
+        ] {
+            fs::write(&file, odd).unwrap();
+            let value = next(root.path(), &source()).unwrap();
+            let lines = fs::read_to_string(&file).unwrap();
+            assert_eq!(lines, format!("uidvalidity {value}\n"));
+        }
+    }
+
+    fn options(fsync: Fsync) -> Options {
+        Options {
+            fsync,
+            namespace: Namespace::default(),
+            hostname: "host".to_owned(),
+            lock_timeout: Duration::ZERO,
+            mtime_guard: Duration::ZERO,
+            cache_bytes: 0,
+            source: source(),
+        }
+    }
+
+    #[test]
+    fn delete_and_rename_settle_the_counter_first() {
+        let root = tempfile::tempdir().unwrap();
+        let account = Store::new(options(Fsync::Optimized))
+            .account(root.path())
+            .unwrap();
+        let name = |text: &[u8]| account.namespace().parse(text).unwrap();
+        let make = |name: &MailboxName| {
+            account.create(name).unwrap();
+            account.open(name).unwrap().snapshot().uid_validity()
+        };
+        let (first, old) = (make(&name(b"first")), make(&name(b"old")));
+        assert!(old > first);
+        let power_cut = || {
+            for file in [FILE, LOCK] {
+                fs::write(root.path().join(file), "").unwrap();
+            }
+        };
+        power_cut();
+        account.delete(&name(b"old")).unwrap();
+        let again = make(&name(b"old"));
+        assert!(again > old);
+        power_cut();
+        account.rename(&name(b"old"), &name(b"new")).unwrap();
+        assert!(make(&name(b"old")) > again);
+    }
+
+    #[test]
+    fn a_freed_name_never_gets_an_old_value_after_a_power_cut() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        let mailbox = root.join(".Old");
+        fs::create_dir(&mailbox).unwrap();
+        let given = UidValidity::new(NOW + 500).unwrap();
+        crate::mailbox::initialize(&mailbox, given, &options(Fsync::Never)).unwrap();
+        // The power cut has taken back what was not forced to the disk: both counters, whole or
+        // in part, and the clock too.
+        for lost in ["", "1699999999\n", "\0\0\0\0"] {
+            drop(fs::remove_file(root.join(FILE)));
+            fs::write(root.join(LOCK), lost).unwrap();
+            settle(root, &mailbox).unwrap();
+            assert!(next(root, &source()).unwrap() > given, "{lost:?}");
+        }
+        // A counter that is further stays where it is.
+        let last = next(root, &source()).unwrap();
+        settle(root, &mailbox).unwrap();
+        assert_eq!(next(root, &source()).unwrap().get(), last.get() + 1);
     }
 
     fn take_many(root: &Path) -> Vec<u32> {

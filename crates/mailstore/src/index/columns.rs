@@ -27,7 +27,7 @@ use crate::snapshot::{Added, Snapshot};
 #[derive(Clone, Debug)]
 pub(super) struct Header {
     pub(super) generation: u64,
-    uid_validity: UidValidity,
+    pub(super) uid_validity: UidValidity,
     uid_next: Uid,
     first_recent: Uid,
     messages: usize,
