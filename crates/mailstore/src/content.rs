@@ -91,7 +91,9 @@ impl MessageFile {
 
     /// The size in CRLF form, counted in pieces.
     pub(crate) fn count_crlf(self) -> io::Result<u64> {
-        let mut piece = vec![0; PIECE];
+        // Most files fit, so that they take one read.
+        let size = usize::try_from(self.size).unwrap_or(PIECE);
+        let mut piece = vec![0; size.clamp(1, PIECE)];
         let mut raw = self.into_raw();
         let (mut octets, mut last) = (0, None);
         loop {

@@ -15,7 +15,7 @@ use crate::id::Uid;
 use crate::index::{Entry, Rename, runs};
 use crate::keyword_file;
 use crate::replace::{failed, sync_directory};
-use crate::snapshot::{Message, Place};
+use crate::snapshot::{Message, Place, Snapshot};
 use crate::store::Fsync;
 use crate::sync::{IN_NAMES, merged_keywords, message_path, new_keywords};
 use crate::watch::WatchId;
@@ -52,10 +52,12 @@ impl Mailbox {
     }
 
     pub(super) fn claim(&self) -> Result<Range<u32>> {
-        self.look()?;
+        if !has_unclaimed(&self.snapshot()) {
+            self.look()?;
+        }
         let snapshot = self.snapshot();
         let next = snapshot.uid_next();
-        if snapshot.in_new() == 0 && snapshot.first_recent() == next {
+        if !has_unclaimed(&snapshot) {
             return Ok(next.get()..next.get());
         }
         let claimed = self.transact(|transaction| {
@@ -81,6 +83,11 @@ impl Mailbox {
             other => other,
         }
     }
+}
+
+/// Whether there is anything to claim as `\Recent`, or to take out of `new/`.
+fn has_unclaimed(snapshot: &Snapshot) -> bool {
+    snapshot.in_new() > 0 || snapshot.first_recent() != snapshot.uid_next()
 }
 
 /// Whether a message's file was where it was expected.

@@ -457,6 +457,22 @@ fn recent_is_claimed_once() {
 }
 
 #[test]
+fn what_comes_while_recent_is_claimed_is_claimed_next() {
+    let maildir = Maildir::new();
+    maildir.write("new/1.host", "a");
+    maildir.write("new/2.host", "b");
+    let mailbox = maildir.open();
+    maildir.write("new/3.host", "c");
+    fs::remove_file(maildir.root.join("new/2.host")).unwrap();
+    assert_eq!(mailbox.claim_recent().unwrap(), 1..3);
+    assert_eq!(maildir.names("cur"), ["1.host:2,"]);
+    assert_eq!(uids(&mailbox.refresh().unwrap()), [1, 3]);
+    assert_eq!(mailbox.claim_recent().unwrap(), 3..4);
+    assert_eq!(maildir.names("cur"), ["1.host:2,", "3.host:2,"]);
+    assert!(mailbox.claim_recent().unwrap().is_empty());
+}
+
+#[test]
 fn changes_of_other_programs_are_seen() {
     let maildir = Maildir::new();
     maildir.write("cur/1.host:2,", "a");
