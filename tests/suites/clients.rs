@@ -367,7 +367,7 @@ fn mbsync_config(server: &Binary, user: &str, near: &Path) -> PathBuf {
     fs::create_dir_all(near).unwrap();
     let config = server.dir().join("mbsyncrc");
     let text = format!(
-        "IMAPAccount far\nHost localhost\nPort {port}\nUser {user}\nPass secret\nSSLType IMAPS\n\
+        "FSync no\n\nIMAPAccount far\nHost localhost\nPort {port}\nUser {user}\nPass secret\nSSLType IMAPS\n\
          CertificateFile {ca}\nAuthMechs LOGIN\n\n\
          IMAPStore far\nAccount far\n\n\
          MaildirStore near\nPath {near}/\nInbox {near}/INBOX\nSubFolders Verbatim\n\n\
