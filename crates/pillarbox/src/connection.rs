@@ -7,6 +7,7 @@
 //! A waiting session holds no read buffer: bytes are read into an array on the stack and handed to
 //! the machine at once. A panic in the machine ends this session and no other.
 
+mod slices;
 mod stream;
 
 use std::any::Any;
@@ -23,10 +24,12 @@ use auth::{Credential, Origin, Outcome, Verdict};
 use machine::{Effect, Event, Machine};
 use tokio::io::ReadBuf;
 use tokio::sync::{Notify, Semaphore, watch};
-use tokio::task::spawn_blocking;
+use tokio::task::{spawn_blocking, yield_now};
 use tokio::time::{sleep, sleep_until, timeout};
 use tracing::{Span, debug, error, info};
 
+use slices::Panicked;
+pub(crate) use slices::Slices;
 pub(crate) use stream::{Stream, Transport};
 
 use crate::limiter::{Limiter, SessionPermit};
@@ -41,9 +44,8 @@ pub(crate) struct Services {
     pub(crate) check: Check,
     /// How many checks may run at once.
     pub(crate) checking: Arc<Semaphore>,
-    /// How many slices of work may run at once; first come, first served, so that many busy
-    /// sessions cannot keep another from its turn.
-    pub(crate) working: Arc<Semaphore>,
+    /// Runs slices of work.
+    pub(crate) slices: Slices,
     /// Sessions per user and address.
     pub(crate) limiter: Arc<Limiter>,
     /// For STARTTLS and STLS.
@@ -158,9 +160,13 @@ where
         }
         // The machine may hold files and locks: it goes before its place is given back.
         if let Some(machine) = self.machine.take() {
-            let span = Span::current();
-            let dropped = spawn_blocking(move || span.in_scope(|| drop(machine))).await;
-            if dropped.is_err() {
+            let services = Arc::clone(&self.services);
+            // Without a user it holds no files.
+            let dropped = match self.permit {
+                None => catch_unwind(AssertUnwindSafe(|| drop(machine))).is_ok(),
+                Some(_) => services.slices.run(|| drop(machine)).await.is_ok(),
+            };
+            if !dropped {
                 error!("session panicked at its end");
             }
         }
@@ -294,18 +300,22 @@ where
         Poll::Ready(Ok(Ok(bytes.len())))
     }
 
-    /// Does a slice of work on a blocking thread.
+    /// Does a slice of work where it may block.
     async fn work(&mut self) -> Result<(), Ended> {
-        let turn = Arc::clone(&self.services.working).acquire_owned().await;
+        let services = Arc::clone(&self.services);
+        let turn = services.slices.turn().await;
         let mut machine = self.machine.take().ok_or(Ended::Panicked)?;
-        let now = self.services.source.now();
-        let span = Span::current();
-        let worked = spawn_blocking(move || {
+        let now = services.source.now();
+        let worked = services.slices.run(move || {
             let _turn = turn;
-            span.in_scope(|| machine.work(now));
+            machine.work(now);
             machine
         });
-        self.machine = Some(worked.await.map_err(|_| Ended::Panicked)?);
+        self.machine = Some(worked.await.map_err(|Panicked| Ended::Panicked)?);
+        // What this thread was given meanwhile goes first.
+        if services.source.now().instant.duration_since(now.instant) > LONG_SLICE {
+            yield_now().await;
+        }
         Ok(())
     }
 
@@ -455,6 +465,9 @@ fn panicked(_: Box<dyn Any + Send>) -> Ended {
 
 /// Octets read at once: a full TLS record.
 const READ_SIZE: usize = 16 * 1024;
+
+/// How long a slice may take before its session lets others go first.
+const LONG_SLICE: Duration = Duration::from_millis(1);
 
 /// Octets read ahead while a credential is checked.
 const AHEAD_LIMIT: usize = 4 * 1024;

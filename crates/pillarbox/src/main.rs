@@ -134,9 +134,12 @@ fn announce(dev: &Dev) -> io::Result<()> {
     stdout.flush()
 }
 
-/// The runtime of a server.
+/// The runtime of a server: with more threads than processors, as sessions read and write files on
+/// them and some then wait for the disk.
 fn runtime() -> Result<Runtime> {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
     Builder::new_multi_thread()
+        .worker_threads(processors + 4)
         .enable_all()
         .thread_name("pillarbox")
         .build()

@@ -194,7 +194,7 @@ fn services(certificates: Option<Certificates>) -> Services {
         source: Source::system(),
         check: Arc::new(|credential, _, _| grant(credential)),
         checking: Arc::new(Semaphore::new(1)),
-        working: Arc::new(Semaphore::new(1)),
+        slices: Slices::new(1),
         limiter: Limiter::new(Limits {
             connections: 10,
             sessions_per_user_and_address: 1,

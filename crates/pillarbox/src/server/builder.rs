@@ -14,7 +14,7 @@ use tracing::warn;
 use super::Server;
 use super::front::Front;
 use crate::config::{Listener, Settings};
-use crate::connection::{Check, Services, Timeouts};
+use crate::connection::{Check, Services, Slices, Timeouts};
 use crate::limiter::{Limiter, Limits};
 use crate::listen::{bind, no_ipv6, raise_descriptor_limit};
 use crate::source::Source;
@@ -177,7 +177,7 @@ fn services(
         source,
         check,
         checking: Arc::new(Semaphore::new(settings.auth.parallel(cores))),
-        working: Arc::new(Semaphore::new(WORKERS.max(4 * cores))),
+        slices: Slices::new(WORKERS.max(4 * cores)),
         limiter: Limiter::new(Limits {
             connections: connections(settings.limits.connections, raise_descriptor_limit()),
             sessions_per_user_and_address: settings.limits.sessions_per_user,
