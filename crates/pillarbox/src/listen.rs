@@ -37,6 +37,8 @@ pub(crate) fn bind_socket(address: SocketAddr) -> io::Result<Socket> {
     }
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
+    // Accepted connections inherit these.
+    set_up(&SockRef::from(&socket))?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket)
@@ -50,16 +52,24 @@ pub(crate) fn no_ipv6(address: SocketAddr, error: &io::Error) -> bool {
     ip.is_ipv6() && (ip.is_unspecified() || ip.is_loopback()) && unavailable
 }
 
-/// Sets up an accepted connection: answers leave at once, and a peer that vanished is noticed.
+/// Sets up an accepted connection, as far as its listening socket does not do that.
 ///
 /// # Errors
 /// What the system says, usually that the peer has gone again.
 pub(crate) fn prepare(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
+    if cfg!(target_os = "linux") {
+        return Ok(());
+    }
+    set_up(&SockRef::from(stream))
+}
+
+/// Answers leave at once, and a peer that vanished is noticed.
+fn set_up(socket: &SockRef<'_>) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
     let keepalive = TcpKeepalive::new()
         .with_time(Duration::from_secs(300))
         .with_interval(Duration::from_secs(60));
-    SockRef::from(stream).set_tcp_keepalive(&keepalive)
+    socket.set_tcp_keepalive(&keepalive)
 }
 
 /// Writes a short text to a connection that is not served, without waiting.
@@ -209,6 +219,23 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
+
+    #[tokio::test]
+    async fn accepted_connections_are_set_up() {
+        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let (stream, _) = accepted.unwrap();
+        prepare(&stream).unwrap();
+        let socket = SockRef::from(&stream);
+        assert!(socket.tcp_nodelay().unwrap());
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(
+            socket.tcp_keepalive_time().unwrap(),
+            Duration::from_secs(300)
+        );
+        drop(client);
+    }
 
     /// Fails as told, then accepts what it is given.
     struct Script {
