@@ -11,7 +11,7 @@ use std::path::Path;
 use rustix::fs::OFlags;
 
 use crate::error::Result;
-use crate::replace::{failed, open_regular};
+use crate::replace::{failed, open_regular_with_metadata};
 
 /// An open message file. Stays readable when the message is expunged or renamed meanwhile.
 #[derive(Debug)]
@@ -29,8 +29,7 @@ impl MessageFile {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         use std::os::unix::fs::MetadataExt;
 
-        let file = open_regular(path, OFlags::RDONLY)?;
-        let metadata = file.metadata().map_err(failed(path))?;
+        let (file, metadata) = open_regular_with_metadata(path, OFlags::RDONLY)?;
         Ok(Self {
             size: metadata.len(),
             modified: metadata.mtime(),
@@ -119,30 +118,63 @@ impl MessageFile {
 #[derive(Debug)]
 pub struct CrlfReader {
     raw: Take<File>,
-    /// Converted octets; those from `position` on have not been given out.
+    /// Octets as they are in the file; those from `position` on have not been given out.
     piece: Vec<u8>,
     position: usize,
-    /// The last octet before the piece.
+    /// The last octet that was given out.
     last: Option<u8>,
+}
+
+impl CrlfReader {
+    /// Reads the next piece of the file, not much more of it than is wanted.
+    fn refill(&mut self, wanted: usize) -> io::Result<()> {
+        let left = usize::try_from(self.raw.limit()).unwrap_or(usize::MAX);
+        self.piece
+            .resize(left.min(wanted.clamp(LEAST_PIECE, PIECE)), 0);
+        self.position = self.piece.len();
+        let read = self.raw.read(&mut self.piece)?;
+        self.piece.truncate(read);
+        self.position = 0;
+        Ok(())
+    }
 }
 
 impl Read for CrlfReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.position >= self.piece.len() {
-            let mut raw = vec![0; PIECE];
-            let read = self.raw.read(&mut raw)?;
-            raw.truncate(read);
-            self.piece.clear();
-            self.position = 0;
-            convert(&raw, self.last, &mut self.piece);
-            self.last = raw.last().copied().or(self.last);
+        if self.position >= self.piece.len() && !buffer.is_empty() {
+            self.refill(buffer.len())?;
         }
-        let rest = self.piece.get(self.position..).unwrap_or_default();
-        let given = rest.len().min(buffer.len());
-        if let (Some(to), Some(from)) = (buffer.get_mut(..given), rest.get(..given)) {
-            to.copy_from_slice(from);
+        let mut given = 0;
+        while let Some(rest) = self.piece.get(self.position..)
+            && let Some(room) = buffer.get_mut(given..)
+            && !rest.is_empty()
+            && !room.is_empty()
+        {
+            let reach = rest.get(..room.len()).unwrap_or(rest);
+            let text = memchr::memchr(b'\n', reach).unwrap_or(reach.len());
+            if let (Some(to), Some(from)) = (room.get_mut(..text), rest.get(..text)) {
+                to.copy_from_slice(from);
+                self.last = from.last().copied().or(self.last);
+            }
+            given += text;
+            self.position += text;
+            if text == reach.len() {
+                continue;
+            }
+            let bare = self.last != Some(b'\r');
+            if bare && let Some(end) = room.get_mut(text..text + 2) {
+                end.copy_from_slice(b"\r\n");
+                self.last = Some(b'\n');
+                self.position += 1;
+                given += 2;
+            } else if let Some(end) = room.get_mut(text) {
+                // A CR that was added keeps its LF from getting another in the next read.
+                *end = if bare { b'\r' } else { b'\n' };
+                self.last = Some(*end);
+                self.position += usize::from(!bare);
+                given += 1;
+            }
         }
-        self.position += given;
         Ok(given)
     }
 }
@@ -155,32 +187,35 @@ pub(crate) fn count(bytes: &[u8], last: Option<u8>) -> u64 {
 
 /// How many LF in `bytes` have no CR before them.
 fn bare_line_feeds(bytes: &[u8], last: Option<u8>) -> usize {
-    let first = bytes.first() == Some(&b'\n') && last != Some(b'\r');
-    let pairs = bytes.iter().zip(bytes.iter().skip(1));
-    let bare = pairs.filter(|(before, byte)| **byte == b'\n' && **before != b'\r');
-    bare.count() + usize::from(first)
+    let bare = |at: usize| match at.checked_sub(1) {
+        Some(before) => bytes.get(before) != Some(&b'\r'),
+        None => last != Some(b'\r'),
+    };
+    memchr::memchr_iter(b'\n', bytes)
+        .filter(|at| bare(*at))
+        .count()
 }
 
 /// Puts `bytes` in CRLF form at the end of `out`.
 fn convert(bytes: &[u8], last: Option<u8>, out: &mut Vec<u8>) {
-    let mut last = last;
-    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-        if let Some(text) = line.strip_suffix(b"\n") {
-            let before = text.last().copied().or(last);
-            out.extend_from_slice(text);
-            if before != Some(b'\r') {
-                out.push(b'\r');
-            }
+    let (mut last, mut start) = (last, 0);
+    for end in memchr::memchr_iter(b'\n', bytes) {
+        let text = bytes.get(start..end).unwrap_or_default();
+        out.extend_from_slice(text);
+        if text.last().copied().or(last) == Some(b'\r') {
             out.push(b'\n');
         } else {
-            out.extend_from_slice(line);
+            out.extend_from_slice(b"\r\n");
         }
-        last = line.last().copied();
+        last = Some(b'\n');
+        start = end + 1;
     }
+    out.extend_from_slice(bytes.get(start..).unwrap_or_default());
 }
 
-/// How much is read at once.
+/// How much is read at once, at the most and, if there is so much, at the least.
 const PIECE: usize = 64 * 1024;
+const LEAST_PIECE: usize = 8 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -253,6 +288,20 @@ mod tests {
             prop_assert_eq!(&out, &naive(bytes));
             let counted = count(head, None) + count(tail, head.last().copied());
             prop_assert_eq!(counted, out.len() as u64);
+        }
+
+        #[test]
+        fn a_reader_gives_the_same_by_any_steps(text in "[a\r\n]{0,40}", step in 1..5usize) {
+            let mut reader = file(text.as_bytes()).into_reader();
+            let mut read = Vec::new();
+            let mut buffer = vec![0; step];
+            loop {
+                match reader.read(&mut buffer).unwrap() {
+                    0 => break,
+                    count => read.extend_from_slice(&buffer[..count]),
+                }
+            }
+            prop_assert_eq!(read, naive(text.as_bytes()));
         }
     }
 }

@@ -7,7 +7,7 @@
 //! The directory may hold anything: what is not a regular file is never followed, waited for or
 //! read (S36).
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -150,6 +150,11 @@ pub(crate) fn read(path: &Path) -> Result<Option<Contents>> {
 /// Opens a regular file and nothing else, and never waits for it (S36).
 /// [`Error::NotFound`] if there is none.
 pub(crate) fn open_regular(path: &Path, flags: OFlags) -> Result<File> {
+    Ok(open_regular_with_metadata(path, flags)?.0)
+}
+
+/// Opens a regular file, as [`open_regular`], and gives what had to be asked about it for that.
+pub(crate) fn open_regular_with_metadata(path: &Path, flags: OFlags) -> Result<(File, Metadata)> {
     let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = match rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR) {
         Ok(file) => File::from(file),
@@ -157,8 +162,9 @@ pub(crate) fn open_regular(path: &Path, flags: OFlags) -> Result<File> {
         Err(rustix::io::Errno::LOOP | rustix::io::Errno::NXIO) => return Err(irregular(path)),
         Err(error) => return Err(failed(path)(error.into())),
     };
-    if file.metadata().map_err(failed(path))?.is_file() {
-        Ok(file)
+    let metadata = file.metadata().map_err(failed(path))?;
+    if metadata.is_file() {
+        Ok((file, metadata))
     } else {
         Err(irregular(path))
     }
