@@ -52,7 +52,12 @@ impl Download {
             refuse_utf8(position, maildrop)?;
         }
         let file = maildrop.read(position)?;
-        let room = usize::try_from(file.physical_size()).map_or(SLICE, |size| size.min(SLICE));
+        // In CRLF form a message is at most twice as long as its file.
+        let most = usize::try_from(file.physical_size()).map_or(SLICE, |size| 2 * size.min(SLICE));
+        let most = match extent {
+            Extent::Whole => SLICE.min(most + 1),
+            Extent::Top(_) => TOP_PIECE.min(most + 1),
+        };
         let mut download = Self {
             position,
             reader: file.into_reader(),
@@ -63,9 +68,9 @@ impl Download {
             },
             stuffing: Stuffing::default(),
         };
-        let mut piece = Vec::with_capacity(room + room / 16 + 64);
+        let mut piece = Vec::new();
         let unreadable = |_| Refused::Unreadable(MsgNum::at(position));
-        let more = download.fetch(&mut piece).map_err(unreadable)?;
+        let more = download.fetch(&mut piece, most).map_err(unreadable)?;
         match (extent, more) {
             (Extent::Top(_), _) => context.responses.ok("top of message follows"),
             // The end is in sight, so the size is exact whatever the file's name says.
@@ -92,17 +97,28 @@ impl Download {
         maildrop: &mut Maildrop,
         context: &mut Context,
     ) -> io::Result<Progress> {
-        let mut piece = Vec::with_capacity(SLICE);
-        let more = self.fetch(&mut piece)?;
+        let mut piece = Vec::new();
+        let more = self.fetch(&mut piece, SLICE)?;
         Ok(self.send(&piece, more, maildrop, context))
     }
 
-    /// Reads the next piece, and says whether there may be more.
-    fn fetch(&mut self, piece: &mut Vec<u8>) -> io::Result<Progress> {
-        let limit = u64::try_from(SLICE).unwrap_or(u64::MAX);
-        let octets = self.reader.by_ref().take(limit).read_to_end(piece)?;
+    /// Reads the next piece, of at most so many octets, and says whether there may be more.
+    fn fetch(&mut self, piece: &mut Vec<u8>, most: usize) -> io::Result<Progress> {
+        piece.resize(most, 0);
+        let mut octets = 0;
+        while let Some(room) = piece.get_mut(octets..)
+            && !room.is_empty()
+        {
+            match self.reader.read(room) {
+                Ok(0) => break,
+                Ok(count) => octets += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        piece.truncate(octets);
         self.octets += u64::try_from(octets).unwrap_or(u64::MAX);
-        Ok(if octets < SLICE {
+        Ok(if octets < most {
             Progress::Complete
         } else {
             Progress::More
@@ -220,6 +236,9 @@ fn refuse_utf8(position: usize, maildrop: &mut Maildrop) -> Result<(), Refused> 
         }
     }
 }
+
+/// How much of a message is read at first for TOP.
+const TOP_PIECE: usize = 8 * 1024;
 
 #[cfg(test)]
 mod tests {
