@@ -66,17 +66,31 @@ impl Content {
         Self::from_file(mailbox.read(message)?, mailbox, message.uid())
     }
 
+    /// Reads the octets of a whole message that has been opened, without looking into them.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(crate) fn octets_from_file(
+        file: MessageFile,
+        mailbox: &Mailbox,
+        uid: Uid,
+    ) -> Result<Self, Error> {
+        let octets = file.read_crlf()?;
+        if let Ok(size) = u64::try_from(octets.len()) {
+            mailbox.note_rfc822_size(uid, size);
+        }
+        let parsed = Parsed::new(&[]);
+        Ok(Self { octets, parsed })
+    }
+
     /// Reads a whole message that has been opened.
     ///
     /// # Errors
     /// If it cannot be read.
     pub(crate) fn from_file(file: MessageFile, mailbox: &Mailbox, uid: Uid) -> Result<Self, Error> {
-        let octets = file.read_crlf()?;
-        if let Ok(size) = u64::try_from(octets.len()) {
-            mailbox.note_rfc822_size(uid, size);
-        }
-        let parsed = Parsed::new(&octets);
-        Ok(Self { octets, parsed })
+        let mut content = Self::octets_from_file(file, mailbox, uid)?;
+        content.parsed = Parsed::new(&content.octets);
+        Ok(content)
     }
 
     /// Reads the header of a message only, up to the blank line.

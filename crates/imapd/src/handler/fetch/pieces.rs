@@ -194,9 +194,13 @@ fn flush_octets(octets: &[u8], from: &mut usize, out: &mut Responses) -> Flushed
 
 /// Replaces NUL, which IMAP cannot carry, one for one.
 fn substitute_nul(octets: &mut [u8]) {
-    for octet in octets {
-        if *octet == 0 {
-            *octet = NUL_SUBSTITUTE;
-        }
+    let mut rest = octets;
+    while let Some(found) = memchr::memchr(0, rest) {
+        let (_, from) = rest.split_at_mut(found);
+        let Some((nul, after)) = from.split_first_mut() else {
+            return;
+        };
+        *nul = NUL_SUBSTITUTE;
+        rest = after;
     }
 }

@@ -9,7 +9,7 @@ use crate::command::{FetchItem, FetchSection, Partial, Section, SectionText, See
 use crate::encode::Fetch;
 use crate::handler::content::{Content, Resume};
 use crate::handler::shelf::{Found, Shelf};
-use crate::message::{Form, Record, part_of, write_body_structure, write_envelope};
+use crate::message::{Form, Record, SectionOctets, part_of, write_body_structure, write_envelope};
 use crate::response::FetchData;
 use crate::types::ByUid;
 
@@ -140,8 +140,13 @@ impl Plan {
                 Need::Header | Need::Octets | Need::Structure => Loaded::header(mailbox, message),
             };
         }
+        let content = if self.need_besides == Need::Nothing && self.need == Need::Octets {
+            Content::octets_from_file(file, mailbox, message.uid())?
+        } else {
+            Content::from_file(file, mailbox, message.uid())?
+        };
         Ok(Loaded {
-            content: Some(Content::from_file(file, mailbox, message.uid())?),
+            content: Some(content),
             extent: Extent::Whole,
             ..Loaded::NOTHING
         })
@@ -244,7 +249,7 @@ impl Loaded {
             return Ok(());
         }
         let content = self.content.as_ref();
-        let found = content.and_then(|it| it.parsed.section(&it.octets, &wanted.section));
+        let found = content.and_then(|it| find(it, &wanted.section));
         let (Some(content), Some(found)) = (content, found) else {
             let nil = FetchData::Section(wanted.clone(), None);
             fetch.item(pieces.wire(), &nil);
@@ -291,6 +296,14 @@ fn record_for(section: &Section) -> Option<Record> {
         ([], Some(text)) => Record::for_section(text),
         _ => None,
     }
+}
+
+/// Finds a section; the whole of a message is found without its structure.
+fn find(content: &Content, section: &Section) -> Option<SectionOctets> {
+    if *section == Section::default() {
+        return Some(SectionOctets::Range(0..content.octets.len()));
+    }
+    content.parsed.section(&content.octets, section)
 }
 
 /// The part of `size` octets that a partial fetch names: where it begins, and how long it is
