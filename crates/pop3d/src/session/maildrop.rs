@@ -4,7 +4,6 @@
 //! Invariant: the message with message-number n is the one at position n - 1 of the snapshot, from
 //! the login to the end, whatever happens to the mailbox meanwhile.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::task::Waker;
@@ -23,8 +22,9 @@ pub(super) struct Maildrop {
     mailbox: Arc<Mailbox>,
     snapshot: Arc<Snapshot>,
     marks: Vec<Mark>,
-    /// Sizes in CRLF form that the snapshot does not know, by position.
-    learned: BTreeMap<usize, u64>,
+    /// The size in CRLF form of each message, or [`UNKNOWN`]. What was read counts for more than
+    /// what was noted.
+    octets: Vec<u64>,
     /// Keeps the bytes of messages readable that somebody else expunges meanwhile.
     watch: Watch,
     _lock: MaildropLock,
@@ -72,9 +72,9 @@ impl Maildrop {
         let snapshot = mailbox.refresh().map_err(not_opened)?;
         Ok(Self {
             marks: vec![Mark::Kept; snapshot.len()],
+            octets: sizes(&snapshot),
             mailbox,
             snapshot,
-            learned: BTreeMap::new(),
             watch,
             _lock: lock,
         })
@@ -123,7 +123,7 @@ impl Maildrop {
         let message = self.snapshot.get(position).ok_or(Refused::Gone(number))?;
         match self.mailbox.rfc822_size(message) {
             Ok(octets) => {
-                self.learned.insert(position, octets);
+                self.learn(position, octets);
                 Ok(octets)
             }
             Err(error) => Err(self.lost(position, &error)),
@@ -142,12 +142,12 @@ impl Maildrop {
 
     /// Notes the size of a message that was read to its end.
     pub(super) fn note_octets(&mut self, position: usize, octets: u64) {
-        let Some(message) = self.snapshot.get(position) else {
+        if self.known_octets(position) == Some(octets) {
             return;
-        };
-        if message.rfc822_size() != Some(octets) {
+        }
+        self.learn(position, octets);
+        if let Some(message) = self.snapshot.get(position) {
             self.mailbox.note_rfc822_size(message.uid(), octets);
-            self.learned.insert(position, octets);
         }
     }
 
@@ -167,14 +167,12 @@ impl Maildrop {
     /// How many messages there are, and their octets, without those marked (RFC 1939 §5). Octets
     /// that are not known count as none.
     pub(super) fn totals(&self) -> (usize, u64) {
-        let mut totals = (0, 0);
-        let mut next = 0;
-        while let Some(position) = self.first_kept(next) {
-            totals.0 += 1;
-            totals.1 += self.octets(position);
-            next = position + 1;
-        }
-        totals
+        let all = self.marks.iter().zip(&self.octets);
+        let kept = all.filter(|(mark, _)| **mark == Mark::Kept);
+        kept.fold((0, 0), |(messages, total), (_, octets)| {
+            let octets = Some(*octets).filter(|octets| *octets != UNKNOWN);
+            (messages + 1, total + octets.unwrap_or_default())
+        })
     }
 
     /// Whether the size of the message at a position is known, or of no interest.
@@ -228,10 +226,17 @@ impl Maildrop {
         }
     }
 
-    /// The size of a message, if it is known: what was read counts for more than what is noted.
+    /// The size of a message, if it is known.
     fn known_octets(&self, position: usize) -> Option<u64> {
-        let learned = self.learned.get(&position).copied();
-        learned.or_else(|| self.snapshot.get(position)?.rfc822_size())
+        let octets = self.octets.get(position).copied();
+        octets.filter(|octets| *octets != UNKNOWN)
+    }
+
+    /// Notes the size of a message for this session.
+    fn learn(&mut self, position: usize, octets: u64) {
+        if let Some(known) = self.octets.get_mut(position) {
+            *known = octets;
+        }
     }
 
     /// A message turned out to be out of reach: it is not listed any more, so that one bad file
@@ -247,11 +252,20 @@ impl Maildrop {
     }
 }
 
+/// The sizes that a snapshot knows.
+fn sizes(snapshot: &Snapshot) -> Vec<u64> {
+    let sizes = snapshot.iter().map(|message| message.rfc822_size());
+    sizes.map(|size| size.unwrap_or(UNKNOWN)).collect()
+}
+
 /// The maildrop could not be opened.
 fn not_opened(error: Error) -> Refused {
     tracing::error!(%error, "maildrop could not be opened");
     Refused::NotOpened(severity(&error))
 }
+
+/// A size that is not known: no message is so large.
+const UNKNOWN: u64 = u64::MAX;
 
 /// How many sizes one slice of work learns.
 const SLICE_MESSAGES: usize = 100;
