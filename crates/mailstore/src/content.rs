@@ -43,7 +43,7 @@ impl MessageFile {
     }
 
     /// The file's modification time in seconds since 1970, which is the internal date.
-    pub(crate) fn modified(&self) -> i64 {
+    pub fn modified(&self) -> i64 {
         self.modified
     }
 

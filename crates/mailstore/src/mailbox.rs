@@ -168,6 +168,12 @@ impl Mailbox {
         self.note_size(uid, octets);
     }
 
+    /// Remembers what the caller has learned by reading the whole message: its size, and its
+    /// file's modification time, which is the internal date.
+    pub fn note_read(&self, uid: Uid, octets: u64, modified: i64) {
+        self.note_file(uid, octets, modified);
+    }
+
     /// Records that [`cache`](Self::cache) was given for messages, perhaps long ago and by another
     /// process. Any may be missing.
     pub fn cached(&self, messages: &[Message<'_>], kind: u8) -> Cached {

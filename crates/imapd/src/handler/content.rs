@@ -54,6 +54,9 @@ impl Resume {
 /// How much of a header is looked at (S32).
 const HEADER_MAX: usize = 10 * 1024 * 1024;
 
+/// Up to which size a message is read whole also if only its header is wanted.
+const SMALL: u64 = 64 * 1024;
+
 /// How much is read at once.
 pub(crate) const CHUNK: usize = 32 * 1024;
 
@@ -75,10 +78,7 @@ impl Content {
         mailbox: &Mailbox,
         uid: Uid,
     ) -> Result<Self, Error> {
-        let octets = file.read_crlf()?;
-        if let Ok(size) = u64::try_from(octets.len()) {
-            mailbox.note_rfc822_size(uid, size);
-        }
+        let octets = whole_octets(file, mailbox, uid)?;
         let parsed = Parsed::new(&[]);
         Ok(Self { octets, parsed })
     }
@@ -109,7 +109,24 @@ impl Content {
 /// # Errors
 /// [`Error::Expunged`] if its bytes are gone.
 pub(crate) fn header_octets(mailbox: &Mailbox, message: Message<'_>) -> Result<Vec<u8>, Error> {
-    read_header(mailbox.read(message)?.into_reader()).map_err(unreadable)
+    let file = mailbox.read(message)?;
+    if message.rfc822_size().is_some() || file.physical_size() > SMALL {
+        return read_header(file.into_reader()).map_err(unreadable);
+    }
+    // Whoever wants the header first wants the size soon.
+    let mut octets = whole_octets(file, mailbox, message.uid())?;
+    octets.truncate(header_end(&octets, 0).unwrap_or(octets.len()));
+    Ok(octets)
+}
+
+/// All octets of a message; what they tell is remembered.
+fn whole_octets(file: MessageFile, mailbox: &Mailbox, uid: Uid) -> Result<Vec<u8>, Error> {
+    let modified = file.modified();
+    let octets = file.read_crlf()?;
+    if let Ok(size) = u64::try_from(octets.len()) {
+        mailbox.note_read(uid, size, modified);
+    }
+    Ok(octets)
 }
 
 /// Counts the octets of a message anew, and has the number remembered: what another program wrote

@@ -104,11 +104,7 @@ impl Fetching {
             }
             if self.batch.is_empty() {
                 self.next_batch(selected, out);
-                let next = self.batch.iter();
-                let next = next.filter_map(|&it| selected.view.snapshot().get(it));
-                let next: Vec<_> = next.collect();
-                self.plan
-                    .read_ahead(&mut self.shelf, &selected.mailbox, &next);
+                self.read_ahead(selected);
             }
             let Some(position) = self.batch.pop_front() else {
                 return Ok(Step::Done(self.completion()));
@@ -158,6 +154,20 @@ impl Fetching {
             Err(error) => tracing::warn!(%error, "flag could not be set"),
         }
         mailbox.tell_keywords(out);
+    }
+
+    /// Reads what is kept of the messages of a batch.
+    fn read_ahead(&mut self, selected: &Selected) {
+        let records = self.plan.records();
+        if records.is_empty() {
+            return;
+        }
+        let snapshot = selected.view.snapshot();
+        let batch = self.batch.iter();
+        let messages: Vec<_> = batch.filter_map(|&it| snapshot.get(it)).collect();
+        for record in records {
+            self.shelf.fetch(&selected.mailbox, *record, &messages);
+        }
     }
 
     /// Prepares the response about one message; gives the octets that were read for it, if its

@@ -104,6 +104,17 @@ impl Mailbox {
         }
     }
 
+    /// Remembers size and date if they are news.
+    pub(super) fn note_file(&self, uid: Uid, octets: u64, modified: i64) {
+        let snapshot = self.snapshot();
+        let known = snapshot.by_uid(uid);
+        let size = known.and_then(|message| message.rfc822_size());
+        let date = known.and_then(|message| message.internal_date());
+        if size != Some(octets) || date.is_none() {
+            self.note(uid, Some(octets), date.is_none().then_some(modified));
+        }
+    }
+
     /// What was learned, for the index; forgotten here.
     pub(super) fn take_learned(&self) -> Vec<Entry> {
         let learned = std::mem::take(&mut *self.learned());

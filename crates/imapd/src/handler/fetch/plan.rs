@@ -109,11 +109,9 @@ impl Plan {
         self.items.iter().any(unknown)
     }
 
-    /// Reads what is kept of messages that come next, which ascend.
-    pub(super) fn read_ahead(&self, shelf: &mut Shelf, mailbox: &Mailbox, next: &[Message<'_>]) {
-        for record in &self.records {
-            shelf.fetch(mailbox, *record, next);
-        }
+    /// The records that have everything that the index does not know; none if that is not so.
+    pub(super) fn records(&self) -> &[Record] {
+        &self.records
     }
 
     /// Reads what the items need of a message.
