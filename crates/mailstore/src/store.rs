@@ -76,9 +76,13 @@ impl Environment {
         })
     }
 
-    /// Whether the system writes what programs have written to the disk within a minute by itself,
-    /// as it does unless told to wait longer.
+    /// Whether it may be left to the system to write to the disk what programs have written: it
+    /// does so within a minute unless told to wait longer. Never where everything is forced, as on
+    /// a network file system, which has more systems than one.
     pub(crate) fn writes_back_soon(&self) -> bool {
+        if self.options.fsync == Fsync::Always {
+            return false;
+        }
         let centiseconds = |name: &str| {
             let text = std::fs::read_to_string(Path::new("/proc/sys/vm").join(name)).ok()?;
             text.trim().parse::<u32>().ok()

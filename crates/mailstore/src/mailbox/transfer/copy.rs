@@ -9,8 +9,9 @@
 //! Our own deliveries force them there, but others may not have cared. The system writes what was
 //! written at last after some seconds. Therefore a file that nothing has happened to for
 //! [`SETTLED_AFTER`], by the one time of a file that nobody can set (ctime), needs no sync, unless
-//! the system is told to wait longer. Few others are forced one by one. For many, the whole file
-//! system is: it waits once for the disk and not as often as there are messages.
+//! the system is told to wait longer or everything is to be forced (`Fsync::Always`). Few others
+//! are forced one by one. For many, the whole file system is: it waits once for the disk and not as
+//! often as there are messages.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;

@@ -21,8 +21,12 @@ fn maildir(root: &Path, texts: &[&str]) {
 }
 
 fn open(root: &Path) -> Arc<Mailbox> {
+    open_with(root, Fsync::Optimized)
+}
+
+fn open_with(root: &Path, fsync: Fsync) -> Arc<Mailbox> {
     let options = Options {
-        fsync: Fsync::Optimized,
+        fsync,
         namespace: crate::name::Namespace::default(),
         hostname: "host".to_owned(),
         lock_timeout: Duration::from_secs(10),
@@ -76,6 +80,14 @@ fn only_what_the_system_has_written_by_itself_is_not_forced() {
     // A clock that was set back tells nothing, nor does a system that waits for long.
     assert_eq!(forced(&pair, Some(0)), Some(2));
     assert_eq!(forced(&pair, None), Some(2));
+}
+
+#[test]
+fn who_wants_everything_forced_gets_it() {
+    let directory = tempfile::tempdir().unwrap();
+    maildir(directory.path(), &[]);
+    let mailbox = open_with(directory.path(), Fsync::Always);
+    assert!(!mailbox.environment.writes_back_soon());
 }
 
 #[test]
