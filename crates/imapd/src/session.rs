@@ -16,7 +16,7 @@ pub(crate) mod view;
 use std::fmt;
 use std::mem;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use auth::{Credential, Verdict};
 use machine::{Effect, Event, Link, Machine, Now, Security};
@@ -43,8 +43,8 @@ pub struct Session {
     pub(crate) state: State,
     pub(crate) activity: Activity,
     end: End,
-    /// The server is stopping: say goodbye after the current command.
-    stopping: bool,
+    /// The server is stopping: say goodbye after the current command, or at this time.
+    stopping: Option<Instant>,
     /// When the client was last heard, or last had its answer.
     pub(crate) active: Instant,
 }
@@ -113,7 +113,7 @@ impl Session {
             out,
             activity: Activity::Ready,
             end: End::Open,
-            stopping: false,
+            stopping: None,
             active: now.instant,
         }
     }
@@ -123,7 +123,7 @@ impl Session {
         if self.end != End::Open {
             return false;
         }
-        if self.stopping && self.is_waiting() {
+        if self.stopping.is_some() && self.is_waiting() {
             self.bye(PlainCode::Unavailable, "Server is shutting down");
             return false;
         }
@@ -196,17 +196,21 @@ impl Session {
     /// When waiting for the client ends.
     fn deadline(&self) -> Instant {
         let timeouts = &self.settings.timeouts;
-        match (&self.state, &self.activity) {
+        let deadline = match (&self.state, &self.activity) {
             (State::NotAuthenticated(state), _) => state.opened + timeouts.login,
             (_, Activity::Idling(idling)) => idling.keepalive_at,
             _ => self.active + timeouts.idle,
-        }
+        };
+        self.stopping.map_or(deadline, |stop| deadline.min(stop))
     }
 
     /// The deadline has passed.
     fn time_out(&mut self, now: Now) {
         if now.instant < self.deadline() {
             return;
+        }
+        if self.stopping.is_some_and(|stop| stop <= now.instant) {
+            return self.bye(PlainCode::Unavailable, "Server is shutting down");
         }
         let timeouts = &self.settings.timeouts;
         match (&self.state, &mut self.activity) {
@@ -313,6 +317,10 @@ impl Session {
     }
 }
 
+/// How long the message of an APPEND may still come when the server stops: less than the driver
+/// waits for the session.
+const LAST_MESSAGE: Duration = Duration::from_secs(5);
+
 impl Machine for Session {
     type Credential = Credential;
     type Verdict = Verdict;
@@ -335,7 +343,7 @@ impl Machine for Session {
                 self.out.take();
                 self.end = End::Leaving;
             }
-            Event::Shutdown => self.stopping = true,
+            Event::Shutdown => self.stopping = Some(now.instant + LAST_MESSAGE),
         }
     }
 
