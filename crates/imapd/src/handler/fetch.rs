@@ -10,10 +10,10 @@ mod plan;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use mailstore::{Error, FlagChange, FlagOp, FlagSet, Message, SystemFlag, Uid};
+use mailstore::{Error, FlagChange, FlagOp, FlagSet, Mailbox, Message, SystemFlag, Uid};
 
 use crate::command::FetchItem;
-use crate::encode::fetch_open;
+use crate::encode::{Fetch, fetch_open};
 use crate::error::completion;
 use crate::handler::content::{Resume, correct_size};
 use crate::handler::shelf::Shelf;
@@ -59,8 +59,20 @@ pub(crate) struct Fetching {
     current: Option<usize>,
     /// What is left of the response that was begun.
     pieces: Pieces,
+    /// What is to follow these pieces in the same response.
+    rest: Option<Rest>,
     /// Why some messages could not be answered.
     problem: Option<Completion>,
+}
+
+/// The rest of a response, which is put together when what is before it has left: a client may ask
+/// for many parts of a large message at once (S37).
+#[derive(Debug)]
+struct Rest {
+    fetch: Fetch,
+    loaded: Loaded,
+    /// The item that comes next.
+    next: usize,
 }
 
 impl Fetching {
@@ -74,6 +86,7 @@ impl Fetching {
             newly_seen: Vec::new(),
             current: None,
             pieces: Pieces::default(),
+            rest: None,
             problem: None,
         }
     }
@@ -101,6 +114,15 @@ impl Fetching {
                     }
                     return Ok(Step::Broken);
                 }
+            }
+            if let Some(rest) = self.rest.take() {
+                slice += FILE;
+                if let Err(error) = self.go_on(rest, selected) {
+                    // Half of the response has left already.
+                    tracing::error!(%error, "message could not be read");
+                    return Ok(Step::Broken);
+                }
+                continue;
             }
             if self.batch.is_empty() {
                 self.next_batch(selected, out);
@@ -173,7 +195,6 @@ impl Fetching {
     /// Prepares the response about one message; gives the octets that were read for it, if its
     /// file had to be looked at.
     fn answer(&mut self, position: usize, selected: &mut Selected) -> Option<u64> {
-        let mut resume = selected.resume.take().map(|resume| *resume);
         let view = &selected.view;
         let (Some(seq), Some(message)) = (
             SeqNum::from_position(position),
@@ -188,32 +209,6 @@ impl Fetching {
             Err(error) => return self.fail(&error),
         };
         let read = loaded.octets_read().or(looked);
-        match self.compose(seq, message, selected, loaded, &mut resume) {
-            Ok(pieces) => {
-                self.pieces = pieces;
-                read
-            }
-            Err(error) => self.fail(&error),
-        }
-    }
-
-    /// Notes that a message could not be answered: the others are, and then the command fails
-    /// (RFC 2180 §4.1.2).
-    fn fail(&mut self, error: &Error) -> Option<u64> {
-        self.problem.get_or_insert_with(|| completion(error));
-        Some(0)
-    }
-
-    /// Puts a response together: UID and FLAGS first, then what was asked for, in that order.
-    fn compose(
-        &self,
-        seq: SeqNum,
-        message: Message<'_>,
-        selected: &Selected,
-        loaded: Loaded,
-        resume: &mut Option<Resume>,
-    ) -> Result<Pieces, Error> {
-        let (view, mailbox) = (&selected.view, &selected.mailbox);
         let mut pieces = Pieces::default();
         let mut fetch = fetch_open(pieces.wire(), seq);
         if self.plan.wants_uid() {
@@ -223,7 +218,58 @@ impl Fetching {
             let flags = FetchData::Flags(view.flags_of(message));
             fetch.item(pieces.wire(), &flags);
         }
-        for item in self.plan.items() {
+        let rest = Rest {
+            fetch,
+            loaded,
+            next: 0,
+        };
+        let mut resume = selected.resume.take().map(|resume| *resume);
+        match self.compose(rest, &mut pieces, &selected.mailbox, message, &mut resume) {
+            Ok(rest) => {
+                self.pieces = pieces;
+                self.rest = rest;
+                read
+            }
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    /// Prepares more of the response that was begun.
+    fn go_on(&mut self, rest: Rest, selected: &mut Selected) -> Result<(), Error> {
+        let snapshot = selected.view.snapshot();
+        let Some(message) = self.current.and_then(|it| snapshot.get(it)) else {
+            return Ok(());
+        };
+        let mut resume = selected.resume.take().map(|resume| *resume);
+        let mut pieces = Pieces::default();
+        self.rest = self.compose(rest, &mut pieces, &selected.mailbox, message, &mut resume)?;
+        self.pieces = pieces;
+        Ok(())
+    }
+
+    /// Notes that a message could not be answered: the others are, and then the command fails
+    /// (RFC 2180 §4.1.2).
+    fn fail(&mut self, error: &Error) -> Option<u64> {
+        self.problem.get_or_insert_with(|| completion(error));
+        Some(0)
+    }
+
+    /// Adds the items that were asked for, in that order; gives what is left for when these pieces
+    /// have left, if they are many octets.
+    fn compose(
+        &self,
+        mut rest: Rest,
+        pieces: &mut Pieces,
+        mailbox: &Mailbox,
+        message: Message<'_>,
+        resume: &mut Option<Resume>,
+    ) -> Result<Option<Rest>, Error> {
+        while let Some(item) = self.plan.items().get(rest.next) {
+            if pieces.are_large() {
+                return Ok(Some(rest));
+            }
+            rest.next += 1;
+            let Rest { fetch, loaded, .. } = &mut rest;
             match item {
                 FetchItem::Uid | FetchItem::Flags => {}
                 FetchItem::InternalDate => {
@@ -237,18 +283,18 @@ impl Fetching {
                     let size = loaded.size(mailbox, message)?;
                     fetch.item(pieces.wire(), &FetchData::Rfc822Size(size));
                 }
-                FetchItem::Body => loaded.body(Form::Body, &mut fetch, pieces.wire()),
+                FetchItem::Body => loaded.body(Form::Body, fetch, pieces.wire()),
                 FetchItem::BodyStructure => {
-                    loaded.body(Form::BodyStructure, &mut fetch, pieces.wire());
+                    loaded.body(Form::BodyStructure, fetch, pieces.wire());
                 }
-                FetchItem::Envelope => loaded.envelope(&mut fetch, pieces.wire()),
+                FetchItem::Envelope => loaded.envelope(fetch, pieces.wire()),
                 FetchItem::Section(section) => {
-                    loaded.section(section, &mut fetch, &mut pieces, mailbox, message, resume)?;
+                    loaded.section(section, fetch, pieces, mailbox, message, resume)?;
                 }
             }
         }
-        fetch.close(pieces.wire());
-        Ok(pieces)
+        rest.fetch.close(pieces.wire());
+        Ok(None)
     }
 
     /// The answer to the command.

@@ -65,6 +65,11 @@ impl Pieces {
         &mut self.tail
     }
 
+    /// Whether these should leave before more are added.
+    pub(super) fn are_large(&self) -> bool {
+        !self.queue.is_empty() || self.tail.len() >= Responses::SLICE
+    }
+
     /// Adds octets of a message.
     pub(super) fn octets(&mut self, octets: &[u8]) {
         let start = self.tail.len();

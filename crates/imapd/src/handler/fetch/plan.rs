@@ -219,7 +219,7 @@ impl Loaded {
             .section(wanted.section.text.as_ref()?)
     }
 
-    /// A section; the whole of a large message is left to be read when it is sent.
+    /// A section; a large one is left to be read when it is sent.
     pub(super) fn section(
         &self,
         wanted: &FetchSection,
@@ -254,6 +254,15 @@ impl Loaded {
             return Ok(());
         };
         let octets = found.octets(&content.octets, wanted.partial);
+        let announced = u64::try_from(octets.len()).unwrap_or(u64::MAX);
+        if let (SectionOctets::Range(range), true) = (&found, announced > STREAMED_FROM) {
+            let skipped = wanted.partial.map_or(0, |it| u64::from(it.origin));
+            let origin = u64::try_from(range.start).unwrap_or(u64::MAX) + skipped;
+            let from = Resume::open(resume.take(), origin, mailbox, message)?;
+            fetch.section_open(pieces.wire(), wanted, announced);
+            pieces.file(from, origin, announced, End::Inside);
+            return Ok(());
+        }
         section_octets(octets, wanted, fetch, pieces);
         Ok(())
     }
