@@ -2,5 +2,6 @@
 
 pub mod bare;
 pub mod binary;
+pub mod serve;
 pub mod server;
 pub mod transcript;

@@ -3,7 +3,8 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -233,8 +234,21 @@ const fn tls_mode(start: TlsStart) -> TlsMode {
 /// The certificate of all test servers, and clients that trust it.
 #[derive(Debug)]
 struct TestIdentity {
+    certificate: String,
+    key: String,
     certificates: Certificates,
     client: Arc<ClientConfig>,
+}
+
+/// Writes the certificate and the key that [`Connection`] trusts to files, for another process.
+///
+/// # Errors
+/// If they cannot be made or written.
+pub fn identity_files(certificate: &Path, key: &Path) -> Result<()> {
+    fs::write(certificate, &identity()?.certificate)?;
+    fs::write(key, &identity()?.key)?;
+    fs::set_permissions(key, fs::Permissions::from_mode(0o600))?;
+    Ok(())
 }
 
 /// Makes the certificate once per process.
@@ -247,21 +261,24 @@ fn identity() -> Result<&'static TestIdentity> {
 fn make_identity() -> Result<TestIdentity> {
     let dir = tempfile::tempdir()?;
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
-    let write = |name: &str, text: String| -> Result<PathBuf> {
+    let write = |name: &str, text: &str| -> Result<PathBuf> {
         let path = dir.path().join(name);
         fs::write(&path, text)?;
         Ok(path)
     };
-    let certificate = write("certificate.pem", made.cert.pem())?;
-    let key = write("key.pem", made.signing_key.serialize_pem())?;
-    let certificates = Certificates::load(&certificate, &key)?;
+    let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    let certificate_file = write("certificate.pem", &certificate)?;
+    let key_file = write("key.pem", &key)?;
+    let certificates = Certificates::load(&certificate_file, &key_file)?;
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(&certificate)?)?;
+    roots.add(CertificateDer::from_pem_file(&certificate_file)?)?;
     let client = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(TestIdentity {
+        certificate,
+        key,
         certificates,
         client: Arc::new(client),
     })
