@@ -41,6 +41,9 @@ const BATCH_OCTETS: u64 = 64 * 1024;
 /// How many messages a batch has that sets nothing.
 const AHEAD: usize = 128;
 
+/// How long most responses are that have no text of a message.
+const USUAL_RESPONSE: usize = 512;
+
 /// What a message is taken for whose size is not known yet.
 const USUAL_OCTETS: u64 = 4 * 1024;
 
@@ -210,6 +213,7 @@ impl Fetching {
         };
         let read = loaded.octets_read().or(looked);
         let mut pieces = Pieces::default();
+        pieces.wire().reserve(USUAL_RESPONSE);
         let mut fetch = fetch_open(pieces.wire(), seq);
         if self.plan.wants_uid() {
             fetch.item(pieces.wire(), &FetchData::Uid(message.uid()));
