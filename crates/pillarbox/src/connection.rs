@@ -91,6 +91,15 @@ enum Input {
     EndTold,
 }
 
+/// How much is read at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ReadSize {
+    /// What a peer usually sends.
+    Usual,
+    /// More, from a peer whose last piece filled the usual size.
+    Large,
+}
+
 /// Why a session ended other than by [`Effect::Close`] or its peer going away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
@@ -115,6 +124,8 @@ pub(crate) struct Connection<M, T> {
     input: Input,
     /// Bytes have come since something was written last.
     unanswered: bool,
+    /// How much is read next.
+    read_size: ReadSize,
     /// The deadline that has passed already when bytes were there to read.
     overrun: Option<Instant>,
     permit: Option<SessionPermit>,
@@ -145,6 +156,7 @@ where
             ahead: Vec::new(),
             input: Input::Open,
             unanswered: false,
+            read_size: ReadSize::Usual,
             overrun: None,
             permit: None,
         }
@@ -282,17 +294,33 @@ where
         }
     }
 
-    /// Reads onto the stack and gives the machine what came; says how much.
+    /// Reads and gives the machine what came; says how much. While much comes, it reads more.
     fn poll_read_to_machine(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<io::Result<usize>, Ended>> {
-        let mut array = [const { MaybeUninit::uninit() }; READ_SIZE];
+        match self.read_size {
+            ReadSize::Usual => self.poll_read_up_to::<READ_SIZE>(cx),
+            ReadSize::Large => self.poll_read_up_to::<FLOW_SIZE>(cx),
+        }
+    }
+
+    /// Reads up to `N` octets onto the stack.
+    fn poll_read_up_to<const N: usize>(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<io::Result<usize>, Ended>> {
+        let mut array = [const { MaybeUninit::uninit() }; N];
         let mut buffer = ReadBuf::uninit(&mut array);
         if let Err(error) = ready!(self.stream.poll_read(cx, &mut buffer)) {
             return Poll::Ready(Ok(Err(error)));
         }
         let bytes = buffer.filled();
+        self.read_size = if bytes.len() < READ_SIZE {
+            ReadSize::Usual
+        } else {
+            ReadSize::Large
+        };
         if !bytes.is_empty() {
             self.unanswered = true;
             self.tell(Event::Bytes(bytes))?;
@@ -465,6 +493,9 @@ fn panicked(_: Box<dyn Any + Send>) -> Ended {
 
 /// Octets read at once: a full TLS record.
 const READ_SIZE: usize = 16 * 1024;
+
+/// Octets read at once from a peer that sends much.
+const FLOW_SIZE: usize = 64 * 1024;
 
 /// How long a slice may take before its session lets others go first.
 const LONG_SLICE: Duration = Duration::from_millis(1);
