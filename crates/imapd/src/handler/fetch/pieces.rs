@@ -140,6 +140,7 @@ impl Stretch {
             }
             let wire = out.wire();
             let start = wire.len();
+            wire.reserve((Responses::SLICE + CHUNK).saturating_sub(start));
             wire.resize(start + CHUNK, 0);
             let chunk = wire.get_mut(start..).unwrap_or_default();
             let count = self.read(chunk, self.send);
