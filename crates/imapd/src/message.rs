@@ -47,7 +47,7 @@ pub use text::Needle;
 
 /// How many addresses, parameters and language tags one ENVELOPE or BODYSTRUCTURE holds, those of
 /// nested messages included. The rest is left out (S32).
-pub const MAX_ITEMS: usize = 100_000;
+pub const MAX_ITEMS: usize = 25_000;
 
 /// What is left of [`MAX_ITEMS`].
 #[derive(Debug)]
