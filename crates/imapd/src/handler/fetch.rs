@@ -73,7 +73,9 @@ pub(crate) struct Fetching {
 #[derive(Debug)]
 struct Rest {
     fetch: Fetch,
-    loaded: Loaded,
+    /// `None` if it is so much that it is rather read again than held until the client has taken
+    /// what is before it.
+    loaded: Option<Loaded>,
     /// The item that comes next.
     next: usize,
 }
@@ -224,7 +226,7 @@ impl Fetching {
         }
         let rest = Rest {
             fetch,
-            loaded,
+            loaded: Some(loaded),
             next: 0,
         };
         let mut resume = selected.resume.take().map(|resume| *resume);
@@ -239,13 +241,19 @@ impl Fetching {
     }
 
     /// Prepares more of the response that was begun.
-    fn go_on(&mut self, rest: Rest, selected: &mut Selected) -> Result<(), Error> {
+    fn go_on(&mut self, mut rest: Rest, selected: &mut Selected) -> Result<(), Error> {
         let snapshot = selected.view.snapshot();
         let Some(message) = self.current.and_then(|it| snapshot.get(it)) else {
             return Ok(());
         };
         let mut resume = selected.resume.take().map(|resume| *resume);
         let mut pieces = Pieces::default();
+        if rest.loaded.is_none() {
+            let loaded = self
+                .plan
+                .load(&mut self.shelf, &selected.mailbox, message)?;
+            rest.loaded = Some(loaded);
+        }
         self.rest = self.compose(rest, &mut pieces, &selected.mailbox, message, &mut resume)?;
         self.pieces = pieces;
         Ok(())
@@ -269,11 +277,15 @@ impl Fetching {
         resume: &mut Option<Resume>,
     ) -> Result<Option<Rest>, Error> {
         while let Some(item) = self.plan.items().get(rest.next) {
+            let Some(loaded) = &rest.loaded else {
+                return Ok(Some(rest));
+            };
             if pieces.are_large() {
+                rest.loaded = rest.loaded.filter(|it| !it.is_large());
                 return Ok(Some(rest));
             }
             rest.next += 1;
-            let Rest { fetch, loaded, .. } = &mut rest;
+            let fetch = &mut rest.fetch;
             match item {
                 FetchItem::Uid | FetchItem::Flags => {}
                 FetchItem::InternalDate => {

@@ -174,6 +174,12 @@ impl Loaded {
         Some(u64::try_from(octets).unwrap_or(u64::MAX))
     }
 
+    /// Whether it is more than a session may hold while its client is slow (S37).
+    pub(super) fn is_large(&self) -> bool {
+        let octets = self.content.as_ref().map_or(0, |it| it.octets.len());
+        u64::try_from(octets).unwrap_or(u64::MAX) > STREAMED_FROM
+    }
+
     /// RFC822.SIZE.
     pub(super) fn size(&self, mailbox: &Mailbox, message: Message<'_>) -> Result<u64, Error> {
         match (self.extent, self.octets_read()) {
