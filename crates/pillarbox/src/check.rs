@@ -68,8 +68,12 @@ pub fn examine(path: &Path, ports: Ports, now: SystemTime) -> (Settings, Report)
     if settings.needs_tls() {
         certificate::check(&mut check, now);
     }
-    check_users(&mut check);
-    check_mail(&mut check);
+    if !check.is_wrong("users") {
+        check_users(&mut check);
+    }
+    if !check.is_wrong("mail") {
+        check_mail(&mut check);
+    }
     if ports == Ports::Probed {
         check_ports(&mut check, &text);
     }
@@ -92,6 +96,18 @@ impl Check<'_> {
             Some(line) => finding.set_at(self.path, line),
             None => finding,
         });
+    }
+
+    /// Whether the setting `key` is itself wrong. Its default stands in then, which nobody asked
+    /// for, and what that lacks would only confuse.
+    fn is_wrong(&self, key: &str) -> bool {
+        self.lines.of(key).is_some_and(|line| {
+            self.report.findings().iter().any(|finding| {
+                finding.severity == Severity::Error
+                    && finding.line == Some(line)
+                    && finding.file == self.path
+            })
+        })
     }
 }
 
@@ -201,7 +217,7 @@ fn look_at_users(check: &mut Check<'_>, users: &Users) {
         let (problem, fix) = if name.domain().is_none() {
             (
                 format!("{name} can never log in: it has no domain, and `mail` wants one"),
-                "set `default_domain` in [auth], or write {user} instead of {domain} in `mail`",
+                "write the domain behind the name, set `default_domain` in [auth], or write {user} instead of {domain} in `mail`",
             )
         } else {
             (

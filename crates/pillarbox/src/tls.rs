@@ -210,6 +210,11 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
+/// Whether the file at `path` can be read and holds a private key.
+pub(crate) fn look_at_key(path: &Path) -> Result<(), Error> {
+    read_key(path).map(drop)
+}
+
 fn read_pair(
     certificate: &Path,
     key: &Path,

@@ -1,7 +1,6 @@
 //! The certificate and its key: readable, usable, belonging together, the key for few eyes, and
 //! nothing that clients will object to.
 
-use std::fs::File;
 use std::io;
 use std::time::SystemTime;
 
@@ -20,17 +19,21 @@ pub(super) fn check(check: &mut Check<'_>, now: SystemTime) {
         }
         Err(error) => {
             refuse(check, &error);
-            // Loading stops at the first file that cannot be read; the other one is looked at here.
-            if let tls::Error::Read { path, .. } = &error
-                && path == certificate
-                && let Err(source) = File::open(key)
-            {
-                let path = key.clone();
-                refuse(check, &tls::Error::Read { path, source });
+            // Loading stops at the first file that is bad; the other one is looked at here.
+            let of_certificate = match &error {
+                tls::Error::Read { path, .. } => path == certificate,
+                tls::Error::NoCertificate { .. } => true,
+                tls::Error::NoKey { .. }
+                | tls::Error::Mismatch { .. }
+                | tls::Error::Unusable { .. } => false,
+            };
+            if of_certificate && let Err(error) = tls::look_at_key(key) {
+                refuse(check, &error);
             }
         }
     }
-    if is_world_readable(key) {
+    // What holds no key, such as a certificate in its place, may be read by everybody.
+    if is_world_readable(key) && tls::look_at_key(key).is_ok() {
         let problem = "other users of this machine can read the private key";
         let fix = format!("chmod o-rwx {}", key.display());
         check.push("key", Finding::warning(key, None, problem, fix));

@@ -109,7 +109,9 @@ fn certificates_that_do_not_work_are_told() {
     assert_eq!(
         world.found(),
         "error: DIR/c.pem: holds no certificate in PEM\n  set at DIR/p.toml:3\n  \
-         fix: let `certificate` name the file with the certificate and its chain"
+         fix: let `certificate` name the file with the certificate and its chain\n\
+         error: DIR/k.pem: holds no unencrypted private key in PEM\n  set at DIR/p.toml:4\n  \
+         fix: let `key` name the file with the private key, without a passphrase"
     );
     world.remove("c.pem");
     world.remove("k.pem");
@@ -119,6 +121,20 @@ fn certificates_that_do_not_work_are_told() {
          fix: correct `certificate`, or give every listener tls = \"none\"\n\
          error: DIR/k.pem: cannot be read: No such file or directory (os error 2)\n  set at DIR/p.toml:4\n  \
          fix: correct `key`, or give every listener tls = \"none\""
+    );
+}
+
+#[test]
+fn certificate_and_key_in_each_others_place_are_told() {
+    let world = World::new();
+    world.make_certificate("k.pem", "c.pem");
+    world.set_mode("k.pem", 0o644);
+    assert_eq!(
+        world.found(),
+        "error: DIR/c.pem: holds no certificate in PEM\n  set at DIR/p.toml:3\n  \
+         fix: let `certificate` name the file with the certificate and its chain\n\
+         error: DIR/k.pem: holds no unencrypted private key in PEM\n  set at DIR/p.toml:4\n  \
+         fix: let `key` name the file with the private key, without a passphrase"
     );
 }
 
@@ -256,7 +272,7 @@ fn every_line_of_the_users_file_is_looked_at() {
          warning: DIR/users:3: password is stored in plain text; replace it with `pillarbox user passwd`\n  \
          fix: pillarbox user passwd NAME\n\
          error: DIR/users:3: bob can never log in: it has no domain, and `mail` wants one\n  \
-         fix: set `default_domain` in [auth], or write {user} instead of {domain} in `mail`"
+         fix: write the domain behind the name, set `default_domain` in [auth], or write {user} instead of {domain} in `mail`"
     );
     world.write("users", "# nobody\n");
     assert_eq!(
@@ -315,6 +331,21 @@ fn a_mail_root_that_cannot_be_used_is_told() {
         ),
         "{found}"
     );
+}
+
+#[test]
+fn the_default_in_place_of_a_wrong_setting_is_not_looked_at() {
+    let world = World::new();
+    let text = fs::read_to_string(world.0.path().join("p.toml")).unwrap();
+    let text = text.replace("{domain}", "{domian}");
+    world.write("p.toml", &text.replace("\"users\"", "5"));
+    let report = world.report();
+    let lines: Vec<_> = report
+        .findings()
+        .iter()
+        .map(|finding| finding.line)
+        .collect();
+    assert_eq!(lines, [Some(1), Some(2)], "{report}");
 }
 
 #[test]

@@ -51,7 +51,7 @@ impl<'i> Document<'i> {
         for error in errors {
             let line = error.span().map(|span| document.line(span.start));
             let problem = format!("not TOML: {}", error.message().replace('\n', ", "));
-            document.error(line, problem, "see https://toml.io for how it is written");
+            document.error(line, problem, fix_of_syntax(error.message()));
         }
         (document, table.into_inner())
     }
@@ -313,6 +313,17 @@ impl<'de> IntoDeserializer<'de, Refused> for Value<'_, '_> {
 
     fn into_deserializer(self) -> Self {
         self
+    }
+}
+
+/// What to do about a syntax error with this message.
+fn fix_of_syntax(message: &str) -> &'static str {
+    if message.starts_with("duplicate key") {
+        "keep one of them, with the settings of both if it is a line in brackets"
+    } else if message.starts_with("string values must be quoted") {
+        "write the value in double quotes"
+    } else {
+        "see https://toml.io for how it is written"
     }
 }
 

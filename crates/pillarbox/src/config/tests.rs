@@ -451,6 +451,10 @@ fn syntax_errors_do_not_hide_the_rest() {
         "{report}"
     );
     assert!(
+        report.contains("  fix: write the value in double quotes\n"),
+        "{report}"
+    );
+    assert!(
         report.contains("unknown key `nestin` in [limits]"),
         "{report}"
     );
@@ -459,6 +463,7 @@ fn syntax_errors_do_not_hide_the_rest() {
         report.starts_with("error: p.toml:2: not TOML: "),
         "{report}"
     );
+    assert!(report.contains("  fix: keep one of them"), "{report}");
 }
 
 #[test]
