@@ -110,6 +110,12 @@ fn set(
         }
         (Change::Add | Change::Password, _) => {}
     }
+    if change == Change::Add
+        && let Some(mail) = &target.mail
+        && mail.expand(&name).is_none()
+    {
+        bail!("{}", cannot_log_in(&name));
+    }
     let password = password(&args.password, &format!("Password for {name}: "), stdin)?;
     let hash = target.cost.hash(&password, random_salt()?)?;
     let mut editor = target.edit()?;
@@ -123,16 +129,20 @@ fn set(
         Change::Add => writeln!(out, "added {name} to {users}")?,
         Change::Password => writeln!(out, "changed the password of {name} in {users}")?,
     }
-    if let Some(mail) = &target.mail
-        && mail.expand(&name).is_none()
-    {
-        writeln!(
-            out,
-            "but {name} cannot log in: it has no domain, and `mail` wants one; \
-             set `default_domain` in [auth], or add the account as {name}@DOMAIN"
-        )?;
-    }
     Ok(())
+}
+
+/// Why a name that `mail` leads nowhere for cannot be an account; the server would not start with
+/// it.
+fn cannot_log_in(name: &Name) -> String {
+    if name.domain().is_none() {
+        format!(
+            "{name} could not log in: it has no domain, and `mail` wants one; \
+             add the account as {name}@DOMAIN, or set `default_domain` in [auth]"
+        )
+    } else {
+        format!("{name} could not log in: its directory would have too long a name")
+    }
 }
 
 /// `user list`

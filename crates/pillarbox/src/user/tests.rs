@@ -172,15 +172,21 @@ fn the_users_file_can_be_named_itself() {
 }
 
 #[test]
-fn an_account_that_cannot_log_in_is_told() {
+fn an_account_that_could_not_log_in_is_refused() {
     let world = World::new();
     let text = "users = \"users\"\n[auth]\nargon2_memory = \"8 KiB\"\n";
     fs::write(world.0.path().join("p.toml"), text).unwrap();
     assert_eq!(
-        world.run("add ann --stdin", "secret").unwrap(),
-        "added ann to DIR/users\n\
-         but ann cannot log in: it has no domain, and `mail` wants one; \
-         set `default_domain` in [auth], or add the account as ann@DOMAIN\n"
+        world.fails("add ann --stdin", "secret"),
+        "ann could not log in: it has no domain, and `mail` wants one; \
+         add the account as ann@DOMAIN, or set `default_domain` in [auth]"
+    );
+    assert_eq!(world.users(), "");
+    let line = format!("add ann --stdin --users {}/u", world.0.path().display());
+    assert_eq!(
+        world.run_bare(&line, "secret").unwrap(),
+        "added ann to DIR/u\n",
+        "without a configuration, nobody knows"
     );
 }
 
