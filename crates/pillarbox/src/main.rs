@@ -3,14 +3,14 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::Parser;
 use pillarbox::cli::{self, Cli, Command, ConfigArgs, DevArgs};
 use pillarbox::config::{LogFormat, Report};
 use pillarbox::dev::{self, Dev};
 use pillarbox::signals::{Signal, Signals};
 use pillarbox::telemetry::{self, Format};
-use pillarbox::{Server, check, user};
+use pillarbox::{Server, check, server, user};
 use tokio::runtime::{Builder, Runtime};
 
 fn main() -> ExitCode {
@@ -111,7 +111,7 @@ fn develop(args: &DevArgs) -> Result<ExitCode> {
     };
     runtime()?.block_on(async {
         let mut signals = Signals::new()?;
-        let dev = dev::start(options).await?;
+        let dev = dev::start(options).await.map_err(explain_dev)?;
         announce(&dev).context("standard output")?;
         while signals.next().await == Signal::Reload {
             dev.server().reload().await;
@@ -119,6 +119,16 @@ fn develop(args: &DevArgs) -> Result<ExitCode> {
         signals.finish(dev.shutdown()).await;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// The error, and how to take other ports if they are what is wrong.
+fn explain_dev(error: dev::Error) -> anyhow::Error {
+    if let dev::Error::Server(server::Error::Bind { source, .. }) = &error
+        && source.kind() == io::ErrorKind::AddrInUse
+    {
+        return anyhow!("{error} (`--port-base 0` takes free ones)");
+    }
+    error.into()
 }
 
 /// Says where the server is: to people, and in the last line to programs.
