@@ -33,16 +33,9 @@ pub enum Transport {
 /// # Errors
 /// If the files cannot be found or read. A transcript that fails is no error here.
 pub fn play_all(directory: &Path, transport: Transport) -> Result<(usize, Vec<String>)> {
-    let wanted = std::env::var("TRANSCRIPT").unwrap_or_default();
-    let mut files = Vec::new();
-    collect(directory, &mut files)?;
-    files.sort();
     let mut played = 0;
     let mut failures = Vec::new();
-    for file in files {
-        if !file.to_string_lossy().contains(&wanted) {
-            continue;
-        }
+    for file in wanted(directory)? {
         match play(&file, transport) {
             Ok(Played::Yes) => played += 1,
             Ok(Played::NotMeant) => {}
@@ -53,6 +46,20 @@ pub fn play_all(directory: &Path, transport: Transport) -> Result<(usize, Vec<St
         }
     }
     Ok((played, failures))
+}
+
+/// The transcripts under `directory`, in order; with `TRANSCRIPT` set, only those with that in
+/// their path.
+///
+/// # Errors
+/// If the files cannot be found.
+pub fn wanted(directory: &Path) -> Result<Vec<PathBuf>> {
+    let word = std::env::var("TRANSCRIPT").unwrap_or_default();
+    let mut files = Vec::new();
+    collect(directory, &mut files)?;
+    files.retain(|file| file.to_string_lossy().contains(&word));
+    files.sort();
+    Ok(files)
 }
 
 /// Whether a transcript was played.
@@ -83,7 +90,7 @@ pub fn play(file: &Path, transport: Transport) -> Result<Played> {
     Ok(Played::Yes)
 }
 
-/// Where the transcripts of a protocol are.
+/// Where the transcripts of a protocol are; those of all for `""`.
 pub fn directory(protocol: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("transcripts")

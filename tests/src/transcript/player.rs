@@ -182,11 +182,9 @@ impl Player<'_> {
                 accept(client, &format!("PASS {password}\r\n"), protocol)?;
             }
             Protocol::Imap => {
-                accept(
-                    client,
-                    &format!("setup LOGIN {name} {password}\r\n"),
-                    protocol,
-                )?;
+                let (name, password) = (quoted(name), quoted(password));
+                let command = format!("setup LOGIN {name} {password}\r\n");
+                accept(client, &command, protocol)?;
             }
         }
         if let State::Selected(mailbox) = state {
@@ -194,6 +192,11 @@ impl Player<'_> {
         }
         Ok(())
     }
+}
+
+/// A text as a quoted string of IMAP.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 /// Sends a command while setting up, and waits until it is accepted.
@@ -228,10 +231,15 @@ fn check(patterns: &[&Pattern], response: &Response, variables: &mut Variables) 
         }
     }
     let expected: Vec<String> = patterns.iter().map(|pattern| pattern.to_string()).collect();
+    let variables: Vec<String> = variables
+        .iter()
+        .map(|(name, value)| format!("{name}={}", shown(value)))
+        .collect();
     bail!(
-        "\n  expected: {}\n  got:      {}\n  variables: {variables:?}",
+        "\n  expected: {}\n  got:      {}\n  variables: {}",
         expected.join("\n        or: "),
-        shown_response(response)
+        shown_response(response),
+        variables.join(" ")
     );
 }
 
