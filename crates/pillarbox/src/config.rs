@@ -5,6 +5,7 @@
 //! again without what was wrong in it, until all mistakes are found, each with its line and its fix.
 
 mod finding;
+mod parts;
 mod raw;
 mod reader;
 mod settings;

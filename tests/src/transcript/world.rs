@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result, bail};
 use auth::{Accounts, Credential, Identity, MailTemplate, Verdict};
 use machine::{Link, PlaintextAuth, Security};
-use mailstore::{Namespace, Store};
+use mailstore::Store;
 use tempfile::TempDir;
 
 use super::Transport;
@@ -58,7 +58,9 @@ impl World {
             _ => TlsStart::Never,
         };
         let service = match transport {
-            Transport::Bare => Service::Bare(Store::new(store_options(&settings))),
+            Transport::Bare => {
+                Service::Bare(Store::new(settings.store(&pillarbox::Source::system())))
+            }
             Transport::Tcp | Transport::Tls => {
                 let accounts = Accounts::File(users_file(dir.path(), &users)?);
                 Service::Network(Server::start(settings.clone(), plaintext, accounts)?, start)
@@ -247,14 +249,14 @@ impl World {
         };
         match protocol {
             Protocol::Pop3 => {
-                let settings = Arc::new(pop3_settings(&self.settings, store));
+                let settings = Arc::new(self.settings.pop3(store));
                 let bare = Bare::new(now, check, |waker| {
                     pop3d::Session::new(settings, link(waker), now)
                 });
                 Ok(Box::new(BareLine::new(bare)))
             }
             Protocol::Imap => {
-                let settings = Arc::new(imap_settings(&self.settings, store));
+                let settings = Arc::new(self.settings.imap(store));
                 let bare = Bare::new(now, check, |waker| {
                     imapd::Session::new(settings, link(waker), now)
                 });
@@ -334,53 +336,4 @@ fn settings(header: &Header, dir: &Path) -> Result<pillarbox::Settings> {
         }
     }
     Ok(settings)
-}
-
-/// The options of the store, as the server makes them from settings.
-fn store_options(settings: &pillarbox::Settings) -> mailstore::Options {
-    mailstore::Options {
-        fsync: settings.storage.fsync,
-        namespace: Namespace::clone(&settings.storage.namespace),
-        hostname: settings.hostname.clone(),
-        lock_timeout: settings.storage.lock_timeout,
-        mtime_guard: settings.storage.mtime_guard,
-        cache_bytes: settings.storage.cache,
-        source: pillarbox::Source::system().for_store(),
-    }
-}
-
-/// The settings of IMAP, as the server makes them.
-fn imap_settings(settings: &pillarbox::Settings, store: &Arc<Store>) -> imapd::Settings {
-    let defaults = imapd::Settings::new(Arc::clone(store));
-    imapd::Settings {
-        hostname: settings.hostname.clone(),
-        limits: imapd::Limits {
-            message: settings.limits.message,
-            bad_commands: settings.limits.bad_commands,
-            ..defaults.limits
-        },
-        timeouts: imapd::Timeouts {
-            login: settings.timeouts.login,
-            idle: settings.timeouts.imap_idle,
-            keepalive: settings.timeouts.keepalive,
-        },
-        ..defaults
-    }
-}
-
-/// The settings of POP3, as the server makes them.
-fn pop3_settings(settings: &pillarbox::Settings, store: &Arc<Store>) -> pop3d::Settings {
-    let defaults = pop3d::Settings::new(Arc::clone(store));
-    pop3d::Settings {
-        utf8_headers: settings.pop3.utf8_headers,
-        limits: pop3d::Limits {
-            bad_commands: settings.limits.bad_commands,
-            ..defaults.limits
-        },
-        timeouts: pop3d::Timeouts {
-            login: settings.timeouts.login,
-            idle: settings.timeouts.pop3_idle,
-        },
-        ..defaults
-    }
 }

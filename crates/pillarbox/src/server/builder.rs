@@ -125,7 +125,7 @@ impl Builder {
         };
         let authenticator = Arc::new(authenticator(settings, self.accounts, &self.source)?);
         let sockets = bind_all(&settings.listeners)?;
-        let store = Store::new(store_options(settings, &self.source));
+        let store = Store::new(settings.store(&self.source));
         let check = {
             let authenticator = Arc::clone(&authenticator);
             Arc::new(move |credential: &_, origin, now| {
@@ -134,8 +134,8 @@ impl Builder {
         };
         let front = Arc::new(Front {
             services: Arc::new(services(settings, self.source, check, certificates)),
-            imap: Arc::new(imap_settings(settings, &store)),
-            pop3: Arc::new(pop3_settings(settings, &store)),
+            imap: Arc::new(settings.imap(&store)),
+            pop3: Arc::new(settings.pop3(&store)),
         });
         Ok(Server::start(
             settings,
@@ -256,58 +256,6 @@ fn authenticator(
     };
     let source = source.clone();
     Ok(Authenticator::new(options, move || source.random())?)
-}
-
-fn store_options(settings: &Settings, source: &Source) -> mailstore::Options {
-    mailstore::Options {
-        fsync: settings.storage.fsync,
-        namespace: settings.storage.namespace.clone(),
-        hostname: settings.hostname.clone(),
-        lock_timeout: settings.storage.lock_timeout,
-        mtime_guard: settings.storage.mtime_guard,
-        cache_bytes: settings.storage.cache,
-        source: source.for_store(),
-    }
-}
-
-fn imap_settings(settings: &Settings, store: &Arc<Store>) -> imapd::Settings {
-    let limits = &settings.limits;
-    imapd::Settings {
-        hostname: settings.hostname.clone(),
-        limits: imapd::Limits {
-            line_before_login: limits.line_before_login,
-            literal_before_login: limits.literal_before_login,
-            arguments_before_login: limits.arguments_before_login,
-            line: limits.line,
-            arguments: limits.arguments,
-            nesting: limits.nesting,
-            message: limits.message,
-            bad_commands: limits.bad_commands,
-        },
-        timeouts: imapd::Timeouts {
-            login: settings.timeouts.login,
-            idle: settings.timeouts.imap_idle,
-            keepalive: settings.timeouts.keepalive,
-        },
-        ..imapd::Settings::new(Arc::clone(store))
-    }
-}
-
-fn pop3_settings(settings: &Settings, store: &Arc<Store>) -> pop3d::Settings {
-    let defaults = pop3d::Settings::new(Arc::clone(store));
-    pop3d::Settings {
-        hostname: settings.hostname.clone(),
-        utf8_headers: settings.pop3.utf8_headers,
-        limits: pop3d::Limits {
-            bad_commands: settings.limits.bad_commands,
-            ..defaults.limits
-        },
-        timeouts: pop3d::Timeouts {
-            login: settings.timeouts.login,
-            idle: settings.timeouts.pop3_idle,
-        },
-        ..defaults
-    }
 }
 
 /// Files that can be open besides connections, at least.

@@ -1,0 +1,65 @@
+//! The settings as the store and the protocols want them.
+
+use std::sync::Arc;
+
+use mailstore::Store;
+
+use super::Settings;
+use crate::source::Source;
+
+impl Settings {
+    /// How the store works.
+    pub fn store(&self, source: &Source) -> mailstore::Options {
+        mailstore::Options {
+            fsync: self.storage.fsync,
+            namespace: self.storage.namespace.clone(),
+            hostname: self.hostname.clone(),
+            lock_timeout: self.storage.lock_timeout,
+            mtime_guard: self.storage.mtime_guard,
+            cache_bytes: self.storage.cache,
+            source: source.for_store(),
+        }
+    }
+
+    /// What IMAP sessions over `store` go by.
+    pub fn imap(&self, store: &Arc<Store>) -> imapd::Settings {
+        let limits = &self.limits;
+        imapd::Settings {
+            hostname: self.hostname.clone(),
+            limits: imapd::Limits {
+                line_before_login: limits.line_before_login,
+                literal_before_login: limits.literal_before_login,
+                arguments_before_login: limits.arguments_before_login,
+                line: limits.line,
+                arguments: limits.arguments,
+                nesting: limits.nesting,
+                message: limits.message,
+                bad_commands: limits.bad_commands,
+            },
+            timeouts: imapd::Timeouts {
+                login: self.timeouts.login,
+                idle: self.timeouts.imap_idle,
+                keepalive: self.timeouts.keepalive,
+            },
+            ..imapd::Settings::new(Arc::clone(store))
+        }
+    }
+
+    /// What POP3 sessions over `store` go by.
+    pub fn pop3(&self, store: &Arc<Store>) -> pop3d::Settings {
+        let defaults = pop3d::Settings::new(Arc::clone(store));
+        pop3d::Settings {
+            hostname: self.hostname.clone(),
+            utf8_headers: self.pop3.utf8_headers,
+            limits: pop3d::Limits {
+                bad_commands: self.limits.bad_commands,
+                ..defaults.limits
+            },
+            timeouts: pop3d::Timeouts {
+                login: self.timeouts.login,
+                idle: self.timeouts.pop3_idle,
+            },
+            ..defaults
+        }
+    }
+}
