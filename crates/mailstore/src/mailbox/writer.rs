@@ -254,7 +254,11 @@ impl Mailbox {
             Ok(Some(loaded)) => loaded,
             Ok(None) => self.rebuild(writer)?,
             Err(Error::Corrupt { path, problem }) => {
-                tracing::error!(path = %path.display(), problem, "index is damaged");
+                if path.symlink_metadata().is_ok() {
+                    tracing::error!(path = %path.display(), problem, "index is damaged");
+                } else {
+                    tracing::warn!(path = %path.display(), "index was removed");
+                }
                 self.rebuild(writer)?
             }
             Err(error) => return Err(error),
@@ -300,7 +304,7 @@ impl Mailbox {
         index.append(&entries, Force::Never)?;
         index.replace(source.random(), self.environment.force_messages())?;
         writer.looked = Looked::Already;
-        tracing::info!(mailbox = %self.name, %uid_validity, "index was made anew");
+        tracing::info!(mailbox = %self.name, %uid_validity, "mailbox indexed");
         Ok((index, Refreshed::Whole))
     }
 
