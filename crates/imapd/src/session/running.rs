@@ -348,6 +348,8 @@ fn log_in(identity: &Identity, context: &Context<'_>, state: &mut State) -> Outc
             "Mail is not available at the moment",
         )
     })?;
+    // Who it is, the connection's span says.
+    tracing::info!("logged in");
     *state = State::Authenticated(Box::new(Authenticated::new(account)));
     let names = capabilities(context.link, Login::After);
     let completion = Completion::ok("Logged in").with(Code::Capability(names));

@@ -53,7 +53,7 @@ impl Transaction {
     pub(super) fn open(identity: &Identity, context: &mut Context) -> Result<Self, Refused> {
         let maildrop = Maildrop::open(&context.settings.store, identity)?;
         let (messages, _) = maildrop.totals();
-        tracing::info!(messages, "maildrop opened");
+        tracing::info!(messages, "logged in");
         context
             .responses
             .ok(format_args!("maildrop has {}", Count(messages)));
