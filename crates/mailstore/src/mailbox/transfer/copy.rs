@@ -138,6 +138,26 @@ impl Mailbox {
         Ok(copied(uids, target.place(incoming)?))
     }
 
+    /// Makes sure that the bytes of these messages are on the disk, and says of which. The others
+    /// have other names by now, or are gone.
+    pub(super) fn settle_messages(&self, uids: &[Uid]) -> Result<BTreeSet<Uid>> {
+        let snapshot = self.snapshot();
+        let mut settled = BTreeSet::new();
+        let mut originals = Vec::with_capacity(uids.len());
+        for message in uids.iter().filter_map(|uid| snapshot.by_uid(*uid)) {
+            let path = message_path(&self.directory, message.place(), message.file_name());
+            match Original::find(path) {
+                Err(Error::NotFound) => {}
+                original => {
+                    originals.push(original?);
+                    settled.insert(message.uid());
+                }
+            }
+        }
+        self.settle(&originals.iter().collect::<Vec<_>>())?;
+        Ok(settled)
+    }
+
     /// Makes sure that the bytes of files are on the disk.
     fn settle(&self, originals: &[&Original]) -> Result<()> {
         let environment = &self.environment;

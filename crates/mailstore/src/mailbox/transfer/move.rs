@@ -1,6 +1,7 @@
 //! Moving messages to another mailbox (RFC 6851 §3.3): one copy is left, whoever else is at it.
 //!
-//! Order: a link to every message in the target's `tmp/`, without a lock → the locks of both
+//! Order: force the bytes to the disk where they may not be there yet (as COPY does) → a link to
+//! every message in the target's `tmp/`, without a lock → the locks of both
 //! mailboxes → are the messages all there? → the steps of COPY in the target → those of EXPUNGE in
 //! the source → unlock. A crash leaves messages in both mailboxes at the worst, never in none.
 //!
@@ -58,10 +59,15 @@ impl Moving {
     pub fn add(&mut self, uids: &[Uid]) -> Result<()> {
         self.source.check()?;
         self.target.check()?;
+        let settled = self.source.settle_messages(uids)?;
         for uid in uids {
             let (mut staged, _) = self.source.link(*uid, &self.target)?;
-            // It is the same file: its bytes are as safe as they were.
-            staged.close(Fsync::Never)?;
+            // Whoever delivered it may not have cared.
+            staged.close(if settled.contains(uid) {
+                Fsync::Never
+            } else {
+                self.source.environment.options.fsync
+            })?;
             self.staged.insert(*uid, staged);
         }
         Ok(())
