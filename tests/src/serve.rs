@@ -299,15 +299,15 @@ impl Log {
 fn listener(line: &str) -> Option<(String, SocketAddr)> {
     let field = |name: &str| {
         let (_, rest) = line.split_once(name)?;
-        rest.split_whitespace().next()
+        Some(rest.split_whitespace().next()?.trim_matches('"'))
     };
     let address = field("listening address=")?.parse().ok()?;
-    let secure = if field("tls=")? == "Implicit" {
+    let secure = if field("tls=")? == "implicit" {
         "s"
     } else {
         ""
     };
-    let name = format!("{}{secure}", field("protocol=")?.to_lowercase());
+    let name = format!("{}{secure}", field("protocol=")?);
     Some((name, address))
 }
 

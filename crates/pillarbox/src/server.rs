@@ -56,7 +56,8 @@ impl Server {
                 tls,
                 ..
             } = listener;
-            info!(%address, ?protocol, ?tls, "listening");
+            let (protocol, tls) = (protocol.name(), tls.name());
+            info!(%address, protocol, tls, "listening");
             bound.push(listener);
             let (front, stopped) = (Arc::clone(&front), stopped.clone());
             let limit = settings.timeouts.shutdown;

@@ -155,6 +155,16 @@ pub enum Protocol {
     Pop3,
 }
 
+impl Protocol {
+    /// As the configuration calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Imap => "imap",
+            Self::Pop3 => "pop3",
+        }
+    }
+}
+
 /// Whether and how TLS begins on a listener.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -166,6 +176,17 @@ pub enum TlsMode {
     Implicit,
     /// Never.
     None,
+}
+
+impl TlsMode {
+    /// As the configuration calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::StartTls => "starttls",
+            Self::Implicit => "implicit",
+            Self::None => "none",
+        }
+    }
 }
 
 /// Whether a password may be sent without TLS.

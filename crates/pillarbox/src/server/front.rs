@@ -48,7 +48,7 @@ impl Front {
             "connection",
             id = self.services.source.connection_id(),
             peer = %SocketAddr::new(peer.ip().to_canonical(), peer.port()),
-            protocol = name(listener.protocol),
+            protocol = listener.protocol.name(),
             user = field::Empty,
         );
         let session = Arc::clone(self).serve(listener, stream, peer, permit, stop.clone());
@@ -122,14 +122,6 @@ impl Front {
             }
             _ = stop.changed() => Err(io::ErrorKind::Interrupted.into()),
         }
-    }
-}
-
-/// The protocol's name in logs.
-const fn name(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Imap => "imap",
-        Protocol::Pop3 => "pop3",
     }
 }
 
