@@ -9,11 +9,11 @@ use auth::{Accounts, Authenticator};
 use mailstore::Store;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::Server;
 use super::front::Front;
-use crate::config::{Listener, Settings};
+use crate::config::{self, Listener, Settings};
 use crate::connection::{Check, Services, Slices, Timeouts};
 use crate::limiter::{Limiter, Limits};
 use crate::listen::{bind, no_ipv6, raise_descriptor_limit};
@@ -157,10 +157,14 @@ fn connections(wanted: usize, descriptors: Option<u64>) -> usize {
     let reserved = (descriptors / 4).max(RESERVED_DESCRIPTORS);
     let possible = descriptors.saturating_sub(reserved).max(1);
     if possible < wanted {
-        warn!(
-            wanted,
-            possible, descriptors, "fewer connections than wanted: the limit on open files is low"
-        );
+        let told = "fewer connections than wanted: the limit on open files is low; raise it \
+                    (LimitNOFILE= in the systemd unit), or lower `connections` in [limits]";
+        // Nobody asked for the default, and few need as many.
+        if wanted == config::Limits::default().connections {
+            info!(wanted, possible, descriptors, "{told}");
+        } else {
+            warn!(wanted, possible, descriptors, "{told}");
+        }
     }
     wanted.min(possible)
 }
@@ -276,5 +280,23 @@ mod tests {
         assert_eq!(connections(20_000, Some(128)), 64);
         assert_eq!(connections(20_000, Some(10)), 1);
         assert_eq!(connections(5, Some(1024)), 5);
+    }
+
+    #[test]
+    fn only_a_number_that_somebody_set_is_warned_of() {
+        for (wanted, warned) in [
+            (config::Limits::default().connections, false),
+            (19_999, true),
+        ] {
+            let log = tempfile::NamedTempFile::new().unwrap();
+            let subscriber = tracing_subscriber::fmt()
+                .with_ansi(false)
+                .with_writer(log.reopen().unwrap())
+                .finish();
+            tracing::subscriber::with_default(subscriber, || connections(wanted, Some(1024)));
+            let told = std::fs::read_to_string(log.path()).unwrap();
+            assert!(told.contains("LimitNOFILE= in the systemd unit"), "{told}");
+            assert_eq!(told.contains(" WARN "), warned, "{told}");
+        }
     }
 }
