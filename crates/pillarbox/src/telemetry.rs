@@ -29,8 +29,10 @@ pub enum Format {
 /// # Errors
 /// If the filter is malformed, or events of this process go somewhere already.
 pub fn init(format: Format, filter: &str) -> Result<(), Error> {
-    let filter = std::env::var("PILLARBOX_LOG").unwrap_or_else(|_| filter.to_owned());
-    let filter = EnvFilter::try_new(filter)?;
+    let filter = match std::env::var(VARIABLE) {
+        Ok(filter) => EnvFilter::try_new(filter).map_err(Error::Variable)?,
+        Err(_) => EnvFilter::try_new(filter)?,
+    };
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(false)
@@ -48,6 +50,11 @@ pub fn init(format: Format, filter: &str) -> Result<(), Error> {
 /// Why events cannot be logged as asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The filter in the environment is malformed.
+    #[error(
+        "{VARIABLE} in the environment: {0}; write a level such as `debug`, or `pillarbox=debug`"
+    )]
+    Variable(tracing_subscriber::filter::ParseError),
     /// The filter is malformed.
     #[error("log filter: {0}")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
@@ -55,6 +62,9 @@ pub enum Error {
     #[error("logging is set up already")]
     AlreadySet,
 }
+
+/// The environment variable that wins over the configuration.
+const VARIABLE: &str = "PILLARBOX_LOG";
 
 /// Logs where a panic happened, but not its message: that may quote what a peer sent.
 fn log_panic(info: &panic::PanicHookInfo<'_>) {
