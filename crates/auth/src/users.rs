@@ -32,6 +32,16 @@ impl Users {
     /// # Errors
     /// Lists every line that is malformed.
     pub fn parse(text: &[u8], default_domain: Option<&str>) -> Result<Self, Vec<Mistake>> {
+        let (users, mistakes) = Self::survey(text, default_domain);
+        if mistakes.is_empty() {
+            Ok(users)
+        } else {
+            Err(mistakes)
+        }
+    }
+
+    /// As [`Self::parse`], but with the accounts of the sound lines beside the malformed lines.
+    pub fn survey(text: &[u8], default_domain: Option<&str>) -> (Self, Vec<Mistake>) {
         let mut users = Self::default();
         let mut mistakes = Vec::new();
         let mut lines = HashMap::new();
@@ -49,11 +59,7 @@ impl Users {
             };
             mistakes.push(Mistake { line, problem });
         }
-        if mistakes.is_empty() {
-            Ok(users)
-        } else {
-            Err(mistakes)
-        }
+        (users, mistakes)
     }
 
     /// Reads the users file at `path`.
@@ -105,6 +111,7 @@ impl Users {
         if account.stored.is_plain() {
             self.notes.push(Note {
                 line,
+                name: account.name.clone(),
                 about: About::Plain,
             });
         }
@@ -112,6 +119,7 @@ impl Users {
             if account.has_extra(field) {
                 self.notes.push(Note {
                     line,
+                    name: account.name.clone(),
                     about: About::Ignored(field),
                 });
             }
@@ -146,10 +154,16 @@ pub enum Problem {
     #[error("name or password hash is not UTF-8")]
     NotUtf8,
     /// The name can never log in.
-    #[error("{0}")]
+    #[error(transparent)]
     Name(#[from] NameError),
+    /// The name holds white space, which looks like nothing and is part of no real name.
+    #[error("name holds white space")]
+    SpaceInName,
+    /// The hash begins or ends with white space, which would be part of it.
+    #[error("password hash begins or ends with white space")]
+    SpaceAroundHash,
     /// The hash can never verify a password.
-    #[error("{0}")]
+    #[error(transparent)]
     Hash(#[from] StoredError),
     /// The name was already there.
     #[error("name is already on line {0}")]
@@ -161,6 +175,8 @@ pub enum Problem {
 pub struct Note {
     /// Its number, from 1.
     pub line: usize,
+    /// The account.
+    pub name: Name,
     /// What it is about.
     pub about: About,
 }
@@ -219,8 +235,14 @@ impl<'a> Account<'a> {
         let name = std::str::from_utf8(name).map_err(|_| Problem::NotUtf8)?;
         let hash = fields.next().ok_or(Problem::NoColon)?;
         let hash = std::str::from_utf8(hash).map_err(|_| Problem::NotUtf8)?;
+        let name = account_name(name, default_domain)?;
+        let is_plain = || Stored::parse(hash).is_ok_and(|stored| stored.is_plain());
+        // A plain password may end with white space (RFC 1939 §7, PASS).
+        if hash.trim_start() != hash || (hash.trim_end() != hash && !is_plain()) {
+            return Err(Problem::SpaceAroundHash);
+        }
         Ok(Self {
-            name: Name::parse(name, default_domain)?,
+            name,
             stored: Stored::parse(hash)?,
             rest: fields.next().unwrap_or_default(),
         })
@@ -236,6 +258,18 @@ impl<'a> Account<'a> {
                     .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"="))
             })
     }
+}
+
+/// Reads a name as it may stand in a users file; one without a domain gets `default_domain`, if
+/// there is one.
+///
+/// # Errors
+/// If it cannot be an account. White space is refused here alone: clients may try any name.
+pub fn account_name(text: &str, default_domain: Option<&str>) -> Result<Name, Problem> {
+    if text.chars().any(|c| c.is_whitespace() && !c.is_control()) {
+        return Err(Problem::SpaceInName);
+    }
+    Ok(Name::parse(text, default_domain)?)
 }
 
 /// The lines that are no comments, with their numbers, without their line ends.
@@ -324,7 +358,14 @@ mod tests {
              erin:secret\n\
              frank:{{MD5}}x\n\
              ANN@example.org:{HASH}\n\
-             gr\u{0}ce:{HASH}\n"
+             gr\u{0}ce:{HASH}\n \
+             henry:{HASH}\n\
+             ida :{HASH}\n\
+             jim@example.org\u{a0}:{HASH}\n\
+             kim smith:{HASH}\n\
+             leo:{HASH} \r\n\
+             mia: {HASH}\n\
+             \tnat:{HASH}\n"
         );
         let mistakes = Users::parse(text.as_bytes(), None).unwrap_err();
         let all: Vec<String> = mistakes.iter().map(Mistake::to_string).collect();
@@ -339,8 +380,19 @@ mod tests {
                 "line 8: scheme {MD5} is not supported; use {ARGON2ID}, {BLF-CRYPT}, {SHA512-CRYPT} or {SHA256-CRYPT}",
                 "line 9: name is already on line 1",
                 "line 10: name holds a control character",
+                "line 11: name holds white space",
+                "line 12: name holds white space",
+                "line 13: name holds white space",
+                "line 14: name holds white space",
+                "line 15: password hash begins or ends with white space",
+                "line 16: password hash begins or ends with white space",
+                "line 17: name holds a control character",
             ]
         );
+        let (users, mistakes) = Users::survey(text.as_bytes(), None);
+        assert_eq!(names(&users), ["ann@example.org"], "the sound line");
+        assert_eq!(mistakes.len(), all.len());
+        assert!(Users::parse(b"ann:{PLAIN}a b \n", None).is_ok());
         let latin = b"andr\xe9:{PLAIN}x";
         assert_eq!(
             Users::parse(latin, None).unwrap_err()[0].problem,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use auth::password::{Cost, random_salt};
-use auth::users::{Editor, Users};
+use auth::users::{EditError, Editor, Users, account_name};
 use auth::{MailTemplate, Name, Secret};
 
 use crate::cli::{HashArgs, PasswordArgs, UserCommand, UserNameArgs, UserPasswordArgs, UsersArgs};
@@ -75,6 +75,12 @@ impl Target {
             .with_context(|| format!("{text:?} cannot be an account"))
     }
 
+    /// Reads a name that is to stand in the file.
+    fn new_name(&self, text: &str) -> Result<Name> {
+        account_name(text, self.default_domain.as_deref())
+            .with_context(|| format!("{text:?} cannot be an account"))
+    }
+
     /// Takes the lock on the file.
     fn edit(&self) -> Result<Editor> {
         Ok(Editor::open(&self.users, self.default_domain.as_deref())?)
@@ -89,7 +95,10 @@ fn set(
     out: &mut impl Write,
 ) -> Result<()> {
     let target = Target::of(&args.user.file)?;
-    let name = target.name(&args.user.name)?;
+    let name = match change {
+        Change::Add => target.new_name(&args.user.name)?,
+        Change::Password => target.name(&args.user.name)?,
+    };
     // Before anything is typed, and without making a file: whether there is anything to do.
     let known = match Users::load(&target.users, target.default_domain.as_deref()) {
         Ok(users) => Some(users.get(&name).is_some()),
@@ -132,8 +141,7 @@ fn set(
     Ok(())
 }
 
-/// Why a name that `mail` leads nowhere for cannot be an account; the server would not start with
-/// it.
+/// Why a name that `mail` leads nowhere for cannot be an account.
 fn cannot_log_in(name: &Name) -> String {
     if name.domain().is_none() {
         format!(
@@ -166,9 +174,12 @@ fn remove(args: &UserNameArgs, out: &mut impl Write) -> Result<()> {
         target.users.display()
     );
     let mut editor = target.edit()?;
-    editor.remove(&name)?;
-    editor.save()?;
     let users = target.users.display();
+    match editor.remove(&name) {
+        Err(EditError::NotFound(name)) => bail!("{name} is not in {users}"),
+        removed => removed?,
+    }
+    editor.save()?;
     writeln!(out, "removed {name} from {users}; its mail is still there")?;
     Ok(())
 }

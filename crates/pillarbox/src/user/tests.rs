@@ -126,11 +126,16 @@ fn what_cannot_be_done_is_told_and_changes_nothing() {
             "x",
             "bob@example.org is not in DIR/users; `pillarbox user add` adds it",
         ),
-        ("remove bob", "", "bob@example.org is not in the users file"),
+        ("remove bob", "", "bob@example.org is not in DIR/users"),
         (
             "add ../bob --stdin",
             "x",
             "\"../bob\" cannot be an account: name holds '/' or ':'",
+        ),
+        (
+            "add b\u{a0}ob@example.org --stdin",
+            "x",
+            "\"b\\u{a0}ob@example.org\" cannot be an account: name holds white space",
         ),
         ("add bob --stdin", "", "the password is empty"),
         ("add bob --stdin", "\nx", "the password is empty"),
