@@ -6,12 +6,13 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, anyhow};
 use clap::Parser;
 use pillarbox::cli::{self, Cli, Command, ConfigArgs, DevArgs};
-use pillarbox::config::{LogFormat, Report};
+use pillarbox::config::{LogFormat, Report, Settings};
 use pillarbox::dev::{self, Dev};
 use pillarbox::signals::{Signal, Signals};
 use pillarbox::telemetry::{self, Format};
 use pillarbox::{Server, check, server, user};
 use tokio::runtime::{Builder, Runtime};
+use tracing::error;
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
@@ -61,21 +62,34 @@ fn explain(error: &anyhow::Error) -> String {
 
 /// `pillarbox serve`
 fn serve(args: &ConfigArgs) -> Result<ExitCode> {
-    let settings = match check::settings_to_serve_by(&args.config) {
-        Ok((settings, warnings)) => {
-            complain(&warnings);
-            settings
-        }
-        Err(report) => {
+    let (settings, report) = check::settings_to_serve_by(&args.config);
+    let level = settings.log.level.name();
+    match settings.log.format {
+        // For people, findings look as `check` shows them.
+        LogFormat::Human => {
             complain(&report);
-            return Ok(ExitCode::FAILURE);
+            telemetry::init(Format::Human, level)?;
         }
-    };
-    let format = match settings.log.format {
-        LogFormat::Human => Format::Human,
-        LogFormat::Json => Format::Json,
-    };
-    telemetry::init(format, settings.log.level.name())?;
+        LogFormat::Json => {
+            telemetry::init(Format::Json, level)?;
+            report.log();
+        }
+    }
+    if report.has_errors() {
+        return Ok(ExitCode::FAILURE);
+    }
+    let format = settings.log.format;
+    match run_server(settings) {
+        Err(error) if format == LogFormat::Json => {
+            error!("{}", explain(&error));
+            Ok(ExitCode::FAILURE)
+        }
+        ended => ended.map(|()| ExitCode::SUCCESS),
+    }
+}
+
+/// Serves until a signal ends it.
+fn run_server(settings: Settings) -> Result<()> {
     runtime()?.block_on(async {
         let mut signals = Signals::new()?;
         let server = Server::builder(settings).bind().await?;
@@ -83,7 +97,7 @@ fn serve(args: &ConfigArgs) -> Result<ExitCode> {
             server.reload().await;
         }
         signals.finish(server.shutdown()).await;
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     })
 }
 
@@ -121,12 +135,20 @@ fn develop(args: &DevArgs) -> Result<ExitCode> {
     })
 }
 
-/// The error, and how to take other ports if they are what is wrong.
+/// The error, and how to take other ports or another directory if they are what is wrong.
 fn explain_dev(error: dev::Error) -> anyhow::Error {
     if let dev::Error::Server(server::Error::Bind { source, .. }) = &error
         && source.kind() == io::ErrorKind::AddrInUse
     {
         return anyhow!("{error} (`--port-base 0` takes free ones)");
+    }
+    if let dev::Error::Directory { source, .. } = &error
+        && matches!(
+            source.kind(),
+            io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory
+        )
+    {
+        return anyhow!("{error} (`--dir` takes a directory, or a path where one can be made)");
     }
     error.into()
 }

@@ -153,6 +153,64 @@ fn a_bad_configuration_starts_nothing() {
 }
 
 #[test]
+fn in_json_everything_at_the_start_is_an_event() {
+    let directory = tempfile::tempdir().unwrap();
+    configure(&directory);
+    let path = directory.path().join("pillarbox.toml");
+    let text = format!(
+        "{}[log]\nformat = \"json\"\n",
+        fs::read_to_string(&path).unwrap()
+    );
+    fs::write(&path, &text).unwrap();
+    let arguments = ["serve", "--config", "pillarbox.toml"];
+    let mut server = Running::start(&arguments, directory.path());
+    let warning = server.logged("there are no accounts");
+    assert!(
+        warning.starts_with('{') && warning.contains("\"level\":\"WARN\""),
+        "{warning}"
+    );
+    assert!(
+        warning.contains("\"set_at\":\"pillarbox.toml:3\"")
+            && warning.contains("\"fix\":\"make one"),
+        "{warning}"
+    );
+    let listening = server.logged("listening");
+    assert!(
+        listening.contains("\"protocol\":\"pop3\",\"tls\":\"starttls\""),
+        "{listening}"
+    );
+    server.send(Signal::TERM);
+    assert!(server.wait().success());
+
+    fs::write(directory.path().join("users"), "broken\n").unwrap();
+    let mut server = Running::start(&arguments, directory.path());
+    let mut all = String::new();
+    server.log.read_to_string(&mut all).unwrap();
+    assert_eq!(server.wait().code(), Some(1));
+    assert!(
+        all.contains("\"line\":1,") && all.contains("\"level\":\"ERROR\""),
+        "{all}"
+    );
+    assert!(
+        all.lines()
+            .all(|line| line.starts_with('{') && line.ends_with('}')),
+        "{all}"
+    );
+
+    fs::write(directory.path().join("users"), "").unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    fs::write(&path, text.replace("127.0.0.1:0", &address)).unwrap();
+    let mut server = Running::start(&arguments, directory.path());
+    let told = server.logged("cannot listen on");
+    assert!(
+        told.starts_with('{') && told.contains("\"level\":\"ERROR\""),
+        "{told}"
+    );
+    assert_eq!(server.wait().code(), Some(1));
+}
+
+#[test]
 fn dev_prints_settings_and_a_ready_line_and_cleans_up() {
     let directory = tempfile::tempdir().unwrap();
     let mut dev = Running::start(&["dev", "--port-base", "0"], directory.path());

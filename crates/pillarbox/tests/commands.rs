@@ -101,6 +101,64 @@ fn without_a_terminal_a_password_is_not_asked_for() -> io::Result<()> {
 }
 
 #[test]
+fn names_with_white_space_are_refused() -> io::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let output = Command::new(env!("CARGO_BIN_EXE_pillarbox"))
+        .args([
+            "user",
+            "add",
+            "a b@example.org",
+            "--users",
+            "users",
+            "--stdin",
+        ])
+        .current_dir(dir.path())
+        .stdin(Stdio::null())
+        .output()?;
+    let said = "pillarbox: \"a b@example.org\" cannot be an account: name holds white space\n";
+    assert_eq!(told(&output), (Some(1), String::new(), said.to_owned()));
+    assert!(!dir.path().join("users").exists());
+    Ok(())
+}
+
+#[test]
+fn a_file_in_the_place_of_the_mail_directory_is_told() -> io::Result<()> {
+    let dir = tempfile::tempdir()?;
+    fs::write(dir.path().join("notes"), "")?;
+    for path in ["notes", "notes/mail"] {
+        let (code, _, shown) = told(&run(
+            dir.path(),
+            &format!("dev --port-base 0 --dir {path}"),
+            "",
+        )?);
+        assert_eq!(code, Some(1));
+        assert!(
+            shown.contains(&format!("mail directory {path}: "))
+                && shown.contains("(`--dir` takes a directory, or a path where one can be made)"),
+            "{shown}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn a_malformed_log_filter_names_its_variable() -> io::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let output = Command::new(env!("CARGO_BIN_EXE_pillarbox"))
+        .args(["dev", "--port-base", "0"])
+        .current_dir(dir.path())
+        .env("PILLARBOX_LOG", "nonsense=foo")
+        .output()?;
+    let (code, _, shown) = told(&output);
+    assert_eq!(code, Some(1));
+    assert!(
+        shown.starts_with("pillarbox: PILLARBOX_LOG in the environment: "),
+        "{shown}"
+    );
+    Ok(())
+}
+
+#[test]
 fn completions_and_manual_are_printed() -> io::Result<()> {
     let dir = tempfile::tempdir()?;
     for (line, word) in [

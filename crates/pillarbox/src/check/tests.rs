@@ -1,7 +1,8 @@
 //! Tests of what `check` finds.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{chown, symlink};
+use std::thread;
 use std::time::Duration;
 
 use super::*;
@@ -68,7 +69,7 @@ impl World {
     fn report(&self) -> Report {
         // 3 February 2026, 12:00.
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_770_120_000);
-        examine(&self.0.path().join("p.toml"), Ports::Probed, now).1
+        examine(&self.0.path().join("p.toml"), Purpose::Check, now).1
     }
 
     /// Everything that is found.
@@ -86,7 +87,7 @@ impl World {
 fn a_sound_server_has_no_findings() {
     let world = World::new();
     assert_eq!(world.found(), "");
-    let (settings, _) = settings_to_serve_by(&world.0.path().join("p.toml")).unwrap();
+    let (settings, _) = settings_to_serve_by(&world.0.path().join("p.toml"));
     assert!(settings.users.ends_with("users"));
 }
 
@@ -264,15 +265,26 @@ fn every_line_of_the_users_file_is_looked_at() {
          error: DIR/users:3: password hash is empty\n  \
          fix: correct the line, or remove it"
     );
-    world.write("users", "ann@example.org:{PLAIN}x\n\nbob:{PLAIN}y\n");
+    world.write(
+        "users",
+        "ann@example.org:{PLAIN}x\nbroken\nbob:{PLAIN}y\n carol:z\ndave@example.org:{PLAIN}z::::::nologin\n",
+    );
     assert_eq!(
         world.found(),
         "warning: DIR/users:1: password is stored in plain text; replace it with `pillarbox user passwd`\n  \
-         fix: pillarbox user passwd NAME\n\
+         fix: pillarbox user passwd ann@example.org\n\
+         error: DIR/users:2: no ':' between name and password hash\n  \
+         fix: correct the line, or remove it\n\
          warning: DIR/users:3: password is stored in plain text; replace it with `pillarbox user passwd`\n  \
-         fix: pillarbox user passwd NAME\n\
-         error: DIR/users:3: bob can never log in: it has no domain, and `mail` wants one\n  \
-         fix: write the domain behind the name, set `default_domain` in [auth], or write {user} instead of {domain} in `mail`"
+         fix: pillarbox user passwd bob\n\
+         warning: DIR/users:3: bob can never log in: it has no domain, and `mail` wants one\n  \
+         fix: write the domain behind the name, set `default_domain` in [auth], or write {user} instead of {domain} in `mail`\n\
+         error: DIR/users:4: name holds white space\n  \
+         fix: correct the line, or remove it\n\
+         warning: DIR/users:5: password is stored in plain text; replace it with `pillarbox user passwd`\n  \
+         fix: pillarbox user passwd dave@example.org\n\
+         warning: DIR/users:5: field nologin has no effect here: the account can log in from everywhere\n  \
+         fix: remove the line if the account must not log in"
     );
     world.write("users", "# nobody\n");
     assert_eq!(
@@ -348,6 +360,127 @@ fn the_default_in_place_of_a_wrong_setting_is_not_looked_at() {
     assert_eq!(lines, [Some(1), Some(2)], "{report}");
 }
 
+/// A user whom no machine knows.
+const STRANGER: u32 = 4711;
+
+/// Runs `look` as somebody who is not root: as [`STRANGER`] if we are root.
+fn not_as_root<T: Send>(look: impl FnOnce() -> T + Send) -> T {
+    use rustix::process::{Gid, Uid, geteuid};
+    use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+
+    thread::scope(|scope| {
+        let became = scope.spawn(|| {
+            if geteuid().is_root() {
+                let (user, group) = (Uid::from_raw(STRANGER), Gid::from_raw(STRANGER));
+                // Of this thread alone.
+                set_thread_groups(&[]).unwrap();
+                set_thread_res_gid(group, group, group).unwrap();
+                set_thread_res_uid(user, user, user).unwrap();
+            }
+            look()
+        });
+        became.join().unwrap()
+    })
+}
+
+impl World {
+    /// Gives all that there is to whom [`not_as_root`] is, if we may.
+    fn give_away(&self) {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        for name in ["", "p.toml", "users", "c.pem", "k.pem", "mail"] {
+            let path = self.0.path().join(name);
+            chown(path, Some(STRANGER), Some(STRANGER)).unwrap();
+        }
+    }
+
+    /// Makes a directory as root would: nobody else may enter it.
+    fn make_closed(&self, name: &str) {
+        fs::create_dir_all(self.0.path().join(name)).unwrap();
+        let mode = if rustix::process::geteuid().is_root() {
+            0o700
+        } else {
+            0o000
+        };
+        self.set_mode(name, mode);
+    }
+}
+
+#[test]
+fn directories_that_cannot_be_used_are_told() {
+    let world = World::new();
+    world.give_away();
+    assert_eq!(not_as_root(|| world.found()), "", "none is there yet");
+    let hash = "$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5";
+    let names = ["ann@example.org", "bob@example.org", "carol@example.net"];
+    let lines = names.map(|name| format!("{name}:{hash}\n"));
+    world.write("users", &lines.concat());
+    fs::create_dir(world.0.path().join("mail/example.net")).unwrap();
+    fs::write(world.0.path().join("mail/example.net/carol"), "").unwrap();
+    world.make_closed("mail/example.org");
+    let told = not_as_root(|| world.found());
+    assert!(
+        told.starts_with("error: DIR/mail/example.org: ")
+            && told.contains(
+                " cannot make directories of mail in it\n  set at DIR/p.toml:1\n  fix: chown -R "
+            )
+            || told.contains(
+                " cannot read and write the mail in it\n  set at DIR/p.toml:1\n  fix: chown -R "
+            ),
+        "{told}"
+    );
+    assert_eq!(told.matches("example.org").count(), 2, "once: {told}");
+    assert!(
+        told.contains("error: DIR/mail/example.net/carol: is in the place of a directory of mail"),
+        "{told}"
+    );
+    let path = world.0.path().join("p.toml");
+    let (_, served) = not_as_root(|| settings_to_serve_by(&path));
+    assert_eq!(served.count(Severity::Warning), 2, "{served}");
+    assert!(!served.has_errors(), "the others are served: {served}");
+    // The removal of the directory needs it open.
+    world.set_mode("mail/example.org", 0o700);
+}
+
+#[test]
+fn directories_in_a_mailbox_that_cannot_be_used_are_told() {
+    let world = World::new();
+    world.give_away();
+    let home = "mail/example.org/ann";
+    world.make_closed(&format!("{home}/cur"));
+    for open in ["mail/example.org", home] {
+        world.set_mode(open, 0o777);
+    }
+    let told = not_as_root(|| world.found());
+    assert!(
+        told.starts_with("error: DIR/mail/example.org/ann: ")
+            && told.contains(" cannot read and write the mail in it\n")
+            && told.ends_with(" DIR/mail/example.org/ann"),
+        "{told}"
+    );
+    world.set_mode(&format!("{home}/cur"), 0o777);
+    assert_eq!(not_as_root(|| world.found()), "");
+}
+
+#[test]
+fn root_is_warned_of_the_mail_of_others() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let world = World::new();
+    world.give_away();
+    fs::create_dir_all(world.0.path().join("mail/example.org/ann")).unwrap();
+    assert_eq!(
+        world.found(),
+        "warning: DIR/mail: the root of the mail belongs to the user 4711, but this runs as root: \
+         what root makes there, the user 4711 cannot read\n  set at DIR/p.toml:1\n  \
+         fix: run `pillarbox serve` and `pillarbox check` as the user 4711\n\
+         warning: DIR/mail/example.org: belongs to root, so that the user 4711 cannot use it\n  \
+         set at DIR/p.toml:1\n  fix: chown -R 4711:4711 DIR/mail/example.org"
+    );
+}
+
 #[test]
 fn the_probe_of_the_mail_root_leaves_nothing() {
     let world = World::new();
@@ -374,10 +507,26 @@ fn a_port_in_use_is_told() {
         )
     );
     let left = settings_to_serve_by(&world.0.path().join("p.toml"));
-    assert!(left.is_ok(), "serving finds out by itself");
+    assert!(!left.1.has_errors(), "serving finds out by itself");
     drop(taken);
     assert_eq!(world.found(), "", "and the probe gives the port back");
     assert_eq!(world.found(), "");
+}
+
+#[test]
+fn a_port_in_use_is_told_once_for_all_its_addresses() {
+    let world = World::new();
+    let taken = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let text = fs::read_to_string(world.0.path().join("p.toml")).unwrap();
+    let addresses = format!("[\"127.0.0.1:{port}\", \"127.0.0.2:{port}\", \"192.0.2.1:{port}\"]");
+    world.write("p.toml", &text.replace("\"127.0.0.1:0\"", &addresses));
+    let found = world.found();
+    let told = format!(
+        "error: DIR/p.toml:7: cannot listen on 127.0.0.1:{port} and 127.0.0.2:{port}: Address already in use"
+    );
+    assert!(found.starts_with(&told), "{found}");
+    assert_eq!(found.matches("error: ").count(), 2, "{found}");
 }
 
 #[test]
@@ -401,7 +550,8 @@ fn everything_is_told_at_once() {
     fs::remove_dir(world.0.path().join("mail")).unwrap();
     let report = world.report();
     assert_eq!(report.count(Severity::Error), 4, "{report}");
-    assert!(settings_to_serve_by(&world.0.path().join("p.toml")).is_err());
+    let (_, served) = settings_to_serve_by(&world.0.path().join("p.toml"));
+    assert_eq!(served.count(Severity::Error), 4, "{served}");
     let mut shown = Vec::new();
     print(Path::new("p.toml"), &report, &mut shown).unwrap();
     let shown = String::from_utf8(shown).unwrap();

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use tracing::{error, warn};
+
 /// One thing that is wrong, or that should be known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -89,6 +91,22 @@ impl fmt::Display for Finding {
     }
 }
 
+impl Finding {
+    /// Logs it as one event.
+    fn log(&self) {
+        let file = self.file.display();
+        let set_at = self
+            .set_at
+            .as_ref()
+            .map(|(file, line)| format!("{}:{line}", file.display()));
+        let (line, set_at, fix) = (self.line, set_at.as_deref(), self.fix.as_str());
+        match self.severity {
+            Severity::Error => error!(%file, line, set_at, fix, "{}", self.problem),
+            Severity::Warning => warn!(%file, line, set_at, fix, "{}", self.problem),
+        }
+    }
+}
+
 /// All findings of a check.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
@@ -117,6 +135,13 @@ impl Report {
             .iter()
             .filter(|finding| finding.severity == severity)
             .count()
+    }
+
+    /// Logs each finding as one event.
+    pub fn log(&self) {
+        for finding in &self.findings {
+            finding.log();
+        }
     }
 
     /// Puts the findings in the order of their lines.
