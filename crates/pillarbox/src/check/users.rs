@@ -57,6 +57,7 @@ fn look_at(check: &mut Check<'_>, text: &[u8]) -> Users {
     for note in users.notes() {
         let fix = match note.about {
             About::Plain => format!("pillarbox user passwd {}", note.name),
+            About::SpaceAtEnd => "remove it, unless it is meant to be there".to_owned(),
             About::Ignored(_) => "remove the line if the account must not log in".to_owned(),
         };
         let problem = note.about.to_string();
