@@ -71,30 +71,12 @@ fn check_owners(check: &mut Check<'_>, users: &Users, owner: Person) {
         .take(MAX_ACCOUNTS)
         .filter_map(|name| settings.mail.expand(name));
     for home in homes {
-        let Some(Trouble { path, what }) = trouble(root, &home, suspect) else {
+        let Some(trouble) = trouble(root, &home, suspect) else {
             continue;
         };
-        if !told.insert(path.clone()) {
-            continue;
+        if told.insert(trouble.path.clone()) {
+            check.push("mail", trouble.finding(us, severity));
         }
-        let shown = path.display();
-        let fix = match what {
-            What::NoDirectory => "move it away, or correct `mail`".to_owned(),
-            What::Closed | What::ReadOnly | What::OfRoot => {
-                format!("chown -R {} {shown}", us.for_chown())
-            }
-        };
-        let problem = match what {
-            What::NoDirectory => "is in the place of a directory of mail".to_owned(),
-            What::Closed => format!("{us} cannot read and write the mail in it"),
-            What::ReadOnly => format!("{us} cannot make directories of mail in it"),
-            What::OfRoot => format!("belongs to root, so that {us} cannot use it"),
-        };
-        let finding = Finding {
-            severity,
-            ..Finding::error(&path, None, problem, fix)
-        };
-        check.push("mail", finding);
     }
 }
 
@@ -102,6 +84,29 @@ fn check_owners(check: &mut Check<'_>, users: &Users, owner: Person) {
 struct Trouble {
     path: PathBuf,
     what: What,
+}
+
+impl Trouble {
+    /// What to tell about it; `us` is whom the mail should belong to.
+    fn finding(&self, us: Person, severity: Severity) -> Finding {
+        let shown = self.path.display();
+        let problem = match self.what {
+            What::NoDirectory => "is in the place of a directory of mail".to_owned(),
+            What::Closed => format!("{us} cannot read and write the mail in it"),
+            What::ReadOnly => format!("{us} cannot make directories of mail in it"),
+            What::OfRoot => format!("belongs to root, so that {us} cannot use it"),
+        };
+        let fix = match self.what {
+            What::NoDirectory => "move it away, or correct `mail`".to_owned(),
+            What::Closed | What::ReadOnly | What::OfRoot => {
+                format!("chown -R {} {shown}", us.for_chown())
+            }
+        };
+        Finding {
+            severity,
+            ..Finding::error(&self.path, None, problem, fix)
+        }
+    }
 }
 
 /// What is wrong with it.
