@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pillarbox_tests::binary::deliver_files;
 
-use crate::client::{Client, serve, shared, timed};
+use crate::client::{Client, serve, timed};
 
 #[test]
 fn s29_no_bytes_in_any_state_end_the_server() {
@@ -117,7 +117,7 @@ fn s30_long_lines_and_deep_nesting_are_refused() {
 
 #[test]
 fn s31_a_message_over_the_limit_is_refused_before_it_is_sent() {
-    let server = shared();
+    let server = &serve("[storage]\nfsync = \"never\"\n");
     let mut client = Client::imap(server, "ann");
     for size in ["52428801", "4294967297", "9223372036854775808"] {
         let completion = client.completion(format!("APPEND INBOX {{{size}}}"));
@@ -184,7 +184,8 @@ fn s6_half_a_message_leaves_nothing() {
 
 #[test]
 fn s35_only_canonical_modified_utf_7_names_a_mailbox() {
-    let mut client = Client::imap(shared(), "bob");
+    let server = serve("[storage]\nfsync = \"never\"\n");
+    let mut client = Client::imap(&server, "bob");
     for name in [
         "&AAA-",
         "a&AA0ACg-b",

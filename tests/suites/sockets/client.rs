@@ -2,7 +2,6 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use pillarbox_tests::serve::{Serve, Setup};
@@ -213,12 +212,6 @@ pub(crate) fn serve(tables: &str) -> Serve {
         ..Setup::default()
     })
     .unwrap()
-}
-
-/// One server for all tests that leave it as it was, each with a user of its own.
-pub(crate) fn shared() -> &'static Serve {
-    static SHARED: OnceLock<Serve> = OnceLock::new();
-    SHARED.get_or_init(|| serve("[storage]\nfsync = \"never\"\n"))
 }
 
 /// What `act` returns, and how long it took.
