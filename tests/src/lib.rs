@@ -2,6 +2,8 @@
 
 pub mod bare;
 pub mod binary;
+pub mod client;
+pub mod program;
 pub mod serve;
 pub mod server;
 pub mod transcript;

@@ -6,51 +6,20 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    clippy::panic,
     reason = "a test fails by panicking"
 )]
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use pillarbox_tests::binary::{Binary, deliver_files};
+use pillarbox_tests::program::{have, run};
 
 const USER: &str = "demo@localhost";
 const PASSWORD: &str = "demo";
-
-/// Whether a program can be used; says so if not.
-fn have(program: &str) -> bool {
-    let found = std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()));
-    if !found {
-        assert!(
-            std::env::var_os("PILLARBOX_REQUIRE_CLIENTS").is_none(),
-            "{program} is not installed, and PILLARBOX_REQUIRE_CLIENTS is set"
-        );
-        // Not by a macro: the output of a test that passes would be swallowed.
-        let notice = format!("SKIPPED: {program} is not installed\n");
-        io::stderr().write_all(notice.as_bytes()).unwrap();
-    }
-    found
-}
-
-/// Runs a command to its end and shows what it printed if it failed.
-fn run(command: &mut Command) -> Output {
-    let output = command
-        .output()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(
-        output.status.success(),
-        "{command:?}: {}\n{}\n{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    output
-}
 
 fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

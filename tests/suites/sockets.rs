@@ -17,8 +17,6 @@
 mod after_login;
 #[path = "sockets/before_login.rs"]
 mod before_login;
-#[path = "sockets/client.rs"]
-mod client;
 #[path = "sockets/files.rs"]
 mod files;
 #[path = "sockets/logins.rs"]

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use pillarbox_tests::binary::deliver_files;
-
-use crate::client::{Client, serve, timed};
+use pillarbox_tests::client::{Client, serve, timed};
 
 #[test]
 fn s29_no_bytes_in_any_state_end_the_server() {

@@ -4,9 +4,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use pillarbox_tests::client::{Client, is_closed, raise_descriptors, serve, timed};
 use pillarbox_tests::serve::{Serve, Setup};
-
-use crate::client::{Client, is_closed, raise_descriptors, serve, timed};
 
 /// Sends `start`, and then `piece` again and again, up to 64 MiB; gives all that came back, and
 /// sees that the server held little of it.

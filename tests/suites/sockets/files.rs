@@ -7,10 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pillarbox_tests::binary::deliver_files;
+use pillarbox_tests::client::{Client, serve, timed};
 use pillarbox_tests::serve::{Serve, Setup};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
-
-use crate::client::{Client, serve, timed};
 
 /// Every path below a directory, without looking behind symbolic links.
 fn tree(directory: &Path, found: &mut BTreeSet<PathBuf>) {

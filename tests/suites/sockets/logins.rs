@@ -6,10 +6,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use pillarbox_tests::binary::executable;
+use pillarbox_tests::client::{Client, raise_descriptors, serve, timed};
 use pillarbox_tests::serve::{Serve, Setup};
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
-
-use crate::client::{Client, raise_descriptors, serve, timed};
 
 /// Failures are answered soon, so that many of them can be tried one after the other.
 const QUICK: &str = "[auth]\ndefault_domain = \"localhost\"\nfailure_delay = \"1ms\"\n\

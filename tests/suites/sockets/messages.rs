@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use pillarbox_tests::binary::deliver_files;
-
-use crate::client::{Client, serve, timed};
+use pillarbox_tests::client::{Client, serve, timed};
 
 /// Checks that a response is well-formed down to its octets (RFC 3501 §9): literals as long as
 /// they say, nothing in quoted strings that may not be there, parentheses in pairs.

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use pillarbox_tests::client::{Client, serve, timed};
 use pillarbox_tests::serve::{Serve, Setup};
 use rustix::process::{Pid, Signal, kill_process};
-
-use crate::client::{Client, serve, timed};
 
 fn signal(server: &Serve, signal: Signal) {
     let id = i32::try_from(server.pid()).unwrap();

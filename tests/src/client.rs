@@ -1,23 +1,34 @@
-//! A client without manners: it sends anything, and reads everything.
+//! A client without manners: it sends anything, and reads everything. It panics at what a test does
+//! not expect.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use pillarbox_tests::serve::{Serve, Setup};
-use pillarbox_tests::server::Connection;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::serve::{Serve, Setup};
+use crate::server::Connection;
+
 /// A connection with a buffer.
-pub(crate) struct Client {
-    pub(crate) connection: Connection,
+#[derive(Debug)]
+pub struct Client {
+    /// The connection, for what goes past the buffer.
+    pub connection: Connection,
     buffer: Vec<u8>,
     tags: u32,
 }
 
 impl Client {
     /// Connects, without reading the greeting.
-    pub(crate) fn connect(address: SocketAddr) -> Self {
+    pub fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         Self {
             connection: Connection::new(stream).unwrap(),
@@ -27,7 +38,7 @@ impl Client {
     }
 
     /// Connects to `imap`, `imaps`, `pop3` or `pop3s` and reads the greeting.
-    pub(crate) fn greeted(server: &Serve, name: &str) -> Self {
+    pub fn greeted(server: &Serve, name: &str) -> Self {
         let mut client = Self::connect(server.address(name).unwrap());
         if name.ends_with('s') {
             client.connection.start_tls().unwrap();
@@ -41,21 +52,21 @@ impl Client {
     }
 
     /// Logs in over IMAP.
-    pub(crate) fn imap(server: &Serve, user: &str) -> Self {
+    pub fn imap(server: &Serve, user: &str) -> Self {
         let mut client = Self::greeted(server, "imap");
         client.ok(&format!("LOGIN {user} pw"));
         client
     }
 
     /// Logs in over IMAP and selects INBOX.
-    pub(crate) fn selected(server: &Serve, user: &str) -> Self {
+    pub fn selected(server: &Serve, user: &str) -> Self {
         let mut client = Self::imap(server, user);
         client.ok("SELECT INBOX");
         client
     }
 
     /// Logs in over POP3.
-    pub(crate) fn pop3(server: &Serve, user: &str) -> Self {
+    pub fn pop3(server: &Serve, user: &str) -> Self {
         let mut client = Self::greeted(server, "pop3");
         assert!(client.ask(&format!("USER {user}")).starts_with("+OK"));
         assert!(client.ask("PASS pw").starts_with("+OK"));
@@ -63,12 +74,15 @@ impl Client {
     }
 
     /// Sends this as it is.
-    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.try_send(bytes).unwrap();
     }
 
     /// Sends this, unless the server has closed the connection.
-    pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// If it has.
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.connection.write_all(bytes.as_ref())?;
         self.connection.flush()
     }
@@ -106,12 +120,12 @@ impl Client {
     }
 
     /// The next line, with its line end; empty when the server has closed the connection.
-    pub(crate) fn line(&mut self) -> String {
+    pub fn line(&mut self) -> String {
         String::from_utf8_lossy(&self.octets_of_line()).into_owned()
     }
 
     /// The next so many octets.
-    pub(crate) fn octets(&mut self, count: usize) -> Vec<u8> {
+    pub fn octets(&mut self, count: usize) -> Vec<u8> {
         while self.buffer.len() < count {
             assert_ne!(self.fill(), 0, "closed too early");
         }
@@ -119,13 +133,13 @@ impl Client {
     }
 
     /// Sends a line and reads one.
-    pub(crate) fn ask(&mut self, line: &str) -> String {
+    pub fn ask(&mut self, line: &str) -> String {
         self.send(format!("{line}\r\n"));
         self.line()
     }
 
     /// The next IMAP response, with its literals.
-    pub(crate) fn response(&mut self) -> Vec<u8> {
+    pub fn response(&mut self) -> Vec<u8> {
         let mut response = self.octets_of_line();
         while let Some(octets) = announced(&response) {
             while self.buffer.len() < octets {
@@ -138,7 +152,7 @@ impl Client {
     }
 
     /// Reads responses up to the completion of `tag`, which comes last.
-    pub(crate) fn until(&mut self, tag: &str) -> Vec<Vec<u8>> {
+    pub fn until(&mut self, tag: &str) -> Vec<Vec<u8>> {
         let mut responses = Vec::new();
         loop {
             let response = self.response();
@@ -151,7 +165,7 @@ impl Client {
     }
 
     /// Sends an IMAP command and reads all of its answer.
-    pub(crate) fn command(&mut self, command: impl AsRef<[u8]>) -> Vec<Vec<u8>> {
+    pub fn command(&mut self, command: impl AsRef<[u8]>) -> Vec<Vec<u8>> {
         self.tags += 1;
         let tag = format!("t{}", self.tags);
         let mut line = format!("{tag} ").into_bytes();
@@ -162,7 +176,7 @@ impl Client {
     }
 
     /// Sends an IMAP command; gives its completion without the tag.
-    pub(crate) fn completion(&mut self, command: impl AsRef<[u8]>) -> String {
+    pub fn completion(&mut self, command: impl AsRef<[u8]>) -> String {
         let last = self.command(command).pop().unwrap_or_default();
         let text = String::from_utf8_lossy(&last).into_owned();
         let (_, completion) = text.split_once(' ').unwrap_or_default();
@@ -170,7 +184,7 @@ impl Client {
     }
 
     /// Sends an IMAP command that must succeed; gives the whole answer as text.
-    pub(crate) fn ok(&mut self, command: &str) -> String {
+    pub fn ok(&mut self, command: &str) -> String {
         let responses = self.command(command).concat();
         let text = String::from_utf8_lossy(&responses).into_owned();
         let last = text.lines().last().unwrap_or_default();
@@ -179,7 +193,7 @@ impl Client {
     }
 
     /// Everything up to the end of the connection, which must come.
-    pub(crate) fn rest(&mut self) -> String {
+    pub fn rest(&mut self) -> String {
         while self.fill() > 0 {}
         let rest = std::mem::take(&mut self.buffer);
         String::from_utf8_lossy(&rest).into_owned()
@@ -194,7 +208,7 @@ fn announced(response: &[u8]) -> Option<usize> {
 }
 
 /// Whether the server has closed the connection, with or without unread input.
-pub(crate) fn is_closed(error: &io::Error) -> bool {
+pub fn is_closed(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionReset
@@ -205,7 +219,7 @@ pub(crate) fn is_closed(error: &io::Error) -> bool {
 }
 
 /// A server with these tables in its configuration.
-pub(crate) fn serve(tables: &str) -> Serve {
+pub fn serve(tables: &str) -> Serve {
     let tables = tables.to_owned();
     Serve::start(&Setup {
         tables,
@@ -215,7 +229,7 @@ pub(crate) fn serve(tables: &str) -> Serve {
 }
 
 /// What `act` returns, and how long it took.
-pub(crate) fn timed<T>(act: impl FnOnce() -> T) -> (T, Duration) {
+pub fn timed<T>(act: impl FnOnce() -> T) -> (T, Duration) {
     #[expect(
         clippy::disallowed_methods,
         reason = "the rules bound the time of the real server"
@@ -227,7 +241,7 @@ pub(crate) fn timed<T>(act: impl FnOnce() -> T) -> (T, Duration) {
 }
 
 /// Lets this process open as many sockets as the tests need.
-pub(crate) fn raise_descriptors() {
+pub fn raise_descriptors() {
     let limits = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limits.maximum,

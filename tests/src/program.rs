@@ -1,0 +1,40 @@
+//! Other programs that tests need. They panic at what a test does not expect.
+
+#![expect(clippy::panic, reason = "a test fails by panicking")]
+
+use std::io::{self, Write};
+use std::process::{Command, Output};
+
+/// Whether a program can be used; says so if not.
+///
+/// # Panics
+/// If it cannot, and `PILLARBOX_REQUIRE_CLIENTS` is set.
+pub fn have(program: &str) -> bool {
+    let found = std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()));
+    if !found {
+        assert!(
+            std::env::var_os("PILLARBOX_REQUIRE_CLIENTS").is_none(),
+            "{program} is not installed, and PILLARBOX_REQUIRE_CLIENTS is set"
+        );
+        // Not by a macro: the output of a test that passes would be swallowed.
+        let notice = format!("SKIPPED: {program} is not installed\n");
+        drop(io::stderr().write_all(notice.as_bytes()));
+    }
+    found
+}
+
+/// Runs a command to its end and shows what it printed if it failed.
+pub fn run(command: &mut Command) -> Output {
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
