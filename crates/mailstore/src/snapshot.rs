@@ -5,6 +5,7 @@
 //! in one step.
 
 mod chunk;
+mod kept;
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use crate::flag::{FlagSet, Keywords};
 use crate::id::{ModSeq, Uid, UidValidity};
 pub(crate) use chunk::{Added, Place};
 use chunk::{Chunk, Record};
+pub use kept::Kept;
 
 /// The messages of a mailbox at one moment, ascending by UID, and what is known about the whole.
 ///
@@ -30,6 +32,7 @@ pub struct Snapshot {
     starts: Vec<usize>,
     len: usize,
     in_new: usize,
+    mailbox_id: u128,
     era: Arc<Era>,
 }
 
@@ -80,6 +83,16 @@ impl Snapshot {
     /// The mailbox's keywords.
     pub fn keywords(&self) -> &Keywords {
         &self.keywords
+    }
+
+    /// A number that no other mailbox has, kept over renames (RFC 8474 §4.1).
+    pub fn mailbox_id(&self) -> u128 {
+        self.mailbox_id
+    }
+
+    /// What another server knew of a message and a Maildir does not hold.
+    pub fn kept(&self, uid: Uid) -> Option<&Kept> {
+        self.chunks.get(self.chunk_of(uid))?.kept.get(&uid)
     }
 
     /// How many messages there are.
@@ -188,6 +201,7 @@ impl Snapshot {
             starts: Vec::new(),
             len: 0,
             in_new: 0,
+            mailbox_id: 0,
             era: Arc::new(Era),
         }
     }
@@ -228,6 +242,24 @@ impl Snapshot {
         record.place = place;
         let record = *record;
         name(chunk.name(&record)).is_some_and(|name| chunk.rename(at, &name))
+    }
+
+    /// Keeps what another server knew of a message. A message that is not there is ignored.
+    pub(crate) fn keep(&mut self, uid: Uid, kept: Kept) {
+        if let Some((chunk, _)) = self.find_mut(uid) {
+            chunk.kept.insert(uid, kept);
+        }
+    }
+
+    /// All that is kept of messages, ascending.
+    pub(crate) fn all_kept(&self) -> impl Iterator<Item = (Uid, &Kept)> {
+        let kept = self.chunks.iter().flat_map(|chunk| &chunk.kept);
+        kept.map(|(uid, kept)| (*uid, kept))
+    }
+
+    /// Says which mailbox it is.
+    pub(crate) fn set_mailbox_id(&mut self, mailbox_id: u128) {
+        self.mailbox_id = mailbox_id;
     }
 
     /// Remembers a size and a date.
@@ -371,6 +403,11 @@ impl<'a> Message<'a> {
     /// The message's UID.
     pub fn uid(&self) -> Uid {
         self.record.uid
+    }
+
+    /// What another server knew of it and a Maildir does not hold.
+    pub fn kept(&self) -> Option<&'a Kept> {
+        self.chunk.kept.get(&self.record.uid)
     }
 
     /// Its flags.

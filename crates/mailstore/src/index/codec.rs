@@ -71,6 +71,10 @@ impl<'a> Reader<'a> {
         self.array().map(u8::from_le_bytes)
     }
 
+    pub(super) fn u16(&mut self) -> Option<u16> {
+        self.array().map(u16::from_le_bytes)
+    }
+
     pub(super) fn u32(&mut self) -> Option<u32> {
         self.array().map(u32::from_le_bytes)
     }
@@ -93,6 +97,12 @@ impl<'a> Reader<'a> {
     /// A byte string of at most 255 octets after its length.
     pub(super) fn short(&mut self) -> Option<&'a [u8]> {
         let length = self.u8()?;
+        self.bytes(usize::from(length))
+    }
+
+    /// A byte string of at most 65,535 octets after its length.
+    pub(super) fn long(&mut self) -> Option<&'a [u8]> {
+        let length = self.u16()?;
         self.bytes(usize::from(length))
     }
 
@@ -124,6 +134,13 @@ impl Writer {
 
     pub(super) fn i64(&mut self, value: i64) {
         self.bytes(&value.to_le_bytes());
+    }
+
+    /// A byte string after its length; cut at 65,535 octets.
+    pub(super) fn long(&mut self, bytes: &[u8]) {
+        let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
+        self.bytes(&length.to_le_bytes());
+        self.bytes(bytes.get(..usize::from(length)).unwrap_or_default());
     }
 
     pub(super) fn time(&mut self, time: FileTime) {

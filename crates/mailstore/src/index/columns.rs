@@ -7,17 +7,23 @@
 //!             saved u32*n, place u8*n, length of the name u8*n
 //! vanished    first u32, last u32, mod-sequence u64 for each range
 //! names       the file names, one after the other
-//! extras      stamps, then keywords: position u8, length u8, octets
+//! extras      stamps; whether another server's list was agreed with u8, its time and size;
+//!             number of keywords u8, then each: position u8, length u8, octets;
+//!             what is kept of messages: UID u32, fields u8, fields (see `frame`)
 //! CRC-32      of everything from the columns on
 //! ```
+//!
+//! In version 1 the extras are the stamps and the keywords up to the end. It is read, and written
+//! again as version 2.
 //!
 //! *Committed* is the only part that is ever overwritten: so many octets of the file are known to
 //! be on the disk. It tells a crash (which can only lose what was not committed) from damage.
 
 use super::State;
 use super::codec::{Reader, Writer};
-use super::frame::{decode_mod_seq, decode_place, decode_stamps, decode_uid};
-use super::frame::{encode_stamps, is_file_name};
+use super::frame::{decode_agreed, decode_kept, decode_mod_seq, decode_place, decode_stamps};
+use super::frame::{decode_uid, encode_kept, encode_stamps, is_file_name};
+use super::state::Agreed;
 use super::vanished::{Vanished, VanishedRange};
 use crate::flag::{FlagSet, Keyword, Keywords};
 use crate::id::{ModSeq, Uid, UidValidity};
@@ -26,6 +32,7 @@ use crate::snapshot::{Added, Snapshot};
 /// What the header says.
 #[derive(Clone, Debug)]
 pub(super) struct Header {
+    version: u32,
     pub(super) generation: u64,
     pub(super) uid_validity: UidValidity,
     uid_next: Uid,
@@ -50,11 +57,13 @@ impl Header {
             return None;
         }
         let mut input = Reader(fields);
-        if input.bytes(8)? != MAGIC || input.u32()? != VERSION {
+        if input.bytes(8)? != MAGIC {
             return None;
         }
+        let version = Some(input.u32()?).filter(|version| (OLDEST..=VERSION).contains(version))?;
         let size = |input: &mut Reader<'_>| usize::try_from(input.u32()?).ok();
         Some(Self {
+            version,
             messages: size(&mut input)?,
             generation: input.u64()?,
             uid_validity: UidValidity::new(input.u32()?)?,
@@ -75,7 +84,7 @@ impl Header {
         let size = |value: usize| u32::try_from(value).ok();
         let mut out = Writer::default();
         out.bytes(MAGIC);
-        out.u32(VERSION);
+        out.u32(self.version);
         out.u32(size(self.messages)?);
         out.u64(self.generation);
         out.u32(self.uid_validity.get());
@@ -131,11 +140,17 @@ pub(super) fn encode(state: &State, generation: u64) -> Option<Vec<u8>> {
     let snapshot = &state.snapshot;
     let mut extras = Writer::default();
     encode_stamps(&state.stamps, &mut extras);
+    encode_agreed(state.agreed, &mut extras);
+    extras.u8(u8::try_from(snapshot.keywords().iter().count()).ok()?);
     for (position, keyword) in snapshot.keywords().iter() {
         extras.u8(position);
         extras.short(keyword.as_str().as_bytes());
     }
+    for (uid, kept) in snapshot.all_kept() {
+        encode_kept(uid, kept, &mut extras);
+    }
     let header = Header {
+        version: VERSION,
         generation,
         uid_validity: snapshot.uid_validity(),
         uid_next: snapshot.uid_next(),
@@ -143,7 +158,7 @@ pub(super) fn encode(state: &State, generation: u64) -> Option<Vec<u8>> {
         messages: snapshot.len(),
         mod_seq: snapshot.highest_mod_seq(),
         floor: state.vanished.floor,
-        mailbox_id: state.mailbox_id,
+        mailbox_id: snapshot.mailbox_id(),
         reserved: state.reserve.mod_seq,
         boot: state.reserve.boot,
         vanished: state.vanished.ranges.len(),
@@ -219,7 +234,7 @@ pub(super) fn decode(header: &Header, file: &[u8]) -> Option<(State, usize)> {
     }
     snapshot.raise(header.uid_next, header.first_recent, header.mod_seq);
     let stamps = decode_stamps(&mut rest)?;
-    snapshot.set_keywords(decode_keywords(&mut rest)?);
+    let agreed = decode_extras(header.version, &mut rest, &mut snapshot)?;
     snapshot.reindex();
     let mut vanished = Vanished {
         ranges: Vec::with_capacity(header.vanished),
@@ -235,23 +250,57 @@ pub(super) fn decode(header: &Header, file: &[u8]) -> Option<(State, usize)> {
     let mut state = State::new(snapshot, header.mailbox_id);
     state.vanished = vanished;
     state.stamps = stamps;
+    state.agreed = agreed;
     state.reserve.mod_seq = header.reserved;
     state.reserve.boot = header.boot;
     Some((state, length))
 }
 
-fn decode_keywords(input: &mut Reader<'_>) -> Option<Keywords> {
+fn encode_agreed(agreed: Option<Agreed>, out: &mut Writer) {
+    out.u8(u8::from(agreed.is_some()));
+    if let Some(agreed) = agreed {
+        out.time(agreed.modified);
+        out.u64(agreed.size);
+    }
+}
+
+/// Reads what comes after the stamps.
+fn decode_extras(
+    version: u32,
+    input: &mut Reader<'_>,
+    snapshot: &mut Snapshot,
+) -> Option<Option<Agreed>> {
+    let mut agreed = None;
+    let mut count = None;
+    if version > OLDEST {
+        agreed = match input.u8()? {
+            0 => None,
+            1 => Some(decode_agreed(input)?),
+            _ => return None,
+        };
+        count = Some(input.u8()?);
+    }
     let mut keywords = Keywords::default();
-    while !input.is_empty() {
+    let mut read = 0;
+    while count.map_or(!input.is_empty(), |count| read < count) {
         let position = input.u8()?;
         let name = str::from_utf8(input.short()?).ok()?;
         keywords.set(position, Keyword::new(name)?);
+        read = read.checked_add(1)?;
     }
-    Some(keywords)
+    snapshot.set_keywords(keywords);
+    while !input.is_empty() {
+        let (uid, kept) = decode_kept(input)?;
+        snapshot.keep(uid, kept);
+    }
+    Some(agreed)
 }
 
 const MAGIC: &[u8] = b"PBXINDEX";
-const VERSION: u32 = 1;
+/// What is written.
+const VERSION: u32 = 2;
+/// The oldest version that can be read.
+const OLDEST: u32 = 1;
 /// The octets of the header.
 pub(super) const HEADER: usize = 128;
 /// The octets of the *committed* field.
@@ -259,3 +308,6 @@ pub(super) const COMMITTED: usize = 16;
 /// The octets of the fixed columns for one message.
 const PER_MESSAGE: usize = 4 + 8 + 8 + 8 + 8 + 4 + 1 + 1;
 const PER_RANGE: usize = 16;
+/// Where the header says how long the extras are.
+#[cfg(test)]
+pub(super) const EXTRAS_AT: usize = 92;

@@ -11,9 +11,10 @@
 
 use super::codec::{FileTime, Reader, Writer};
 use super::stamp::{Stamp, Stamps, Trust};
+use super::state::Agreed;
 use crate::flag::FlagSet;
 use crate::id::{ModSeq, Uid};
-use crate::snapshot::{Added, Place};
+use crate::snapshot::{Added, Kept, Place};
 
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +58,10 @@ pub(crate) enum Entry {
         size: Option<u64>,
         date: Option<i64>,
     },
+    /// Kind 11: what another server knew of a message.
+    Keep { uid: Uid, kept: Kept },
+    /// Kind 12: the other server's list of UIDs agrees with the index, as it is.
+    Agreed(Agreed),
 }
 
 /// A new file name, as a change of the old one: so many octets of it stay, then comes the tail.
@@ -94,14 +99,7 @@ impl Entry {
         match self {
             Self::Add(added) => {
                 out.u8(1);
-                out.u32(added.uid.get());
-                out.u64(added.flags.bits());
-                out.u64(added.mod_seq.get());
-                out.u64(added.size.unwrap_or(u64::MAX));
-                out.i64(added.date.unwrap_or(i64::MIN));
-                out.u32(added.saved);
-                out.u8(added.place as u8);
-                out.short(&added.name);
+                encode_added(added, out);
             }
             Self::Flags {
                 uid,
@@ -163,6 +161,15 @@ impl Entry {
                 out.u64(size.unwrap_or(u64::MAX));
                 out.i64(date.unwrap_or(i64::MIN));
             }
+            Self::Keep { uid, kept } => {
+                out.u8(11);
+                encode_kept(*uid, kept, out);
+            }
+            Self::Agreed(agreed) => {
+                out.u8(12);
+                out.time(agreed.modified);
+                out.u64(agreed.size);
+            }
         }
     }
 
@@ -205,6 +212,11 @@ impl Entry {
                 size: Some(input.u64()?).filter(|size| *size != u64::MAX),
                 date: Some(input.i64()?).filter(|date| *date != i64::MIN),
             },
+            11 => {
+                let (uid, kept) = decode_kept(input)?;
+                Self::Keep { uid, kept }
+            }
+            12 => Self::Agreed(decode_agreed(input)?),
             _ => return None,
         })
     }
@@ -219,9 +231,22 @@ impl Entry {
             | Self::Reserve { .. }
             | Self::Close
             | Self::Keyword { .. }
-            | Self::Learned { .. } => false,
+            | Self::Learned { .. }
+            | Self::Keep { .. }
+            | Self::Agreed(_) => false,
         }
     }
+}
+
+fn encode_added(added: &Added, out: &mut Writer) {
+    out.u32(added.uid.get());
+    out.u64(added.flags.bits());
+    out.u64(added.mod_seq.get());
+    out.u64(added.size.unwrap_or(u64::MAX));
+    out.i64(added.date.unwrap_or(i64::MIN));
+    out.u32(added.saved);
+    out.u8(added.place as u8);
+    out.short(&added.name);
 }
 
 fn decode_added(input: &mut Reader<'_>) -> Option<Added> {
@@ -251,6 +276,44 @@ pub(super) fn decode_place(input: &mut Reader<'_>) -> Option<Place> {
         1 => Some(Place::New),
         _ => None,
     }
+}
+
+pub(super) fn decode_agreed(input: &mut Reader<'_>) -> Option<Agreed> {
+    Some(Agreed {
+        modified: input.time()?,
+        size: input.u64()?,
+    })
+}
+
+/// A UID, which fields follow (1 UIDL, 2 order, 4 GUID), and the fields.
+pub(super) fn encode_kept(uid: Uid, kept: &Kept, out: &mut Writer) {
+    let bit = |there: bool, bit: u8| if there { bit } else { 0 };
+    out.u32(uid.get());
+    out.u8(bit(kept.uidl.is_some(), 1)
+        | bit(kept.order.is_some(), 2)
+        | bit(kept.guid.is_some(), 4));
+    kept.uidl.iter().for_each(|uidl| out.long(uidl));
+    kept.order.iter().for_each(|order| out.u32(*order));
+    kept.guid.iter().for_each(|guid| out.long(guid));
+}
+
+pub(super) fn decode_kept(input: &mut Reader<'_>) -> Option<(Uid, Kept)> {
+    let uid = decode_uid(input)?;
+    let fields = input.u8()?;
+    if fields & !7 != 0 {
+        return None;
+    }
+    let mut kept = Kept::default();
+    if fields & 1 != 0 {
+        kept.uidl = Some(input.long()?.into());
+    }
+    if fields & 2 != 0 {
+        kept.order = Some(input.u32()?);
+    }
+    if fields & 4 != 0 {
+        kept.guid = Some(input.long()?.into());
+    }
+    Some((uid, kept))
 }
 
 pub(super) fn encode_stamps(stamps: &Stamps, out: &mut Writer) {
@@ -404,6 +467,15 @@ mod tests {
         })
     }
 
+    fn kept() -> impl Strategy<Value = Kept> {
+        let value = || prop::option::of(prop::collection::vec(any::<u8>(), 0..600));
+        (value(), any::<Option<u32>>(), value()).prop_map(|(uidl, order, guid)| Kept {
+            uidl: uidl.map(Into::into),
+            order,
+            guid: guid.map(Into::into),
+        })
+    }
+
     fn entry() -> impl Strategy<Value = Entry> {
         let flags = (uid(), any::<u64>(), mod_seq(), place(), name(), name());
         prop_oneof![
@@ -430,6 +502,9 @@ mod tests {
                 .prop_map(|(mod_seq, boot)| Entry::Reserve { mod_seq, boot }),
             mod_seq().prop_map(Entry::TouchAll),
             Just(Entry::Close),
+            (uid(), kept()).prop_map(|(uid, kept)| Entry::Keep { uid, kept }),
+            (time(), any::<u64>())
+                .prop_map(|(modified, size)| Entry::Agreed(Agreed { modified, size })),
             (any::<u8>(), name()).prop_map(|(position, name)| Entry::Keyword { position, name }),
             (
                 uid(),

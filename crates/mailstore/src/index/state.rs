@@ -1,5 +1,6 @@
 //! What the index says, and how a frame changes it.
 
+use super::codec::FileTime;
 use super::frame::{Entry, runs};
 use super::stamp::Stamps;
 use super::vanished::{Vanished, VanishedRange};
@@ -18,8 +19,15 @@ pub(crate) struct State {
     pub(crate) stamps: Stamps,
     /// The mod-sequences that may be in use without being on the disk.
     pub(crate) reserve: Reserve,
-    /// A number that no other mailbox has, kept over renames (RFC 8474 §4.1).
-    pub(crate) mailbox_id: u128,
+    /// The other server's list of UIDs as it was when the two were last made to agree.
+    pub(crate) agreed: Option<Agreed>,
+}
+
+/// What a file was like: it is read again if it has changed since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Agreed {
+    pub(crate) modified: FileTime,
+    pub(crate) size: u64,
 }
 
 /// Mod-sequences below `mod_seq` may have been used without being on the disk, in this boot of the
@@ -32,13 +40,14 @@ pub(crate) struct Reserve {
 
 impl State {
     /// A state without history.
-    pub(crate) fn new(snapshot: Snapshot, mailbox_id: u128) -> Self {
+    pub(crate) fn new(mut snapshot: Snapshot, mailbox_id: u128) -> Self {
+        snapshot.set_mailbox_id(mailbox_id);
         Self {
             snapshot,
             vanished: Vanished::default(),
             stamps: Stamps::NEVER,
             reserve: Reserve::default(),
-            mailbox_id,
+            agreed: None,
         }
     }
 
@@ -104,6 +113,8 @@ impl State {
                 snapshot.set_keywords(keywords);
             }
             Entry::Learned { uid, size, date } => snapshot.learn(*uid, *size, *date),
+            Entry::Keep { uid, kept } => snapshot.keep(*uid, kept.clone()),
+            Entry::Agreed(agreed) => self.agreed = Some(*agreed),
         }
         Some(())
     }

@@ -1,9 +1,10 @@
 //! Whatever is done to the file, it says an exact earlier state or nothing.
 
+use super::state::Agreed;
 use super::*;
 use crate::flag::FlagSet;
 use crate::id::{Uid, UidValidity};
-use crate::snapshot::{Added, Place, Snapshot};
+use crate::snapshot::{Added, Kept, Place, Snapshot};
 
 fn uid(value: u32) -> Uid {
     Uid::new(value).unwrap()
@@ -47,11 +48,31 @@ fn expunge(first: u32, last: u32, at: u64) -> Entry {
     }
 }
 
+fn keep(value: u32) -> Entry {
+    let kept = Kept {
+        uidl: Some(format!("{value:08x}4f2b").into_bytes().into()),
+        order: Some(value),
+        guid: (value % 2 == 0).then(|| b"5f0c".as_slice().into()),
+    };
+    Entry::Keep {
+        uid: uid(value),
+        kept,
+    }
+}
+
+fn agreed(size: u64) -> Entry {
+    let modified = FileTime {
+        seconds: 1_700_000_000,
+        nanoseconds: 9,
+    };
+    Entry::Agreed(Agreed { modified, size })
+}
+
 /// Everything that a client or a later scan could notice.
 fn fingerprint(state: &State) -> String {
     let snapshot = &state.snapshot;
     let mut text = format!(
-        "{} {} {} {} {:?} {:?} {:?} {:?} {}",
+        "{} {} {} {} {:?} {:?} {:?} {:?} {:?} {}",
         snapshot.uid_validity(),
         snapshot.uid_next(),
         snapshot.first_recent(),
@@ -60,11 +81,12 @@ fn fingerprint(state: &State) -> String {
         state.vanished,
         state.stamps,
         state.reserve,
-        state.mailbox_id,
+        state.agreed,
+        snapshot.mailbox_id(),
     );
     for message in snapshot.iter() {
         text.push_str(&format!(
-            "\n{} {:?} {} {:?} {:?} {} {:?} {:?}",
+            "\n{} {:?} {} {:?} {:?} {} {:?} {:?} {:?}",
             message.uid(),
             message.flags(),
             message.mod_seq(),
@@ -73,12 +95,14 @@ fn fingerprint(state: &State) -> String {
             message.saved(),
             message.place(),
             message.file_name(),
+            message.kept(),
         ));
     }
     text
 }
 
-/// An index with two messages, a keyword and an expunged message in its snapshot.
+/// An index with two messages, a keyword, an expunged message and things kept from another server
+/// in its snapshot.
 fn sample(directory: &Path) -> Index {
     let snapshot = Snapshot::empty(UidValidity::new(5).unwrap());
     let mut index = Index::in_memory(directory, State::new(snapshot, 99));
@@ -87,9 +111,8 @@ fn sample(directory: &Path) -> Index {
         position: 30,
         name: b"Later".to_vec(),
     };
-    index
-        .append(&[keyword, expunge(2, 2, 9)], Force::Now)
-        .unwrap();
+    let entries = [keyword, keep(2), keep(3), agreed(80), expunge(2, 2, 9)];
+    index.append(&entries, Force::Now).unwrap();
     index.replace(1234, Force::Now).unwrap();
     index
 }
@@ -176,7 +199,7 @@ fn history(directory: &Path, force: Force) -> (Vec<String>, Vec<u8>) {
     let mut index = sample(directory);
     let mut states = vec![fingerprint(&index.state)];
     let frames = [
-        vec![add(4), add(5)],
+        vec![add(4), add(5), keep(4), keep(5), agreed(90)],
         vec![flags(1, 8, 20), flags(4, 8, 20)],
         vec![expunge(1, 3, 21)],
         vec![Entry::TouchAll(mod_seq(30)), Entry::Close],
@@ -254,6 +277,87 @@ fn with_any_byte_changed_it_is_an_earlier_state_or_nothing() {
             bytes[at] = old;
         }
     }
+}
+
+#[test]
+fn what_is_kept_goes_with_its_message() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut index = sample(directory.path());
+    let kept = |index: &Index| -> Vec<u32> {
+        let kept = index.state.snapshot.all_kept();
+        kept.map(|(uid, _)| uid.get()).collect()
+    };
+    assert_eq!(kept(&index), [3]);
+    let snapshot = index.state.snapshot.clone();
+    index
+        .append(&[add(4), keep(4), keep(99), expunge(3, 3, 30)], Force::Now)
+        .unwrap();
+    assert_eq!(kept(&index), [4]);
+    assert_eq!(
+        snapshot.kept(uid(3)).unwrap().order,
+        Some(3),
+        "an old snapshot"
+    );
+    index.replace(5, Force::Now).unwrap();
+    let (loaded, _) = Index::load(directory.path()).unwrap().unwrap();
+    assert_eq!(kept(&loaded), [4]);
+    let kept = loaded.state.snapshot.kept(uid(4)).unwrap();
+    assert_eq!(kept.uidl.as_deref(), Some(b"000000044f2b".as_slice()));
+}
+
+/// A file of version 1, as it was before anything was kept from another server.
+fn first_version(state: &State) -> Vec<u8> {
+    let mut bytes = columns::encode(state, 7).unwrap();
+    let length = bytes.len();
+    let keywords: usize = state
+        .snapshot
+        .keywords()
+        .iter()
+        .map(|(_, k)| 2 + k.as_str().len())
+        .sum();
+    // Two octets before the keywords are new: no list was agreed with, and their number.
+    let new = length - 4 - keywords - 2;
+    bytes.drain(new..new + 2);
+    bytes[8..12].copy_from_slice(&1u32.to_le_bytes());
+    let extras = columns::EXTRAS_AT;
+    let old = u32::from_le_bytes(bytes[extras..extras + 4].try_into().unwrap());
+    bytes[extras..extras + 4].copy_from_slice(&(old - 2).to_le_bytes());
+    let crc = crc32fast::hash(&bytes[..columns::HEADER - 4]);
+    bytes[columns::HEADER - 4..columns::HEADER].copy_from_slice(&crc.to_le_bytes());
+    let body = columns::HEADER + columns::COMMITTED;
+    let committed = columns::committed(7, u64::try_from(length - 2).unwrap());
+    bytes[columns::HEADER..body].copy_from_slice(&committed);
+    let end = length - 6;
+    let crc = crc32fast::hash(&bytes[body..end]);
+    bytes[end..].copy_from_slice(&crc.to_le_bytes());
+    bytes
+}
+
+#[test]
+fn version_1_is_read_and_written_as_version_2() {
+    let directory = tempfile::tempdir().unwrap();
+    let snapshot = Snapshot::empty(UidValidity::new(5).unwrap());
+    let mut index = Index::in_memory(directory.path(), State::new(snapshot, 99));
+    let keyword = Entry::Keyword {
+        position: 30,
+        name: b"Later".to_vec(),
+    };
+    index
+        .append(&[add(1), add(2), keyword], Force::Now)
+        .unwrap();
+    let bytes = first_version(&index.state);
+    std::fs::write(Index::path_in(directory.path()), &bytes).unwrap();
+    let (mut loaded, refreshed) = Index::load(directory.path()).unwrap().unwrap();
+    assert_eq!(refreshed, Refreshed::Whole);
+    assert_eq!(fingerprint(&loaded.state), fingerprint(&index.state));
+    loaded.append(&[add(3), keep(3)], Force::Now).unwrap();
+    let (again, _) = Index::load(directory.path()).unwrap().unwrap();
+    assert_eq!(fingerprint(&again.state), fingerprint(&loaded.state));
+    loaded.replace(8, Force::Now).unwrap();
+    let written = std::fs::read(Index::path_in(directory.path())).unwrap();
+    assert_eq!(written[8], 2);
+    let (again, _) = Index::load(directory.path()).unwrap().unwrap();
+    assert_eq!(fingerprint(&again.state), fingerprint(&loaded.state));
 }
 
 #[test]

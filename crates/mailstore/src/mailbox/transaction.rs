@@ -167,7 +167,9 @@ impl Transaction<'_> {
             | Entry::TouchAll(_)
             | Entry::Close
             | Entry::Keyword { .. }
-            | Entry::Learned { .. } => None,
+            | Entry::Learned { .. }
+            | Entry::Keep { .. }
+            | Entry::Agreed(_) => None,
         });
         let highest = self.snapshot().highest_mod_seq().get();
         let Some(wanted) = flags.max().filter(|wanted| *wanted > highest) else {

@@ -1,5 +1,8 @@
 //! Up to 512 messages of a snapshot: fixed-size records and one arena for their file names.
 
+use std::collections::BTreeMap;
+
+use super::kept::Kept;
 use crate::flag::FlagSet;
 use crate::id::{ModSeq, Uid};
 
@@ -83,6 +86,8 @@ impl Record {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Chunk {
     pub(super) records: Vec<Record>,
+    /// What other servers knew of some of them.
+    pub(super) kept: BTreeMap<Uid, Kept>,
     names: Vec<u8>,
     /// Octets of `names` that no record uses any more.
     garbage: usize,
@@ -93,8 +98,7 @@ impl Chunk {
     pub(super) fn with_capacity(messages: usize) -> Self {
         Self {
             records: Vec::with_capacity(messages),
-            names: Vec::new(),
-            garbage: 0,
+            ..Self::default()
         }
     }
 
@@ -146,6 +150,9 @@ impl Chunk {
             name_length,
             ..*record
         });
+        if let Some(kept) = other.kept.get(&record.uid) {
+            self.kept.insert(record.uid, kept.clone());
+        }
         true
     }
 
@@ -183,6 +190,9 @@ impl Chunk {
             }
             !goes
         });
+        if !self.kept.is_empty() {
+            self.kept.retain(|uid, _| !(first..=last).contains(uid));
+        }
         if self.garbage > self.names.len() / 2 {
             self.collect();
         }
@@ -196,7 +206,8 @@ impl Chunk {
 
     /// The memory it takes.
     pub(super) fn bytes(&self) -> usize {
-        self.records.capacity() * size_of::<Record>() + self.names.capacity()
+        let kept: usize = self.kept.values().map(Kept::bytes).sum();
+        self.records.capacity() * size_of::<Record>() + self.names.capacity() + kept
     }
 
     fn store_name(&mut self, name: &[u8]) -> Option<(u32, u8)> {
