@@ -28,13 +28,24 @@ pub struct Client {
 
 impl Client {
     /// Connects, without reading the greeting.
+    ///
+    /// # Panics
+    /// If nobody listens.
     pub fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
-        Self {
-            connection: Connection::new(stream).unwrap(),
+        Self::try_connect(address).unwrap()
+    }
+
+    /// Connects, if anybody listens, without reading the greeting.
+    ///
+    /// # Errors
+    /// If nobody does.
+    pub fn try_connect(address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        Ok(Self {
+            connection: Connection::new(stream).map_err(io::Error::other)?,
             buffer: Vec::new(),
             tags: 0,
-        }
+        })
     }
 
     /// Connects to `imap`, `imaps`, `pop3` or `pop3s` and reads the greeting.
