@@ -3,6 +3,7 @@
 pub mod bare;
 pub mod binary;
 pub mod client;
+pub mod peer;
 pub mod program;
 pub mod serve;
 pub mod server;

@@ -12,16 +12,22 @@ use std::process::{Command, Output};
 pub fn have(program: &str) -> bool {
     let found = std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()));
-    if !found {
-        assert!(
-            std::env::var_os("PILLARBOX_REQUIRE_CLIENTS").is_none(),
-            "{program} is not installed, and PILLARBOX_REQUIRE_CLIENTS is set"
-        );
-        // Not by a macro: the output of a test that passes would be swallowed.
-        let notice = format!("SKIPPED: {program} is not installed\n");
-        drop(io::stderr().write_all(notice.as_bytes()));
-    }
-    found
+    found || missing(program)
+}
+
+/// Says that a program is not installed. Always false.
+///
+/// # Panics
+/// If `PILLARBOX_REQUIRE_CLIENTS` is set.
+pub fn missing(program: &str) -> bool {
+    assert!(
+        std::env::var_os("PILLARBOX_REQUIRE_CLIENTS").is_none(),
+        "{program} is not installed, and PILLARBOX_REQUIRE_CLIENTS is set"
+    );
+    // Not by a macro: the output of a test that passes would be swallowed.
+    let notice = format!("SKIPPED: {program} is not installed\n");
+    drop(io::stderr().write_all(notice.as_bytes()));
+    false
 }
 
 /// Runs a command to its end and shows what it printed if it failed.
