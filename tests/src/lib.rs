@@ -5,6 +5,7 @@ pub mod binary;
 pub mod client;
 pub mod peer;
 pub mod program;
+pub mod random;
 pub mod serve;
 pub mod server;
 pub mod transcript;

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use pillarbox_tests::random::Random;
 use pillarbox_tests::serve::Serve;
 
 use crate::imap::{POP3_USER, USER};
 use crate::oracle::Instance;
-use crate::random::Random;
 use crate::{Flags, Shared, message};
 
 /// The program.

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use crate::oracle::{Given, Instance, Pending, Share};
-use crate::random::Random;
 use crate::{Flags, Shared, message};
 use pillarbox_tests::client::Client;
+use pillarbox_tests::random::Random;
 
 /// Whose mailboxes the IMAP clients share.
 pub(crate) const USER: &str = "ann";

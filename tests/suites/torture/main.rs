@@ -18,7 +18,6 @@ mod imap;
 mod message;
 mod oracle;
 mod pop3;
-mod random;
 mod seen;
 
 use std::collections::BTreeSet;
@@ -34,7 +33,7 @@ use pillarbox_tests::serve::{Serve, Setup};
 use foreign::Deliverer;
 use oracle::Oracle;
 use pillarbox_tests::client::{Client, timed};
-use random::Random;
+use pillarbox_tests::random::Random;
 
 /// What all workers of a run share.
 #[derive(Debug)]

@@ -11,9 +11,9 @@ use pillarbox_tests::serve::Serve;
 use crate::Flags;
 use crate::imap::{COMMON, POP3_USER, USER};
 use crate::pop3::Removed;
-use crate::random::Random;
 use crate::seen::{self, SeenMailbox, SeenMessage};
 use pillarbox_tests::client::timed;
+use pillarbox_tests::random::Random;
 
 /// One message in one mailbox.
 #[derive(Clone, Debug)]

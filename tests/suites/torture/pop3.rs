@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use crate::imap::POP3_USER;
-use crate::random::Random;
 use crate::{Shared, message};
 use pillarbox_tests::client::Client;
+use pillarbox_tests::random::Random;
 
 /// What became of messages in the maildrop.
 #[derive(Debug, Default)]

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use pillarbox_tests::serve::Serve;
 
-use crate::random::Random;
 use crate::{Flags, message};
 use pillarbox_tests::client::Client;
+use pillarbox_tests::random::Random;
 
 /// A mailbox as it is served.
 #[derive(Debug)]
