@@ -10,6 +10,7 @@ mod kept;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use crate::filename::base;
 use crate::flag::{FlagSet, Keywords};
 use crate::id::{ModSeq, Uid, UidValidity};
 pub(crate) use chunk::{Added, Place};
@@ -428,6 +429,11 @@ impl<'a> Message<'a> {
     /// Its internal date in seconds since 1970, if it is known without asking the file system.
     pub fn internal_date(&self) -> Option<i64> {
         self.record.date()
+    }
+
+    /// The base name of its file, all before the first `:`, which never changes.
+    pub fn base_name(&self) -> &'a [u8] {
+        base(self.file_name())
     }
 
     /// When it was saved in this mailbox in seconds since 1970, 0 if unknown.

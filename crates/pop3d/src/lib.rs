@@ -12,9 +12,12 @@ pub mod command;
 pub mod error;
 pub mod framer;
 pub mod grammar;
+mod header_digest;
 pub mod response;
 pub mod session;
 pub mod settings;
+pub mod unique_id;
 
 pub use session::Session;
 pub use settings::{Limits, Settings, Timeouts, Utf8Headers};
+pub use unique_id::{UidlFormat, UidlFormatError};

@@ -8,6 +8,7 @@ use auth::sasl::Mechanism;
 use machine::{Link, Security};
 use memchr::memmem;
 
+use crate::command::MsgNum;
 use crate::error::Refused;
 use crate::settings::Settings;
 
@@ -43,6 +44,13 @@ impl Responses {
     pub fn item(&mut self, item: impl Display) {
         // Writing to a Vec cannot fail.
         write!(self.bytes, "{item}").unwrap_or_default();
+        self.bytes.extend_from_slice(CRLF);
+    }
+
+    /// A line of a listing: a message-number, a blank, and what `write` appends.
+    pub fn listed(&mut self, number: MsgNum, write: impl FnOnce(&mut Vec<u8>)) {
+        write!(self.bytes, "{number} ").unwrap_or_default();
+        write(&mut self.bytes);
         self.bytes.extend_from_slice(CRLF);
     }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use mailstore::Store;
 
+use crate::unique_id::UidlFormat;
+
 /// How POP3 sessions behave; shared by all of them.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -16,6 +18,8 @@ pub struct Settings {
     pub implementation: String,
     /// Whether a message with UTF-8 in its header goes to a client that has not said UTF8.
     pub utf8_headers: Utf8Headers,
+    /// How unique-ids are made.
+    pub uidl_format: UidlFormat,
     /// How much a client may send.
     pub limits: Limits,
     /// How long a client may take.
@@ -65,6 +69,7 @@ impl Settings {
             hostname,
             implementation: "Pillarbox".to_owned(),
             utf8_headers: Utf8Headers::default(),
+            uidl_format: UidlFormat::default(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
         }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 use auth::{Credential, Identity, Verdict};
 use machine::{Effect, Event, Link, Machine, Now, PlaintextAuth, Security};
 use mailstore::{Fsync, Namespace, Options, Source, Store};
-use pop3d::{Session, Settings};
+use pop3d::{Session, Settings, UidlFormat};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -41,6 +41,11 @@ impl Client {
 
     /// A new connection to a server that has just started on this mail.
     fn on(dir: Arc<TempDir>, security: Security) -> Self {
+        Self::with(Settings::new(store()), dir, security)
+    }
+
+    /// A new connection to a server with these settings.
+    fn with(settings: Settings, dir: Arc<TempDir>, security: Security) -> Self {
         let now = present();
         let link = Link {
             security,
@@ -48,9 +53,8 @@ impl Client {
             peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
             waker: Waker::noop().clone(),
         };
-        let settings = Arc::new(Settings::new(store()));
         Self {
-            session: Session::new(settings, link, now),
+            session: Session::new(Arc::new(settings), link, now),
             now,
             dir,
             closed: false,
@@ -186,6 +190,91 @@ fn a_long_listing_is_sent_in_pieces() {
     assert!(client.largest <= 64 * 1024 + 100, "{}", client.largest);
     let lines = listing.split(|&byte| byte == b'\n').count();
     assert_eq!(lines, 1 + 5000 + 1 + 1);
+}
+
+/// A client that has logged in to a server with this format of unique-ids.
+fn with_format(format: &str, dir: &Arc<TempDir>) -> Client {
+    let settings = Settings {
+        uidl_format: UidlFormat::parse(format).unwrap(),
+        ..Settings::new(store())
+    };
+    let mut client = Client::with(settings, Arc::clone(dir), Security::Clear);
+    client.send(b"USER mrose\r\nPASS secret\r\n");
+    client.slices = 0;
+    client
+}
+
+#[test]
+fn sums_of_headers_are_made_in_slices_and_kept() {
+    let messages = [b"Date: 1\n\na\n", b"Date: 2\n\nb\n", b"Date: 1\n\nc\n"];
+    let messages: Vec<Vec<u8>> = messages
+        .iter()
+        .cycle()
+        .map(|it| it.to_vec())
+        .take(300)
+        .collect();
+    let dir = Arc::new(tempfile::tempdir().unwrap());
+    deliver(dir.path(), &messages);
+    // md5sum of "1" and "2".
+    let one = "c4ca4238a0b923820dcc509a6f75849b";
+    let two = "c81e728d9d4c2f636f067f89cc14862c";
+    let begin = format!("+OK unique-id listing follows\r\n1 {one}\r\n2 {two}\r\n3 {one}\r\n");
+
+    let mut client = with_format("%m", &dir);
+    assert_eq!(
+        client.send(b"UIDL 2\r\n"),
+        format!("+OK 2 {two}\r\n").into_bytes()
+    );
+    let listing = client.send(b"UIDL\r\n");
+    assert!(listing.starts_with(begin.as_bytes()));
+    assert!(listing.ends_with(format!("\r\n300 {one}\r\n.\r\n").as_bytes()));
+    assert!(client.slices >= 4, "{}", client.slices);
+    client.slices = 0;
+    assert_eq!(client.send(b"UIDL\r\n"), listing);
+    assert_eq!(client.slices, 0, "what is known is not learned again");
+    client.send(b"QUIT\r\n");
+
+    // No header is read again: they are not what they were, and the answer is.
+    for file in fs::read_dir(dir.path().join("new")).unwrap() {
+        fs::write(file.unwrap().path(), b"Date: 3\n\nd\n").unwrap();
+    }
+    assert_eq!(with_format("md5", &dir).send(b"UIDL\r\n"), listing);
+}
+
+#[test]
+fn a_message_that_cannot_be_read_has_no_sum_and_hides_no_other() {
+    let dir = Arc::new(tempfile::tempdir().unwrap());
+    deliver(
+        dir.path(),
+        &[b"Date: 1\n\n".to_vec(), b"Date: 2\n\n".to_vec()],
+    );
+    let mut client = with_format("%m", &dir);
+    fs::remove_file(dir.path().join("new/1700000000.M0P1.test")).unwrap();
+    let two = "c81e728d9d4c2f636f067f89cc14862c";
+    let listing = format!("+OK unique-id listing follows\r\n2 {two}\r\n.\r\n");
+    assert_eq!(client.send(b"UIDL\r\n"), listing.into_bytes());
+    assert!(client.send(b"UIDL 1\r\n").starts_with(b"-ERR"));
+}
+
+#[test]
+fn names_of_files_are_made_fit_for_the_wire() {
+    let dir = Arc::new(tempfile::tempdir().unwrap());
+    deliver(dir.path(), &[]);
+    let long = "x".repeat(200);
+    for name in ["1.a b", "2.M1P1.host,S=4:2,S", &format!("3.{long}")] {
+        fs::write(dir.path().join("cur").join(name), b"A:\n\n").unwrap();
+    }
+    let listing = format!(
+        "+OK unique-id listing follows\r\n1 1.a+20b\r\n2 2.M1P1.host,S=4\r\n3 3.{long}\r\n.\r\n"
+    );
+    for format in ["filename", "%f", "%g"] {
+        assert_eq!(
+            with_format(format, &dir).send(b"UIDL\r\n"),
+            listing.as_bytes()
+        );
+    }
+    let cut = with_format("%f%f%f", &dir).send(b"UIDL 3\r\n");
+    assert_eq!(cut.len(), "+OK 3 \r\n".len() + 470);
 }
 
 #[test]

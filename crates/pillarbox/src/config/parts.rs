@@ -51,6 +51,7 @@ impl Settings {
         pop3d::Settings {
             hostname: self.hostname.clone(),
             utf8_headers: self.pop3.utf8_headers,
+            uidl_format: self.pop3.uidl_format.clone(),
             limits: pop3d::Limits {
                 bad_commands: self.limits.bad_commands,
                 ..defaults.limits

@@ -113,6 +113,34 @@ pub(super) enum Utf8Headers {
     Refuse,
 }
 
+/// Reads how POP3 unique-ids are made.
+pub(super) fn uidl_format<'de, D>(from: D) -> Result<pop3d::UidlFormat, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    use pop3d::{UidlFormat, UidlFormatError};
+
+    let refused = |error: UidlFormatError| {
+        let names = UidlFormat::NAMES.map(|(name, _)| name);
+        let fix = match &error {
+            UidlFormatError::Unknown(_) => {
+                format!("{}, or a format like \"%08Xu%08Xv\"", one_of(&names))
+            }
+            UidlFormatError::Variable(_) | UidlFormatError::Incomplete => {
+                "use %u, %v, %f, %g or %m, with X, L, U, M or a width after the %".to_owned()
+            }
+            UidlFormatError::Width => "write a width from 0 to 70".to_owned(),
+            UidlFormatError::NoNumber => "write X first, and only with %u or %v".to_owned(),
+            UidlFormatError::Constant => "put %u, %f, %g or %m into it".to_owned(),
+            UidlFormatError::Text => {
+                "use printable ASCII characters without blanks (RFC 1939)".to_owned()
+            }
+        };
+        Refused::new(error.to_string(), fix)
+    };
+    text(from, |text| UidlFormat::parse(&text).map_err(refused))
+}
+
 /// `[auth]`
 #[derive(Deserialize)]
 #[serde(default)]

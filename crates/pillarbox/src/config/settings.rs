@@ -330,6 +330,9 @@ pub struct Pop3 {
     /// What a client that has not said UTF8 gets of a message with UTF-8 in its header.
     #[serde(with = "raw::Utf8Headers")]
     pub utf8_headers: pop3d::Utf8Headers,
+    /// How unique-ids are made where no other server has given one.
+    #[serde(deserialize_with = "raw::uidl_format")]
+    pub uidl_format: pop3d::UidlFormat,
 }
 
 /// How logins are checked.

@@ -165,6 +165,7 @@ mtime_guard = "3s"
 cache = 0
 [pop3]
 utf8_headers = "refuse"
+uidl_format = "UID%u-%v"
 [auth]
 default_domain = "Example.ORG"
 argon2_memory = "64 MiB"
@@ -227,6 +228,7 @@ fn every_setting_is_taken() {
         },
         pop3: Pop3 {
             utf8_headers: pop3d::Utf8Headers::Refuse,
+            uidl_format: pop3d::UidlFormat::parse("UID%u-%v").unwrap(),
         },
         auth: Auth {
             default_domain: Some("example.org".into()),
@@ -365,6 +367,15 @@ mistakes! {
     prefix_without_separator:
         "[storage]\nprefix = \"INBOX.\"\n"
         => "error: p.toml:2: `prefix` \"INBOX.\" is not a prefix\n  fix: write \"\", or a name and the separator: \"INBOX/\"";
+    uidl_format_unknown:
+        "[pop3]\nuidl_format = \"uid\"\n"
+        => "error: p.toml:2: `uidl_format` \"uid\" is not known\n  fix: write \"dovecot\" or \"courier\" or \"cyrus\" or \"filename\" or \"guid\" or \"md5\", or a format like \"%08Xu%08Xv\"";
+    uidl_format_with_a_variable_too_many:
+        "[pop3]\nuidl_format = \"%{uid}\"\n"
+        => "error: p.toml:2: `uidl_format` holds %{, which is not known\n  fix: use %u, %v, %f, %g or %m, with X, L, U, M or a width after the %";
+    uidl_format_that_tells_nothing_apart:
+        "[pop3]\nuidl_format = \"%v\"\n"
+        => "error: p.toml:2: `uidl_format` is the same for all messages\n  fix: put %u, %f, %g or %m into it";
     listener_without_anything:
         "[[listeners]]\n"
         => "error: p.toml:1: listener has no `protocol`\n  fix: write protocol = \"imap\" or protocol = \"pop3\"\n\

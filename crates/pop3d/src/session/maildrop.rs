@@ -1,30 +1,38 @@
 //! The maildrop of a session: a snapshot of INBOX under the exclusive lock, with the marks of DELE
 //! (RFC 1939 §4, §5).
 //!
-//! Invariant: the message with message-number n is the one at position n - 1 of the snapshot, from
-//! the login to the end, whatever happens to the mailbox meanwhile.
+//! Invariant: the message with message-number n is the one at position n - 1 of the listing, from
+//! the login to the end, whatever happens to the mailbox meanwhile. The listing is the snapshot,
+//! but messages to which another server gave a place come first, in the order of these places: a
+//! client that goes by message-numbers sees them as before.
 
-use std::fmt;
+mod unique_ids;
+
 use std::sync::Arc;
 use std::task::Waker;
 
 use auth::Identity;
 use mailstore::{
-    Error, Mailbox, MailboxName, MaildropLock, MessageFile, Snapshot, Store, Uid, UidValidity,
-    Watch,
+    Error, Mailbox, MailboxName, MaildropLock, Message, MessageFile, Snapshot, Uid, Watch,
 };
 
 use crate::command::MsgNum;
 use crate::error::{Refused, severity};
+use crate::settings::Settings;
+use unique_ids::UniqueIds;
 
 /// An open and locked maildrop.
 pub(super) struct Maildrop {
     mailbox: Arc<Mailbox>,
     snapshot: Arc<Snapshot>,
+    /// Where in the snapshot the messages of the listing are; nothing if the listing is the
+    /// snapshot.
+    order: Option<Arc<[usize]>>,
     marks: Vec<Mark>,
     /// The size in CRLF form of each message, or [`UNKNOWN`]. What was read counts for more than
     /// what was noted.
     octets: Vec<u64>,
+    unique_ids: UniqueIds,
     /// Keeps the bytes of messages readable that somebody else expunges meanwhile.
     watch: Watch,
     _lock: MaildropLock,
@@ -41,24 +49,10 @@ enum Mark {
     Gone,
 }
 
-/// The unique-id of a message (RFC 1939 §7): UID and UIDVALIDITY in hexadecimal, which persist
-/// over restarts and flag changes, and are never given again. The format is Dovecot's default.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct UniqueId {
-    uid: Uid,
-    uid_validity: UidValidity,
-}
-
-impl fmt::Display for UniqueId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:08x}{:08x}", self.uid.get(), self.uid_validity.get())
-    }
-}
-
 impl Maildrop {
     /// Locks and opens the maildrop of a user. May touch the disk.
-    pub(super) fn open(store: &Arc<Store>, identity: &Identity) -> Result<Self, Refused> {
-        let account = store.account(&identity.mail).map_err(not_opened)?;
+    pub(super) fn open(settings: &Settings, identity: &Identity) -> Result<Self, Refused> {
+        let account = settings.store.account(&identity.mail).map_err(not_opened)?;
         let lock = account.lock_maildrop().map_err(|error| {
             if matches!(error, Error::Locked) {
                 Refused::MaildropInUse
@@ -70,11 +64,14 @@ impl Maildrop {
         // The watch comes first: what is expunged after the snapshot stays readable.
         let watch = mailbox.watch(Waker::noop().clone());
         let snapshot = mailbox.refresh().map_err(not_opened)?;
+        let order = order(&snapshot);
         Ok(Self {
             marks: vec![Mark::Kept; snapshot.len()],
-            octets: sizes(&snapshot),
+            octets: sizes(&snapshot, order.as_deref()),
+            unique_ids: UniqueIds::new(&settings.uidl_format, snapshot.len()),
             mailbox,
             snapshot,
+            order,
             watch,
             _lock: lock,
         })
@@ -120,7 +117,7 @@ impl Maildrop {
             return Ok(octets);
         }
         let number = MsgNum::at(position);
-        let message = self.snapshot.get(position).ok_or(Refused::Gone(number))?;
+        let message = self.message(position).ok_or(Refused::Gone(number))?;
         match self.mailbox.rfc822_size(message) {
             Ok(octets) => {
                 self.learn(position, octets);
@@ -133,7 +130,7 @@ impl Maildrop {
     /// Opens a message for reading. May touch the disk.
     pub(super) fn read(&mut self, position: usize) -> Result<MessageFile, Refused> {
         let number = MsgNum::at(position);
-        let message = self.snapshot.get(position).ok_or(Refused::Gone(number))?;
+        let message = self.message(position).ok_or(Refused::Gone(number))?;
         match self.mailbox.read(message) {
             Ok(file) => Ok(file),
             Err(error) => Err(self.lost(position, &error)),
@@ -146,7 +143,7 @@ impl Maildrop {
             return;
         }
         self.learn(position, octets);
-        if let Some(message) = self.snapshot.get(position) {
+        if let Some(message) = self.message(position) {
             self.mailbox.note_rfc822_size(message.uid(), octets);
         }
     }
@@ -197,26 +194,22 @@ impl Maildrop {
         self.known_octets(position).unwrap_or_default()
     }
 
-    /// The unique-id of a message.
-    pub(super) fn unique_id(&self, position: usize) -> Option<UniqueId> {
-        Some(UniqueId {
-            uid: self.snapshot.get(position)?.uid(),
-            uid_validity: self.snapshot.uid_validity(),
-        })
-    }
-
     /// The messages that DELE has marked.
     pub(super) fn marked(&self) -> Vec<Uid> {
-        let marked = self.marks.iter().zip(self.snapshot.iter());
-        marked
-            .filter(|(mark, _)| **mark == Mark::Deleted)
-            .map(|(_, message)| message.uid())
-            .collect()
+        let marked = (0..).zip(&self.marks);
+        let marked = marked.filter(|(_, mark)| **mark == Mark::Deleted);
+        let uids = marked.filter_map(|(position, _)| Some(self.message(position)?.uid()));
+        uids.collect()
     }
 
     /// Removes messages for good. May touch the disk.
     pub(super) fn expunge(&self, uids: &[Uid]) -> mailstore::Result<()> {
         self.watch.expunge(uids).map(drop)
+    }
+
+    /// The message at a position of the listing.
+    fn message(&self, position: usize) -> Option<Message<'_>> {
+        message(&self.snapshot, self.order.as_deref(), position)
     }
 
     /// Marks a message.
@@ -252,10 +245,45 @@ impl Maildrop {
     }
 }
 
-/// The sizes that a snapshot knows.
-fn sizes(snapshot: &Snapshot) -> Vec<u64> {
-    let sizes = snapshot.iter().map(|message| message.rfc822_size());
-    sizes.map(|size| size.unwrap_or(UNKNOWN)).collect()
+/// The sizes that a snapshot knows, in the order of the listing.
+fn sizes(snapshot: &Snapshot, order: Option<&[usize]>) -> Vec<u64> {
+    let size = |message: Message<'_>| message.rfc822_size().unwrap_or(UNKNOWN);
+    match order {
+        None => snapshot.iter().map(size).collect(),
+        Some(order) => {
+            let messages = order.iter().map(|at| snapshot.get(*at));
+            messages.map(|it| it.map_or(UNKNOWN, size)).collect()
+        }
+    }
+}
+
+/// The order of the listing, if it is not that of the snapshot: first the messages with a place in
+/// the listing of the server before (`O` in `dovecot-uidlist`), then the others.
+fn order(snapshot: &Snapshot) -> Option<Arc<[usize]>> {
+    let place = |message: Message<'_>| message.kept().and_then(|kept| kept.order);
+    let places: Vec<Option<u32>> = snapshot.iter().map(place).collect();
+    if places.iter().all(Option::is_none) {
+        return None;
+    }
+    let mut order: Vec<usize> = (0..places.len()).collect();
+    order.sort_by_key(|at| {
+        let place = places.get(*at).copied().flatten();
+        (place.is_none(), place)
+    });
+    Some(order.into())
+}
+
+/// The message at a position of the listing.
+fn message<'a>(
+    snapshot: &'a Snapshot,
+    order: Option<&[usize]>,
+    position: usize,
+) -> Option<Message<'a>> {
+    let at = match order {
+        None => position,
+        Some(order) => *order.get(position)?,
+    };
+    snapshot.get(at)
 }
 
 /// The maildrop could not be opened.

@@ -18,8 +18,9 @@ pub(super) struct Transaction {
 
 /// A command that is not answered at once.
 enum Job {
-    /// Sizes are being learned, from this position on, for the answer to this.
-    Measure(usize, Then),
+    /// Sizes, or what unique-ids need, are being learned, from this position on, for the answer to
+    /// this.
+    Learn(usize, Then),
     /// A listing is being sent, from this position on.
     List(Listing, usize),
     /// A message is to be opened.
@@ -28,7 +29,7 @@ enum Job {
     Download(Box<Download>),
 }
 
-/// What needs sizes.
+/// What needs sizes, or what unique-ids need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
     /// STAT.
@@ -37,6 +38,10 @@ enum Then {
     List,
     /// LIST of one message.
     ListOne(usize),
+    /// UIDL.
+    UniqueIds,
+    /// UIDL of one message.
+    UniqueIdOne(usize),
 }
 
 /// The listings of all messages (RFC 1939 §5, §7).
@@ -51,7 +56,7 @@ enum Listing {
 impl Transaction {
     /// Opens the maildrop of a user and answers the login. May touch the disk.
     pub(super) fn open(identity: &Identity, context: &mut Context) -> Result<Self, Refused> {
-        let maildrop = Maildrop::open(&context.settings.store, identity)?;
+        let maildrop = Maildrop::open(&context.settings, identity)?;
         let (messages, _) = maildrop.totals();
         tracing::info!(messages, "logged in");
         context
@@ -70,11 +75,11 @@ impl Transaction {
         context: &mut Context,
     ) -> Result<(), Refused> {
         match command {
-            command::Transaction::Stat => self.measured(Then::Stat, context),
-            command::Transaction::List(None) => self.measured(Then::List, context),
+            command::Transaction::Stat => self.learned(Then::Stat, context),
+            command::Transaction::List(None) => self.learned(Then::List, context),
             command::Transaction::List(Some(number)) => {
                 let position = self.maildrop.position(number)?;
-                self.measured(Then::ListOne(position), context)
+                self.learned(Then::ListOne(position), context)
             }
             command::Transaction::Retr(number) => self.download(number, Extent::Whole),
             command::Transaction::Top { message, lines } => {
@@ -99,12 +104,11 @@ impl Transaction {
                     .ok(format_args!("maildrop has {}", Count(messages)));
                 Ok(())
             }
-            command::Transaction::Uidl(None) => {
-                context.responses.ok("unique-id listing follows");
-                self.job = Some(Job::List(Listing::UniqueIds, 0));
-                Ok(())
+            command::Transaction::Uidl(None) => self.learned(Then::UniqueIds, context),
+            command::Transaction::Uidl(Some(number)) => {
+                let position = self.maildrop.position(number)?;
+                self.learned(Then::UniqueIdOne(position), context)
             }
-            command::Transaction::Uidl(Some(number)) => self.unique_id(number, context),
         }
     }
 
@@ -130,11 +134,9 @@ impl Transaction {
                     let octets = self.maildrop.octets(position);
                     context.responses.item(format_args!("{number} {octets}"));
                 }
-                Listing::UniqueIds => {
-                    if let Some(unique_id) = self.maildrop.unique_id(position) {
-                        context.responses.item(format_args!("{number} {unique_id}"));
-                    }
-                }
+                Listing::UniqueIds => context.responses.listed(number, |line| {
+                    self.maildrop.write_unique_id(position, line);
+                }),
             }
             *next = position + 1;
         }
@@ -143,7 +145,7 @@ impl Transaction {
     /// Does a slice of the job. May touch the disk.
     pub(super) fn work(mut self: Box<Self>, context: &mut Context) -> State {
         match self.job.take() {
-            Some(Job::Measure(next, then)) => self.measure(next, then, context),
+            Some(Job::Learn(next, then)) => self.learn(next, then, context),
             Some(Job::Open(position, extent)) => {
                 match Download::start(position, extent, &mut self.maildrop, context) {
                     Ok(download) => self.job = download.map(|it| Job::Download(Box::new(it))),
@@ -171,44 +173,43 @@ impl Transaction {
         match &self.job {
             None => Want::Command,
             Some(Job::List(..)) => Want::Fill,
-            Some(Job::Measure(..)) => Want::Work(Pace::Slow),
+            Some(Job::Learn(..)) => Want::Work(Pace::Slow),
             Some(Job::Open(..) | Job::Download(_)) => Want::Work(Pace::Quick),
         }
     }
 
-    /// Answers a command that needs sizes, now or once they are known.
-    fn measured(&mut self, then: Then, context: &mut Context) -> Result<(), Refused> {
+    /// Answers a command that needs sizes or unique-ids, now or once all is known.
+    fn learned(&mut self, then: Then, context: &mut Context) -> Result<(), Refused> {
         let known = match then {
             Then::Stat | Then::List => self.maildrop.all_measured(),
             Then::ListOne(position) => self.maildrop.is_measured(position),
+            Then::UniqueIds => self.maildrop.all_identified(),
+            Then::UniqueIdOne(position) => self.maildrop.is_identified(position),
         };
         if known {
             self.answer(then, context);
         } else {
-            self.job = Some(Job::Measure(0, then));
+            self.job = Some(Job::Learn(0, then));
         }
         Ok(())
     }
 
-    /// Learns more sizes, and answers when all are known.
-    fn measure(&mut self, next: usize, then: Then, context: &mut Context) {
-        let left = match then {
-            Then::Stat | Then::List => self.maildrop.measure(next),
-            Then::ListOne(position) => {
-                if let Err(refused) = self.maildrop.measure_one(position) {
-                    context.responses.refuse(&refused);
-                    return;
-                }
-                None
-            }
+    /// Learns more, and answers when all is known.
+    fn learn(&mut self, next: usize, then: Then, context: &mut Context) {
+        let learned = match then {
+            Then::Stat | Then::List => Ok(self.maildrop.measure(next)),
+            Then::ListOne(position) => self.maildrop.measure_one(position).map(|_| None),
+            Then::UniqueIds => Ok(self.maildrop.identify(next)),
+            Then::UniqueIdOne(position) => self.maildrop.identify_one(position).map(|()| None),
         };
-        match left {
-            Some(next) => self.job = Some(Job::Measure(next, then)),
-            None => self.answer(then, context),
+        match learned {
+            Ok(Some(next)) => self.job = Some(Job::Learn(next, then)),
+            Ok(None) => self.answer(then, context),
+            Err(refused) => context.responses.refuse(&refused),
         }
     }
 
-    /// Answers a command whose sizes are known.
+    /// Answers a command for which all is known.
     fn answer(&mut self, then: Then, context: &mut Context) {
         match then {
             Then::Stat => {
@@ -226,6 +227,20 @@ impl Transaction {
                 let (number, octets) = (MsgNum::at(position), self.maildrop.octets(position));
                 context.responses.ok(format_args!("{number} {octets}"));
             }
+            Then::UniqueIds => {
+                context.responses.ok("unique-id listing follows");
+                self.job = Some(Job::List(Listing::UniqueIds, 0));
+            }
+            Then::UniqueIdOne(position) => {
+                let number = MsgNum::at(position);
+                let mut unique_id = Vec::new();
+                if self.maildrop.write_unique_id(position, &mut unique_id) {
+                    let unique_id = String::from_utf8_lossy(&unique_id);
+                    context.responses.ok(format_args!("{number} {unique_id}"));
+                } else {
+                    context.responses.refuse(&Refused::Gone(number));
+                }
+            }
         }
     }
 
@@ -233,17 +248,6 @@ impl Transaction {
     fn download(&mut self, number: MsgNum, extent: Extent) -> Result<(), Refused> {
         let position = self.maildrop.position(number)?;
         self.job = Some(Job::Open(position, extent));
-        Ok(())
-    }
-
-    /// UIDL of one message.
-    fn unique_id(&self, number: MsgNum, context: &mut Context) -> Result<(), Refused> {
-        let position = self.maildrop.position(number)?;
-        let unique_id = self
-            .maildrop
-            .unique_id(position)
-            .ok_or(Refused::Gone(number))?;
-        context.responses.ok(format_args!("{number} {unique_id}"));
         Ok(())
     }
 }
