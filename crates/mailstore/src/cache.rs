@@ -32,7 +32,7 @@
 //!
 //! # Size
 //!
-//! A record has [`MAX_OCTETS`] at the most. In memory, while the mailbox is, are 16 octets for
+//! A record has [`MAX_OCTETS`] at the most. In memory, while the mailbox is, are 12 octets for
 //! each.
 
 mod format;
@@ -86,7 +86,9 @@ struct Wanted<'a> {
 /// What was found for some messages, in their order.
 #[derive(Debug, Default)]
 pub struct Cached {
+    /// What was read lies at the front; the rest was of use earlier.
     octets: Vec<u8>,
+    read: usize,
     found: Vec<Option<Range<usize>>>,
 }
 
@@ -96,21 +98,31 @@ impl Cached {
         self.octets.get(self.found.get(index)?.clone()?)
     }
 
+    /// Begins anew, for so many messages, in the same memory.
+    fn restart(&mut self, messages: usize) {
+        self.read = 0;
+        self.found.clear();
+        self.found.resize(messages, None);
+    }
+
     /// Reads a run at once; says whether all of it is as it was written.
     fn read_run(&mut self, file: &File, generation: u64, kind: u8, run: &[Wanted<'_>]) -> bool {
         let (Some(first), Some(last)) = (run.first(), run.last()) else {
             return true;
         };
-        let (origin, start) = (first.place.offset, self.octets.len());
+        let (origin, start) = (first.place.offset(), self.read);
         let length = usize::try_from(last.place.end() - origin).unwrap_or(0);
-        self.octets.resize(start + length, 0);
-        let piece = self.octets.get_mut(start..).unwrap_or_default();
+        self.read = start + length;
+        if self.octets.len() < self.read {
+            self.octets.resize(self.read, 0);
+        }
+        let piece = self.octets.get_mut(start..self.read).unwrap_or_default();
         if file.read_exact_at(piece, origin).is_err() {
             return false;
         }
         let mut whole = true;
         for Wanted { place, index, name } in run {
-            let from = usize::try_from(place.offset - origin).unwrap_or(length);
+            let from = usize::try_from(place.offset() - origin).unwrap_or(length);
             let stored = piece.get(from..from + place.stored()).unwrap_or_default();
             if !format::is_whole(generation, kind, place.uid, name, stored) {
                 whole = false;
@@ -138,22 +150,20 @@ impl Cache {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Reads records of one kind, in few pieces where they lie together.
+    /// Reads records of one kind, in few pieces where they lie together, in the place of what
+    /// `cached` had.
     pub(crate) fn read(
         &self,
         uid_validity: UidValidity,
         messages: &[Message<'_>],
         kind: u8,
-    ) -> Cached {
-        let mut cached = Cached {
-            octets: Vec::new(),
-            found: vec![None; messages.len()],
-        };
-        match self.read_into(uid_validity, messages, kind, &mut cached) {
+        cached: &mut Cached,
+    ) {
+        cached.restart(messages.len());
+        match self.read_into(uid_validity, messages, kind, cached) {
             Ok(()) | Err(Error::NotFound) => {}
             Err(error) => tracing::debug!(%error, "cache not read"),
         }
-        cached
     }
 
     /// Adds records that are not there yet, of messages that are in `newest`. `random` is for the
@@ -185,8 +195,9 @@ impl Cache {
             return Ok(());
         };
         let mut wanted = Vec::with_capacity(messages.len());
+        let mut places = known.places.walk(kind);
         for (index, message) in messages.iter().enumerate() {
-            if let Some(place) = known.places.find(kind, message.uid()) {
+            if let Some(place) = places.find(message.uid()) {
                 wanted.push(Wanted {
                     place,
                     index,
@@ -266,7 +277,7 @@ impl Cache {
         live.retain(|(_, place)| newest.by_uid(place.uid).is_some());
         let live_octets: u64 = live
             .iter()
-            .map(|(_, place)| place.end() - place.offset)
+            .map(|(_, place)| place.end() - place.offset())
             .sum();
         let dead_octets = known.offset.saturating_sub(live_octets);
         known.check_at = known.offset.max(SMALL).saturating_mul(2);
@@ -293,7 +304,7 @@ impl Cache {
                         continue;
                     };
                     let mut stored = vec![0; place.stored()];
-                    file.read_exact_at(&mut stored, place.offset)?;
+                    file.read_exact_at(&mut stored, place.offset())?;
                     if format::is_whole(generation, kind, uid, name, &stored) {
                         records.push((name, (uid, kind, stored.split_off(format::CRC))));
                     }
@@ -336,12 +347,12 @@ impl Cache {
 
 /// Splits places into runs of which each is read at once.
 fn runs<'w, 'n>(wanted: &'w [Wanted<'n>]) -> impl Iterator<Item = &'w [Wanted<'n>]> {
-    let mut start = wanted.first().map_or(0, |first| first.place.offset);
+    let mut start = wanted.first().map_or(0, |first| first.place.offset());
     wanted.chunk_by(move |Wanted { place, .. }, Wanted { place: next, .. }| {
-        let near = next.offset >= place.end() && next.offset - place.end() <= GAP;
+        let near = next.offset() >= place.end() && next.offset() - place.end() <= GAP;
         let joined = near && next.end() - start <= RUN;
         if !joined {
-            start = next.offset;
+            start = next.offset();
         }
         joined
     })

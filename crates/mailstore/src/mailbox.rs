@@ -177,11 +177,19 @@ impl Mailbox {
     /// Records that [`cache`](Self::cache) was given for messages, perhaps long ago and by another
     /// process. Any may be missing.
     pub fn cached(&self, messages: &[Message<'_>], kind: u8) -> Cached {
+        let mut cached = Cached::default();
+        self.read_cached(messages, kind, &mut cached);
+        cached
+    }
+
+    /// The same, in the place and the memory of what was found earlier.
+    pub fn read_cached(&self, messages: &[Message<'_>], kind: u8, cached: &mut Cached) {
         if !self.lasting.load(Ordering::Acquire) || self.is_gone() {
-            return Cached::default();
+            *cached = Cached::default();
+            return;
         }
         let uid_validity = self.snapshot().uid_validity();
-        self.cache.read(uid_validity, messages, kind)
+        self.cache.read(uid_validity, messages, kind, cached);
     }
 
     /// Keeps what was made of messages, so that it need not be made again. What cannot be kept is

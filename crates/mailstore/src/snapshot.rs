@@ -144,6 +144,19 @@ impl Snapshot {
         })
     }
 
+    /// The messages from a position on, counted from 0, ascending.
+    pub fn iter_from(&self, position: usize) -> impl Iterator<Item = Message<'_>> {
+        let at = self.starts.partition_point(|start| *start <= position);
+        let at = at.saturating_sub(1);
+        let skipped = position.saturating_sub(self.starts.get(at).copied().unwrap_or(0));
+        let chunks = self.chunks.get(at..).unwrap_or_default().iter();
+        chunks.enumerate().flat_map(move |(index, chunk)| {
+            let from = if index == 0 { skipped } else { 0 };
+            let records = chunk.records.get(from..).unwrap_or_default().iter();
+            records.map(move |record| Message { chunk, record })
+        })
+    }
+
     /// What a client that knows `self` must be told to know `newer`. Skips shared chunks.
     pub fn difference(&self, newer: &Self) -> Difference {
         let mut difference = Difference::default();

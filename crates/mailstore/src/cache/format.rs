@@ -43,6 +43,13 @@ pub(super) struct Extent {
     pub(super) frame: u64,
 }
 
+impl Entry {
+    /// The octets of the record with its CRC.
+    pub(super) fn stored(&self) -> u64 {
+        u64::from(self.length) + CRC_OCTETS
+    }
+}
+
 impl Header {
     /// As it is written.
     pub(super) fn encode(&self) -> [u8; HEADER] {
@@ -132,9 +139,7 @@ pub(super) fn decode_table(generation: u64, octets: &[u8]) -> Option<Vec<Entry>>
     }
     let (entries, _) = tail.as_chunks::<ENTRY>();
     let table: Vec<Entry> = entries.iter().map(decode_entry).collect::<Option<_>>()?;
-    let stored = table
-        .iter()
-        .map(|entry| u64::from(entry.length) + CRC_OCTETS);
+    let stored = table.iter().map(Entry::stored);
     let (_, bodies) = lengths.split_last_chunk()?;
     (stored.sum::<u64>() == u64::from(u32::from_le_bytes(*bodies))).then_some(table)
 }

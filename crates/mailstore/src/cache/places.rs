@@ -5,20 +5,37 @@ use std::collections::BTreeMap;
 use super::format::{CRC, ENTRY, Entry, HEAD};
 use crate::id::Uid;
 
-/// Where a record is.
+/// Where a record is: 12 octets, for there is one of each kind for every message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
-    /// Where its CRC begins, which it follows.
-    pub(super) offset: u64,
     /// Whose it is.
     pub(super) uid: Uid,
-    length: u32,
+    /// The offset, in two parts.
+    low: u32,
+    high: u16,
+    length: u16,
 }
 
 impl Place {
+    /// A record of so many octets whose CRC begins at `offset`; `None` if it is longer, or further
+    /// on, than a place can tell.
+    fn new(uid: Uid, offset: u64, length: u32) -> Option<Self> {
+        Some(Self {
+            uid,
+            low: u32::try_from(offset & u64::from(u32::MAX)).ok()?,
+            high: u16::try_from(offset >> 32).ok()?,
+            length: u16::try_from(length).ok()?,
+        })
+    }
+
+    /// Where its CRC begins, which it follows.
+    pub(super) fn offset(&self) -> u64 {
+        u64::from(self.high) << 32 | u64::from(self.low)
+    }
+
     /// The length of the record.
     pub(super) fn length(&self) -> usize {
-        usize::try_from(self.length).unwrap_or(usize::MAX)
+        usize::from(self.length)
     }
 
     /// The length of CRC and record.
@@ -28,7 +45,8 @@ impl Place {
 
     /// Where the record ends.
     pub(super) fn end(&self) -> u64 {
-        self.offset + u64::try_from(self.stored()).unwrap_or(u64::MAX)
+        self.offset()
+            .saturating_add(u64::try_from(self.stored()).unwrap_or(u64::MAX))
     }
 }
 
@@ -46,6 +64,15 @@ impl Places {
         places.get(index).copied()
     }
 
+    /// The places of one kind, to be looked up for messages that ascend.
+    pub(super) fn walk(&self, kind: u8) -> Walk<'_> {
+        let places = self.kinds.get(&kind).map_or(&[][..], Vec::as_slice);
+        Walk {
+            all: places,
+            rest: places,
+        }
+    }
+
     /// Adds what the frame at `offset` has; says where it ends. Of two records, the later counts.
     pub(super) fn apply(&mut self, offset: u64, table: &[Entry]) -> u64 {
         let head = HEAD + table.len() * ENTRY;
@@ -57,17 +84,14 @@ impl Places {
             let places = self.kinds.entry(kind).or_default();
             let mut ascending = true;
             for entry in same {
-                let place = Place {
-                    offset,
-                    uid: entry.uid,
-                    length: entry.length,
-                };
-                ascending &= places.last().is_none_or(|last| last.uid < place.uid);
-                places.push(place);
-                offset = place.end();
+                if let Some(place) = Place::new(entry.uid, offset, entry.length) {
+                    ascending &= places.last().is_none_or(|last| last.uid < place.uid);
+                    places.push(place);
+                }
+                offset = offset.saturating_add(entry.stored());
             }
             if !ascending {
-                places.sort_unstable_by_key(|place| (place.uid, u64::MAX - place.offset));
+                places.sort_unstable_by_key(|place| (place.uid, u64::MAX - place.offset()));
                 places.dedup_by_key(|place| place.uid);
             }
         }
@@ -85,7 +109,7 @@ impl Places {
         let kinds = self.kinds.iter();
         let places = kinds.flat_map(|(kind, places)| places.iter().map(|place| (*kind, *place)));
         let mut all: Vec<(u8, Place)> = places.collect();
-        all.sort_unstable_by_key(|(_, place)| place.offset);
+        all.sort_unstable_by_key(|(_, place)| place.offset());
         all
     }
 
@@ -93,5 +117,67 @@ impl Places {
     pub(super) fn bytes(&self) -> usize {
         let places = self.kinds.values().map(Vec::capacity);
         places.sum::<usize>() * size_of::<Place>()
+    }
+}
+
+/// Looks up the places of messages, fastest if they ascend.
+#[derive(Debug)]
+pub(super) struct Walk<'a> {
+    all: &'a [Place],
+    /// Those of the messages that were not passed yet.
+    rest: &'a [Place],
+}
+
+impl Walk<'_> {
+    /// Where a message's record is.
+    pub(super) fn find(&mut self, uid: Uid) -> Option<Place> {
+        // Usually it is the next one.
+        if self.rest.first().is_none_or(|next| next.uid != uid) {
+            let at = self.all.partition_point(|place| place.uid < uid);
+            self.rest = self.all.get(at..).unwrap_or_default();
+        }
+        let (place, rest) = self.rest.split_first().filter(|it| it.0.uid == uid)?;
+        self.rest = rest;
+        Some(*place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uid(number: u32) -> Uid {
+        Uid::new(number).unwrap()
+    }
+
+    #[test]
+    fn a_place_tells_far_offsets() {
+        let offset = 0xFEDC_BA98_7654;
+        let place = Place::new(uid(1), offset, 8192).unwrap();
+        assert_eq!((place.offset(), place.length()), (offset, 8192));
+        assert_eq!(place.end(), offset + 4 + 8192);
+        assert_eq!(Place::new(uid(1), 1 << 48, 1), None);
+        assert_eq!(Place::new(uid(1), 1, 1 << 16), None);
+        assert_eq!(size_of::<Place>(), 12);
+    }
+
+    #[test]
+    fn a_walk_finds_what_a_search_finds() {
+        let mut places = Places::default();
+        let entry = |number: &u32| Entry {
+            uid: uid(*number),
+            kind: 1,
+            length: *number,
+        };
+        places.apply(0, &[2, 3, 7, 8, 9].iter().map(entry).collect::<Vec<_>>());
+        let mut walk = places.walk(1);
+        for number in [1, 2, 3, 4, 8, 9, 10, 3, 2, 7] {
+            assert_eq!(
+                walk.find(uid(number)),
+                places.find(1, uid(number)),
+                "{number}"
+            );
+        }
+        assert_eq!(places.walk(2).find(uid(2)), None);
     }
 }

@@ -178,3 +178,16 @@ proptest! {
         prop_assert!(later.changed.is_empty() && later.added.is_empty());
     }
 }
+
+#[test]
+fn iterating_begins_at_any_position() {
+    let mut snapshot = filled(1500);
+    snapshot.remove(uid(2), uid(700));
+    snapshot.reindex();
+    for position in [0, 1, 323, 324, 325, 800, 801, 5000] {
+        let rest: Vec<_> = snapshot.iter_from(position).map(|it| it.uid()).collect();
+        let all = snapshot.iter().skip(position).map(|it| it.uid());
+        assert_eq!(rest, all.collect::<Vec<_>>(), "{position}");
+    }
+    assert_eq!(filled(0).iter_from(0).count(), 0);
+}
