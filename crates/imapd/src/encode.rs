@@ -13,7 +13,7 @@ mod status;
 pub(crate) mod string;
 mod untagged;
 
-pub use fetch::{Fetch, fetch_open};
+pub use fetch::{Fetch, fetch_open, section_name};
 
 use crate::response::Response;
 
@@ -28,10 +28,31 @@ pub fn encode(response: &Response, out: &mut Vec<u8>) {
     }
 }
 
+/// Gives `flag-list` (RFC 3501 §9), for those who write it often.
+pub(crate) fn flag_list(flags: &[String]) -> Vec<u8> {
+    let mut out = Vec::new();
+    name_list(&mut out, flags);
+    out
+}
+
 /// Writes a number in decimal digits.
 fn number(out: &mut Vec<u8>, value: impl Into<u64>) {
-    out.extend_from_slice(value.into().to_string().as_bytes());
+    let mut rest = value.into();
+    let mut digits = [b'0'; DIGITS_MAX];
+    let mut first = DIGITS_MAX;
+    for (at, digit) in digits.iter_mut().enumerate().rev() {
+        *digit += u8::try_from(rest % 10).unwrap_or(0);
+        rest /= 10;
+        first = at;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(digits.get(first..).unwrap_or_default());
 }
+
+/// How many digits a number has at the most.
+const DIGITS_MAX: usize = 20;
 
 /// Writes items with single spaces between them.
 fn spaced<T>(

@@ -41,7 +41,7 @@ pub use envelope::{Envelope, write_envelope};
 pub use header::Header;
 pub use media::Parameter;
 pub use mime::{Implied, Kind, MAX_LEVELS, MAX_PARTS, Parsed, Part};
-pub use record::{Record, Structure, Summary};
+pub use record::{Listed, Record, Summary};
 pub use section::{SectionOctets, part_of};
 pub use text::Needle;
 

@@ -25,7 +25,9 @@ enum Place {
 
 /// Writes the beginning of `* n FETCH (…)`.
 pub fn fetch_open(out: &mut Vec<u8>, seq: SeqNum) -> Fetch {
-    out.extend_from_slice(format!("* {seq} FETCH (").as_bytes());
+    out.extend_from_slice(b"* ");
+    number(out, seq.get());
+    out.extend_from_slice(b" FETCH (");
     Fetch {
         place: Place::First,
     }
@@ -43,7 +45,14 @@ impl Fetch {
     pub fn section_open(&mut self, out: &mut Vec<u8>, section: &FetchSection, octets: u64) {
         self.separate(out);
         section_name(out, section);
-        out.extend_from_slice(format!(" {{{octets}}}\r\n").as_bytes());
+        announcement(out, octets);
+    }
+
+    /// The same, with a name that [`section_name`] wrote.
+    pub fn named_section_open(&mut self, out: &mut Vec<u8>, name: &[u8], octets: u64) {
+        self.separate(out);
+        out.extend_from_slice(name);
+        announcement(out, octets);
     }
 
     /// Writes an item whose value is in wire form already.
@@ -106,8 +115,15 @@ fn msg_att(out: &mut Vec<u8>, data: &FetchData) {
     }
 }
 
+/// Writes `SP "{" number "}" CRLF`.
+fn announcement(out: &mut Vec<u8>, octets: u64) {
+    out.extend_from_slice(b" {");
+    number(out, octets);
+    out.extend_from_slice(b"}\r\n");
+}
+
 /// Writes `"RFC822" [".HEADER" / ".TEXT"] / "BODY" section ["<" number ">"]` (RFC 3501 §9).
-fn section_name(out: &mut Vec<u8>, fetched: &FetchSection) {
+pub fn section_name(out: &mut Vec<u8>, fetched: &FetchSection) {
     match fetched.name {
         SectionName::Rfc822 => out.extend_from_slice(b"RFC822"),
         SectionName::Rfc822Header => out.extend_from_slice(b"RFC822.HEADER"),
@@ -175,9 +191,31 @@ fn date_time(out: &mut Vec<u8>, seconds: i64) {
         .and_then(|index| MONTHS.get(index))
         .unwrap_or(&"Jan");
     let (hour, minute, second) = (time / 3600, time / 60 % 60, time % 60);
-    out.extend_from_slice(
-        format!("\"{day:2}-{month}-{year:04} {hour:02}:{minute:02}:{second:02} +0000\"").as_bytes(),
-    );
+    let [day, year, hour, minute, second] =
+        [day, year, hour, minute, second].map(|value| u16::try_from(value).unwrap_or(0));
+    out.push(b'"');
+    out.push(if day < 10 { b' ' } else { digit(day / 10) });
+    out.push(digit(day));
+    out.push(b'-');
+    out.extend_from_slice(month.as_bytes());
+    out.push(b'-');
+    two_digits(out, year / 100);
+    two_digits(out, year);
+    for (before, value) in [(b' ', hour), (b':', minute), (b':', second)] {
+        out.push(before);
+        two_digits(out, value);
+    }
+    out.extend_from_slice(b" +0000\"");
+}
+
+/// Writes the last two digits of a number.
+fn two_digits(out: &mut Vec<u8>, value: u16) {
+    out.extend_from_slice(&[digit(value / 10), digit(value)]);
+}
+
+/// The last digit of a number.
+fn digit(value: u16) -> u8 {
+    u8::try_from(value % 10).map_or(b'0', |digit| b'0' + digit)
 }
 
 /// Year, month and day of a day counted from 1 January 1970, in the proleptic Gregorian calendar.

@@ -6,6 +6,7 @@
 
 mod pieces;
 mod plan;
+mod quick;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use crate::session::view::Own;
 use crate::types::{ByUid, SeqNum};
 use pieces::{Flushed, Pieces};
 use plan::{Loaded, Plan};
+use quick::{Batch, Quick};
 
 /// How many messages one slice of work answers from the index, and how many of these a message
 /// counts for that needs its file.
@@ -52,10 +54,14 @@ const USUAL_OCTETS: u64 = 4 * 1024;
 pub(crate) struct Fetching {
     left: Positions,
     plan: Plan,
+    /// For messages of which nothing has to be read; `None` if that is never so.
+    quick: Option<Quick>,
     /// What is kept of messages.
     shelf: Shelf,
     /// The messages that come next.
     batch: VecDeque<usize>,
+    /// How many they were at first.
+    batched: usize,
     /// Which of them have just got `\Seen`, ascending.
     newly_seen: Vec<Uid>,
     /// The message that is being answered.
@@ -83,11 +89,14 @@ struct Rest {
 impl Fetching {
     /// Fetches items of the messages at these positions.
     pub(crate) fn new(left: Positions, items: Vec<FetchItem>, by_uid: ByUid) -> Self {
+        let plan = Plan::new(items, by_uid);
         Self {
             left,
-            plan: Plan::new(items, by_uid),
+            quick: plan.quick(),
+            plan,
             shelf: Shelf::default(),
             batch: VecDeque::new(),
+            batched: 0,
             newly_seen: Vec::new(),
             current: None,
             pieces: Pieces::default(),
@@ -104,6 +113,9 @@ impl Fetching {
     }
 
     fn slice(&mut self, selected: &mut Selected, out: &mut Responses) -> Outcome {
+        if let Some(quick) = &mut self.quick {
+            quick.begin();
+        }
         let mut slice = 0;
         while slice < SLICE {
             match self.pieces.flush(out) {
@@ -133,7 +145,14 @@ impl Fetching {
                 self.next_batch(selected, out);
                 self.read_ahead(selected);
             }
+            slice += self.answer_quickly(selected, out);
+            if out.is_full() {
+                break;
+            }
             let Some(position) = self.batch.pop_front() else {
+                if !self.left.is_empty() {
+                    continue;
+                }
                 return Ok(Step::Done(self.completion()));
             };
             self.current = Some(position);
@@ -183,8 +202,22 @@ impl Fetching {
         mailbox.tell_keywords(out);
     }
 
+    /// Answers messages of which nothing has to be read; says how many.
+    fn answer_quickly(&mut self, selected: &Selected, out: &mut Responses) -> usize {
+        let Some(quick) = &mut self.quick else {
+            return 0;
+        };
+        let mut batch = Batch {
+            positions: &mut self.batch,
+            read: self.batched,
+            shelf: &self.shelf,
+        };
+        quick.answer(&mut batch, &selected.view, out)
+    }
+
     /// Reads what is kept of the messages of a batch.
     fn read_ahead(&mut self, selected: &Selected) {
+        self.batched = self.batch.len();
         let records = self.plan.records();
         if records.is_empty() {
             return;

@@ -4,7 +4,7 @@
 use mailstore::{Cached, Error, Mailbox, Message, Snapshot, Uid};
 
 use super::content::{Content, header_octets};
-use crate::message::{Header, Parsed, Record, Structure, Summary};
+use crate::message::{Form, Header, Parsed, Record, Summary, write_body_structure};
 
 /// The records at hand.
 #[derive(Debug, Default)]
@@ -49,9 +49,9 @@ impl Found {
         Summary::read(self.get(Record::Summary)?)
     }
 
-    /// The structure.
-    pub(crate) fn structure(&self) -> Option<Structure<'_>> {
-        Structure::read(self.get(Record::Structure)?)
+    /// The structure in a form, as it is sent.
+    pub(crate) fn structure(&self, form: Form) -> Option<&[u8]> {
+        self.get(Record::for_form(form))
     }
 
     /// The header, or as much of it as `record` has.
@@ -63,15 +63,20 @@ impl Found {
 impl Shelf {
     /// Reads what is kept of these messages, which ascend.
     pub(crate) fn fetch(&mut self, mailbox: &Mailbox, record: Record, messages: &[Message<'_>]) {
-        let window = Window {
-            record,
-            uids: messages.iter().map(|message| message.uid()).collect(),
-            cached: mailbox.cached(messages, record.number()),
+        let old = self.windows.iter().position(|it| it.record == record);
+        let mut window = match old {
+            Some(old) => self.windows.swap_remove(old),
+            None => Window {
+                record,
+                uids: Vec::new(),
+                cached: Cached::default(),
+            },
         };
-        match self.windows.iter_mut().find(|it| it.record == record) {
-            Some(old) => *old = window,
-            None => self.windows.push(window),
-        }
+        window.uids.clear();
+        let uids = messages.iter().map(|message| message.uid());
+        window.uids.extend(uids);
+        mailbox.read_cached(messages, record.number(), &mut window.cached);
+        self.windows.push(window);
     }
 
     /// The record of the message at a position if it is kept; of the following ones, what is kept
@@ -89,6 +94,15 @@ impl Shelf {
             let following = position..position.saturating_add(AHEAD);
             let messages: Vec<_> = following.map_while(|it| snapshot.get(it)).collect();
             self.fetch(mailbox, record, &messages);
+        }
+        self.kept(record, uid)
+    }
+
+    /// A record among those that were read, of a message that is probably at `place` among theirs.
+    pub(crate) fn kept_at(&self, record: Record, place: usize, uid: Uid) -> Option<&[u8]> {
+        let window = self.windows.iter().find(|it| it.record == record)?;
+        if window.uids.get(place) == Some(&uid) {
+            return window.cached.get(place);
         }
         self.kept(record, uid)
     }
@@ -122,7 +136,7 @@ impl Shelf {
         if missing.is_empty() {
             return Ok(found);
         }
-        let (octets, parsed) = if missing.contains(&Record::Structure) {
+        let (octets, parsed) = if missing.iter().any(|it| it.form().is_some()) {
             let Content { octets, parsed } = Content::whole(mailbox, message)?;
             (octets, Some(parsed))
         } else {
@@ -132,10 +146,10 @@ impl Shelf {
         let header = parsed.as_ref().map_or(0..octets.len(), Parsed::header);
         let header = octets.get(header).unwrap_or_default();
         for record in missing {
-            let made = match (record, &parsed) {
-                (Record::Summary, _) => Summary::make(header),
-                (Record::Structure, Some(parsed)) => Structure::make(&octets, parsed),
-                (Record::Header, _) | (Record::Structure, None) => header.to_vec(),
+            let made = match (record, record.form(), &parsed) {
+                (Record::Summary, ..) => Summary::make(header),
+                (_, Some(form), Some(parsed)) => structure(form, &octets, parsed),
+                (_, _, _) => header.to_vec(),
             };
             self.put(record, uid, &made);
             found.records.push((record, made));
@@ -163,16 +177,22 @@ pub(crate) fn header_in(record: Record, octets: &[u8]) -> Option<Header<'_>> {
     match record {
         Record::Summary => Some(Summary::read(octets)?.header),
         Record::Header => Some(Header::new(octets)),
-        Record::Structure => None,
+        Record::BodyStructure | Record::Body => None,
     }
+}
+
+/// BODY or BODYSTRUCTURE, as it is sent.
+fn structure(form: Form, message: &[u8], parsed: &Parsed) -> Vec<u8> {
+    let mut octets = Vec::new();
+    write_body_structure(&parsed.body_structure(message), form, &mut octets);
+    octets
 }
 
 /// Whether a record has the form that it should have.
 fn is_readable(record: Record, octets: &[u8]) -> bool {
     match record {
         Record::Summary => Summary::read(octets).is_some(),
-        Record::Header => true,
-        Record::Structure => Structure::read(octets).is_some(),
+        Record::Header | Record::BodyStructure | Record::Body => true,
     }
 }
 

@@ -21,7 +21,7 @@ impl<'a> Header<'a> {
 
     /// The fields that are wanted, as they are, and the blank line if there is one
     /// (RFC 3501 §6.4.5).
-    pub(super) fn subset(self, wanted: impl Fn(&Field<'_>) -> bool) -> Vec<u8> {
+    pub(super) fn subset(self, mut wanted: impl FnMut(&Field<'_>) -> bool) -> Vec<u8> {
         let mut out = Vec::new();
         for field in Fields::new(self.0) {
             if wanted(&field) {

@@ -31,6 +31,11 @@ impl Positions {
         }))
     }
 
+    /// Whether none is left.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.front >= self.ranges.len()
+    }
+
     /// Whether a position is among those that are left.
     pub(crate) fn contains(&self, position: usize) -> bool {
         let left = self.ranges.get(self.front..).unwrap_or_default();

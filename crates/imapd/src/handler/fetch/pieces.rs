@@ -199,7 +199,7 @@ fn flush_octets(octets: &[u8], from: &mut usize, out: &mut Responses) -> Flushed
 }
 
 /// Replaces NUL, which IMAP cannot carry, one for one.
-fn substitute_nul(octets: &mut [u8]) {
+pub(super) fn substitute_nul(octets: &mut [u8]) {
     let mut rest = octets;
     while let Some(found) = memchr::memchr(0, rest) {
         let (_, from) = rest.split_at_mut(found);

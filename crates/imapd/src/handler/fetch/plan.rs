@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use mailstore::{Error, Mailbox, Message};
 
 use super::pieces::{End, Pieces};
+use super::quick::Quick;
 use crate::command::{FetchItem, FetchSection, Partial, Section, SectionText, Seen};
 use crate::encode::Fetch;
 use crate::handler::content::{Content, Resume};
@@ -70,6 +71,13 @@ impl Plan {
             items,
             by_uid,
         }
+    }
+
+    /// The same for messages of which nothing has to be read; `None` if there are none, or if they
+    /// are to be changed.
+    pub(super) fn quick(&self) -> Option<Quick> {
+        let kept = self.need == Need::Nothing || !self.records.is_empty();
+        (kept && !self.sets_seen()).then(|| Quick::new(self))?
     }
 
     /// The items.
@@ -207,8 +215,8 @@ impl Loaded {
             Form::Body => "BODY",
             Form::BodyStructure => "BODYSTRUCTURE",
         };
-        if let Some(structure) = self.found.structure() {
-            return fetch.wire(out, name, structure.form(form));
+        if let Some(structure) = self.found.structure(form) {
+            return fetch.wire(out, name, structure);
         }
         let mut wire = Vec::new();
         if let Some(Content { octets, parsed }) = &self.content {
@@ -291,7 +299,8 @@ fn records(items: &[FetchItem]) -> Vec<Record> {
                 continue;
             }
             FetchItem::Envelope => Some(Record::Summary),
-            FetchItem::Body | FetchItem::BodyStructure => Some(Record::Structure),
+            FetchItem::Body => Some(Record::Body),
+            FetchItem::BodyStructure => Some(Record::BodyStructure),
             FetchItem::Section(section) => record_for(&section.section),
         };
         match record {
@@ -304,7 +313,7 @@ fn records(items: &[FetchItem]) -> Vec<Record> {
 }
 
 /// The record that has a section.
-fn record_for(section: &Section) -> Option<Record> {
+pub(super) fn record_for(section: &Section) -> Option<Record> {
     match (&section.part[..], &section.text) {
         ([], Some(text)) => Record::for_section(text),
         _ => None,

@@ -1,0 +1,280 @@
+//! Responses of which nothing has to be read from a message: what the index and the records have
+//! is copied straight to where it is sent from.
+
+use std::collections::VecDeque;
+
+use mailstore::{FlagSet, Message};
+
+use super::pieces::substitute_nul;
+use super::plan::{Plan, record_for};
+use crate::command::{FetchItem, FetchSection, Partial, SectionText};
+use crate::encode::{Fetch, fetch_open, flag_list, section_name};
+use crate::handler::shelf::{Shelf, header_in};
+use crate::message::{Form, Listed, Record, Summary, part_of};
+use crate::response::FetchData;
+use crate::session::responses::Responses;
+use crate::session::view::View;
+use crate::types::SeqNum;
+
+/// The items of a FETCH, prepared to be written for many messages.
+#[derive(Debug)]
+pub(super) struct Quick {
+    items: Vec<Item>,
+    flags: Flags,
+}
+
+/// An item.
+#[derive(Debug)]
+enum Item {
+    Uid,
+    Flags,
+    InternalDate,
+    Rfc822Size,
+    Envelope,
+    Structure(&'static str, Form),
+    /// Header fields that summaries have.
+    Fields(Named, Listed),
+    /// Another section of a header.
+    Header(Named, Record, SectionText),
+}
+
+/// A section with its name as it is written.
+#[derive(Debug)]
+struct Named {
+    name: Vec<u8>,
+    partial: Option<Partial>,
+}
+
+/// Sets of flags as they are written, those that came up last: most messages have one of a few.
+#[derive(Debug, Default)]
+struct Flags {
+    written: Vec<Option<Written>>,
+}
+
+/// A set of flags as it is written.
+#[derive(Debug)]
+struct Written {
+    flags: FlagSet,
+    recent: bool,
+    wire: Vec<u8>,
+}
+
+/// The messages that are to be answered next.
+#[derive(Debug)]
+pub(super) struct Batch<'a> {
+    /// Their positions.
+    pub(super) positions: &'a mut VecDeque<usize>,
+    /// How many of them there were when the records were read.
+    pub(super) read: usize,
+    /// The records.
+    pub(super) shelf: &'a Shelf,
+}
+
+/// How many items a response has at the most that is written at once: a record is short, but a
+/// client may ask for it many times (S37).
+const ITEMS_MAX: usize = 16;
+
+impl Quick {
+    /// Prepares items; `None` if there may be more to them than records have.
+    pub(super) fn new(plan: &Plan) -> Option<Self> {
+        let first = [
+            (plan.wants_uid(), Item::Uid),
+            (plan.wants_flags(), Item::Flags),
+        ];
+        let mut all: Vec<_> = first
+            .into_iter()
+            .filter_map(|(wanted, item)| wanted.then_some(item))
+            .collect();
+        for item in plan.items() {
+            all.push(match item {
+                FetchItem::Uid | FetchItem::Flags => continue,
+                FetchItem::InternalDate => Item::InternalDate,
+                FetchItem::Rfc822Size => Item::Rfc822Size,
+                FetchItem::Envelope => Item::Envelope,
+                FetchItem::Body => Item::Structure("BODY", Form::Body),
+                FetchItem::BodyStructure => Item::Structure("BODYSTRUCTURE", Form::BodyStructure),
+                FetchItem::Section(section) => Item::section(section)?,
+            });
+        }
+        (all.len() <= ITEMS_MAX).then(|| Self {
+            items: all,
+            flags: Flags::default(),
+        })
+    }
+
+    /// Forgets what another snapshot may tell otherwise.
+    pub(super) fn begin(&mut self) {
+        self.flags.written.clear();
+    }
+
+    /// Answers messages as long as there is room and nothing has to be read; says how many.
+    pub(super) fn answer(
+        &mut self,
+        batch: &mut Batch<'_>,
+        view: &View,
+        out: &mut Responses,
+    ) -> usize {
+        let Some(&first) = batch.positions.front() else {
+            return 0;
+        };
+        if batch.positions.len() > FEW && out.wire().capacity() < Responses::SLICE {
+            out.wire().reserve(Responses::SLICE + SPARE);
+        }
+        let snapshot = view.snapshot();
+        let (mut at, mut messages) = (first, snapshot.iter_from(first));
+        let mut answered = 0;
+        while let Some(&position) = batch.positions.front() {
+            if out.is_full() {
+                break;
+            }
+            if position != at {
+                (at, messages) = (position, snapshot.iter_from(position));
+            }
+            let (Some(seq), Some(message)) = (SeqNum::from_position(position), messages.next())
+            else {
+                break;
+            };
+            let start = out.len();
+            let place = batch.read.saturating_sub(batch.positions.len());
+            let kept = |record| batch.shelf.kept_at(record, place, message.uid());
+            if self.write(seq, message, view, kept, out.wire()).is_none() {
+                out.wire().truncate(start);
+                break;
+            }
+            batch.positions.pop_front();
+            at += 1;
+            answered += 1;
+        }
+        answered
+    }
+
+    /// Writes a response; gives up when something is missing.
+    fn write<'a>(
+        &mut self,
+        seq: SeqNum,
+        message: Message<'_>,
+        view: &View,
+        kept: impl Fn(Record) -> Option<&'a [u8]>,
+        out: &mut Vec<u8>,
+    ) -> Option<()> {
+        let mut fetch = fetch_open(out, seq);
+        for item in &self.items {
+            match item {
+                Item::Uid => fetch.item(out, &FetchData::Uid(message.uid())),
+                Item::Flags => fetch.wire(out, "FLAGS", self.flags.of(message, view)),
+                Item::InternalDate => {
+                    fetch.item(out, &FetchData::InternalDate(message.internal_date()?));
+                }
+                Item::Rfc822Size => {
+                    fetch.item(out, &FetchData::Rfc822Size(message.rfc822_size()?));
+                }
+                Item::Envelope => {
+                    let summary = Summary::read(kept(Record::Summary)?)?;
+                    fetch.wire(out, "ENVELOPE", summary.envelope);
+                }
+                Item::Structure(name, form) => {
+                    fetch.wire(out, name, kept(Record::for_form(*form))?);
+                }
+                Item::Fields(named, listed) => {
+                    let summary = Summary::read(kept(Record::Summary)?)?;
+                    let fields = summary.fields(*listed)?;
+                    named.write(fields, &mut fetch, out);
+                }
+                Item::Header(named, record, text) => {
+                    let found = header_in(*record, kept(*record)?)?.section(text)?;
+                    named.write([&*found].into_iter(), &mut fetch, out);
+                }
+            }
+        }
+        fetch.close(out);
+        Some(())
+    }
+}
+
+impl Item {
+    /// Prepares a section; `None` if no record has it.
+    fn section(section: &FetchSection) -> Option<Self> {
+        let record = record_for(&section.section)?;
+        let text = section.section.text.clone()?;
+        let mut name = Vec::new();
+        section_name(&mut name, section);
+        let named = Named {
+            name,
+            partial: section.partial,
+        };
+        if let SectionText::HeaderFields(names) = &text
+            && let Some(listed) = Listed::new(names)
+        {
+            return Some(Self::Fields(named, listed));
+        }
+        Some(Self::Header(named, record, text))
+    }
+}
+
+impl Named {
+    /// Writes the section, which is these pieces, or the part of it that was asked for.
+    fn write<'a>(
+        &self,
+        pieces: impl Iterator<Item = &'a [u8]> + Clone,
+        fetch: &mut Fetch,
+        out: &mut Vec<u8>,
+    ) {
+        let mut open = |out: &mut Vec<u8>, octets| {
+            let announced = u64::try_from(octets).unwrap_or(u64::MAX);
+            fetch.named_section_open(out, &self.name, announced);
+            out.len()
+        };
+        let start = if self.partial.is_some() {
+            let all = pieces.collect::<Vec<_>>().concat();
+            let part = part_of(&all, self.partial);
+            let start = open(out, part.len());
+            out.extend_from_slice(part);
+            start
+        } else {
+            let start = open(out, pieces.clone().map(<[u8]>::len).sum());
+            for piece in pieces {
+                out.extend_from_slice(piece);
+            }
+            start
+        };
+        substitute_nul(out.get_mut(start..).unwrap_or_default());
+    }
+}
+
+impl Flags {
+    /// The flags of a message as they are written.
+    fn of(&mut self, message: Message<'_>, view: &View) -> &[u8] {
+        let (flags, recent) = (message.flags(), view.is_recent(message.uid()));
+        if self.written.is_empty() {
+            self.written.resize_with(SETS, || None);
+        }
+        let mixed = (flags.bits() << 1 | u64::from(recent)).wrapping_mul(GOLDEN);
+        let slot = usize::try_from(mixed >> (u64::BITS - SETS.trailing_zeros()));
+        let Some(slot) = slot.ok().and_then(|it| self.written.get_mut(it)) else {
+            return &[];
+        };
+        let right = |it: &Written| it.flags == flags && it.recent == recent;
+        if !slot.as_ref().is_some_and(right) {
+            *slot = None;
+        }
+        let written = slot.get_or_insert_with(|| Written {
+            flags,
+            recent,
+            wire: flag_list(&view.flags_of(message)),
+        });
+        &written.wire
+    }
+}
+
+/// What the bits of sets of flags are mixed with, the golden ratio: all have a say in where a set
+/// is remembered.
+const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// How many sets of flags are remembered; a power of two.
+const SETS: usize = 64;
+
+/// For how many messages no memory for a whole slice is taken.
+const FEW: usize = 16;
+
+/// How far a response usually goes beyond a slice.
+const SPARE: usize = 4 * 1024;
