@@ -183,7 +183,7 @@ fn table_crc(generation: u64, lengths: &[u8], tail: &[u8]) -> u32 {
 }
 
 /// Says what the file is; the last octet is the version.
-const MAGIC: &[u8; 8] = b"PbxCach\x01";
+const MAGIC: &[u8; 8] = b"PbxCach\x02";
 
 /// The length of the file's header.
 pub(super) const HEADER: usize = 24;
