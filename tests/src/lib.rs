@@ -8,4 +8,5 @@ pub mod program;
 pub mod random;
 pub mod serve;
 pub mod server;
+pub mod strace;
 pub mod transcript;

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
@@ -28,6 +30,8 @@ pub struct Setup {
     pub plaintext_auth: bool,
     /// The most file descriptors that it may open.
     pub descriptors: Option<u32>,
+    /// The user that it runs as, who then owns all its files; only root can start such a server.
+    pub uid: Option<u32>,
 }
 
 impl Default for Setup {
@@ -38,6 +42,7 @@ impl Default for Setup {
             tables: String::new(),
             plaintext_auth: true,
             descriptors: None,
+            uid: None,
         }
     }
 }
@@ -48,6 +53,7 @@ pub struct Serve {
     child: Child,
     dir: Arc<TempDir>,
     descriptors: Option<u32>,
+    uid: Option<u32>,
     log: Arc<Log>,
     addresses: Vec<(String, SocketAddr)>,
 }
@@ -90,7 +96,12 @@ impl Serve {
             )?;
         }
         fs::write(dir.path().join("pillarbox.toml"), text)?;
-        Self::run(Arc::new(dir), setup.descriptors)
+        if let Some(uid) = setup.uid {
+            // Its own copy, because that user may not get to where it was built.
+            fs::copy(executable()?, dir.path().join("pillarbox"))?;
+            own(dir.path(), uid)?;
+        }
+        Self::run(Arc::new(dir), setup.descriptors, setup.uid)
     }
 
     /// Starts a server on the files of this one, which has ended.
@@ -98,19 +109,26 @@ impl Serve {
     /// # Errors
     /// If it cannot be started, or ends before it listens.
     pub fn restart(&self) -> Result<Self> {
-        Self::run(Arc::clone(&self.dir), self.descriptors)
+        Self::run(Arc::clone(&self.dir), self.descriptors, self.uid)
     }
 
-    fn run(dir: Arc<TempDir>, descriptors: Option<u32>) -> Result<Self> {
+    fn run(dir: Arc<TempDir>, descriptors: Option<u32>, uid: Option<u32>) -> Result<Self> {
+        let executable = match uid {
+            None => executable()?,
+            Some(_) => dir.path().join("pillarbox"),
+        };
         let mut command = match descriptors {
-            None => Command::new(executable()?),
+            None => Command::new(executable),
             Some(most) => {
                 let mut command = Command::new("sh");
                 let script = format!("ulimit -n {most} && exec \"$0\" \"$@\"");
-                command.arg("-c").arg(script).arg(executable()?);
+                command.arg("-c").arg(script).arg(executable);
                 command
             }
         };
+        if let Some(uid) = uid {
+            command.uid(uid).gid(uid).current_dir(dir.path());
+        }
         let mut child = command
             .args(["serve", "--config"])
             .arg(dir.path().join("pillarbox.toml"))
@@ -147,6 +165,7 @@ impl Serve {
             child,
             dir,
             descriptors,
+            uid,
             log,
             addresses,
         })
@@ -264,6 +283,20 @@ impl Drop for Serve {
             drop(self.child.wait());
         }
     }
+}
+
+/// Gives a directory and everything in it to a user.
+fn own(directory: &Path, uid: u32) -> Result<()> {
+    chown(directory, Some(uid), Some(uid))?;
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            own(&entry.path(), uid)?;
+        } else {
+            chown(entry.path(), Some(uid), Some(uid))?;
+        }
+    }
+    Ok(())
 }
 
 /// What a server has logged.
