@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::foreign::Exported;
 use crate::lock::FileLock;
 use crate::mailbox::{self, Mailbox};
 use crate::name::{MailboxName, Namespace};
@@ -131,6 +132,18 @@ impl Account {
     /// If the list cannot be written.
     pub fn unsubscribe(&self, name: &MailboxName) -> Result<()> {
         self.change_subscriptions(name, Change::Unsubscribe)
+    }
+
+    /// Writes what Dovecot needs to serve a mailbox as we do: its list of UIDs, and the names of
+    /// the keyword letters. The mailbox may be in use; what is stored in it later is not on the
+    /// list.
+    ///
+    /// # Errors
+    /// If it does not exist, or a file cannot be written.
+    pub fn export(&self, name: &MailboxName) -> Result<Exported> {
+        let exported = self.open(name)?.export()?;
+        uid_validity::raise_foreign(&self.root, exported.uid_validity)?;
+        Ok(exported)
     }
 
     /// Takes the exclusive lock of the maildrop, without waiting.

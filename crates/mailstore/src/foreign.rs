@@ -2,6 +2,10 @@
 //!
 //! Everything here that reads a format is a pure function of the file's bytes.
 
+mod compare;
+pub(crate) mod export;
 pub mod uidlist;
 
+pub use compare::{Disagreement, compare};
+pub use export::Exported;
 pub use uidlist::{Uidlist, UidlistEntry};

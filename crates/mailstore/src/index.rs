@@ -62,7 +62,7 @@ use columns::Header;
 pub(crate) use codec::FileTime;
 pub(crate) use frame::{Entry, Rename, runs};
 pub(crate) use stamp::{Stamp, Stamps};
-pub(crate) use state::{Reserve, State};
+pub(crate) use state::{Agreed, Reserve, State};
 
 /// When an appended frame has to be on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,6 +19,7 @@ pub mod flag;
 pub mod foreign;
 pub mod id;
 mod index;
+pub mod inspect;
 pub(crate) mod keyword_file;
 pub(crate) mod lock;
 pub mod mailbox;

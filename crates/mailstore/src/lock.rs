@@ -41,6 +41,20 @@ impl FileLock {
         Self::acquire_by(path, timeout, File::try_lock_shared)
     }
 
+    /// As [`acquire_shared`](Self::acquire_shared), on a file that is there and may be read-only:
+    /// for those who change nothing, not even a time. `None` without a file.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] when `timeout` is over.
+    pub(crate) fn acquire_to_read(path: &Path, timeout: Duration) -> Result<Option<Self>> {
+        let file = match open_regular(path, OFlags::RDONLY) {
+            Ok(file) => file,
+            Err(Error::NotFound) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        Self::wait(path, file, timeout, File::try_lock_shared).map(Some)
+    }
+
     /// The locked file.
     pub(crate) fn file(&self) -> &File {
         &self.file
@@ -52,6 +66,15 @@ impl FileLock {
         attempt: impl Fn(&File) -> Result<(), TryLockError>,
     ) -> Result<Self> {
         let file = open_regular(path, OFlags::RDWR | OFlags::CREATE)?;
+        Self::wait(path, file, timeout, attempt)
+    }
+
+    fn wait(
+        path: &Path,
+        file: File,
+        timeout: Duration,
+        attempt: impl Fn(&File) -> Result<(), TryLockError>,
+    ) -> Result<Self> {
         for pause in pauses(timeout) {
             match attempt(&file) {
                 Ok(()) => return Ok(Self { file }),
@@ -80,6 +103,20 @@ impl Dotlock {
         timeout: Duration,
         now: impl Fn() -> Result<SystemTime>,
     ) -> Result<Self> {
+        Self::acquire_with(path, timeout, STALE, now)
+    }
+
+    /// As [`acquire`](Self::acquire), for a file that other programs give another time to be
+    /// `stale`.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] when `timeout` is over.
+    pub(crate) fn acquire_with(
+        path: &Path,
+        timeout: Duration,
+        stale: Duration,
+        now: impl Fn() -> Result<SystemTime>,
+    ) -> Result<Self> {
         for pause in pauses(timeout) {
             let created = OpenOptions::new()
                 .write(true)
@@ -95,7 +132,7 @@ impl Dotlock {
                     return Ok(lock);
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    if !remove_stale(path, now()?) {
+                    if !remove_stale(path, stale, now()?) {
                         thread::sleep(pause);
                     }
                 }
@@ -115,13 +152,13 @@ impl Drop for Dotlock {
 }
 
 /// Removes a lock file whose holder is gone; says whether trying again at once makes sense.
-fn remove_stale(path: &Path, now: SystemTime) -> bool {
+fn remove_stale(path: &Path, stale: Duration, now: SystemTime) -> bool {
     let Ok(before) = fs::symlink_metadata(path) else {
         return true;
     };
     let age = before.modified().ok();
     let age = age.and_then(|modified| now.duration_since(modified).ok());
-    let is_stale = age.is_some_and(|age| age > STALE);
+    let is_stale = age.is_some_and(|age| age > stale);
     if !(is_stale || is_orphaned(path)) {
         return false;
     }
@@ -223,6 +260,19 @@ mod tests {
         assert!(matches!(exclusive, Err(Error::Locked)));
         drop((one, two));
         FileLock::acquire(&path, Duration::ZERO).unwrap();
+    }
+
+    #[test]
+    fn a_lock_to_read_makes_no_file_and_keeps_writers_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        let none = FileLock::acquire_to_read(&path, Duration::ZERO).unwrap();
+        assert!(none.is_none() && !path.exists());
+        drop(FileLock::acquire(&path, Duration::ZERO).unwrap());
+        let reading = FileLock::acquire_to_read(&path, Duration::ZERO).unwrap();
+        assert!(reading.is_some());
+        let writing = FileLock::acquire(&path, Duration::ZERO);
+        assert!(matches!(writing, Err(Error::Locked)));
     }
 
     #[test]

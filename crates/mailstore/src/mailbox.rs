@@ -25,6 +25,7 @@
 //! open: every call gives [`Error::NotFound`].
 
 mod change;
+mod export;
 mod graveyard;
 mod read;
 mod transaction;
@@ -54,6 +55,8 @@ use crate::watch::{Watch, WatchId, Watchers};
 use graveyard::Graveyard;
 use read::Learned;
 use writer::Writer;
+
+pub(crate) use writer::LOCK;
 
 pub use transfer::Moving;
 

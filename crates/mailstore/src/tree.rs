@@ -39,6 +39,8 @@ use directory::{exists, is_directory, make_mailbox, remove_tree, rename_to_new};
 use journal::Move;
 use leftover::{LONGEST_REMOVAL, NEW};
 
+pub(crate) use leftover::is_hidden;
+
 /// The directory tree of one account.
 #[derive(Debug)]
 pub(crate) struct Tree<'a> {
@@ -241,7 +243,7 @@ impl<'a> Tree<'a> {
             if !name.as_bytes().starts_with(b".") {
                 continue;
             }
-            if leftover::is_hidden(name.as_bytes()) {
+            if is_hidden(name.as_bytes()) {
                 scan.leftovers = true;
             } else if let Some(name) = self.namespace().from_directory(name.as_bytes())
                 && entry.file_type().map_err(failed(self.root))?.is_dir()

@@ -21,8 +21,8 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use rustix::fs::OFlags;
@@ -70,6 +70,40 @@ pub(crate) fn settle(root: &Path, directory: &Path) -> Result<()> {
     };
     settle().map_err(failed(&lock_path))?;
     sync_directory(root)
+}
+
+/// Raises the other server's counter, if it is lower, to `value` and to every value that we have
+/// given, so that it gives higher ones to the mailboxes that it makes.
+pub(crate) fn raise_foreign(root: &Path, value: UidValidity) -> Result<()> {
+    let lock_path = root.join(LOCK);
+    let lock = FileLock::acquire(&lock_path, TIMEOUT)?;
+    let own = match read(&root.join(FILE)) {
+        Ok(contents) => contents.and_then(|contents| last_given(&contents.bytes)),
+        Err(Error::Corrupt { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    let copied = read_copy(lock.file()).map_err(failed(&lock_path))?;
+    let given = [own, copied].into_iter().flatten().max();
+    let wanted = given.unwrap_or_default().max(value.get());
+    if foreign_counter(root)?.is_some_and(|counter| counter >= wanted) {
+        return Ok(());
+    }
+    let path = root.join(FOREIGN);
+    // It takes a value by renaming this file, so it is what counts; all others are lower.
+    let counter = root.join(format!("{FOREIGN}.{wanted:08x}"));
+    let made = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o444)
+        .open(&counter);
+    made.map_err(failed(&counter))?;
+    Replacement::begin(&path)?.commit(format!("{wanted:08x}").as_bytes(), None)?;
+    for old in foreign_counters(root)? {
+        if old != counter {
+            fs::remove_file(&old).map_err(failed(&old))?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes a value to `pillarbox.account`, which says `old`. A line of the right length is written
@@ -170,13 +204,28 @@ fn foreign_counter(root: &Path) -> Result<Option<u32>> {
         Err(Error::Corrupt { .. }) => None,
         Err(error) => return Err(error),
     };
-    for entry in fs::read_dir(root).map_err(failed(root))? {
-        let name = entry.map_err(failed(root))?.file_name();
-        let digits = name.as_bytes().strip_prefix(FOREIGN.as_bytes());
-        let digits = digits.and_then(|digits| digits.strip_prefix(b"."));
-        highest = highest.max(digits.and_then(hexadecimal));
+    for counter in foreign_counters(root)? {
+        highest = highest.max(counter_value(&counter));
     }
     Ok(highest)
+}
+
+/// The empty files of the other server's counter.
+fn foreign_counters(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut counters = Vec::new();
+    for entry in fs::read_dir(root).map_err(failed(root))? {
+        let path = entry.map_err(failed(root))?.path();
+        if counter_value(&path).is_some() {
+            counters.push(path);
+        }
+    }
+    Ok(counters)
+}
+
+fn counter_value(path: &Path) -> Option<u32> {
+    let name = path.file_name()?.as_bytes();
+    let digits = name.strip_prefix(FOREIGN.as_bytes())?;
+    hexadecimal(digits.strip_prefix(b".")?)
 }
 
 fn hexadecimal(digits: &[u8]) -> Option<u32> {

@@ -19,6 +19,16 @@ pub(crate) struct Vanished {
 }
 
 impl Vanished {
+    /// The ranges, oldest change first.
+    pub(crate) fn ranges(&self) -> &[VanishedRange] {
+        &self.ranges
+    }
+
+    /// Up to this mod-sequence, changes may have been forgotten; 0 if none was.
+    pub(crate) fn floor(&self) -> u64 {
+        self.floor
+    }
+
     /// Adds a range; the oldest quarter is forgotten when there are too many.
     pub(super) fn add(&mut self, range: VanishedRange) {
         if let Some(last) = self.ranges.last_mut()

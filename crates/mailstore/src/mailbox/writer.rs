@@ -390,4 +390,4 @@ pub(super) fn mailbox_id(source: &Source) -> u128 {
 }
 
 /// The file that is only ever locked.
-const LOCK: &str = "pillarbox.lock";
+pub(crate) const LOCK: &str = "pillarbox.lock";

@@ -31,7 +31,7 @@ pub(super) fn discard(root: &Path, path: &Path, source: &Source) -> Result<PathB
 }
 
 /// Whether this is a half-made or half-removed mailbox, of ours or of another server.
-pub(super) fn is_hidden(name: &[u8]) -> bool {
+pub(crate) fn is_hidden(name: &[u8]) -> bool {
     name == NEW.as_bytes() || name.starts_with(TRASH.as_bytes()) || name == FOREIGN_TRASH.as_bytes()
 }
 
