@@ -2,6 +2,7 @@
 //! at once, each with its fix.
 
 mod certificate;
+mod layout;
 mod mail;
 mod ports;
 mod users;
@@ -72,6 +73,7 @@ pub fn examine(path: &Path, purpose: Purpose, now: SystemTime) -> (Settings, Rep
     };
     if !check.is_wrong("mail") {
         mail::check(&mut check, &users);
+        layout::check(&mut check, &users);
     }
     if purpose == Purpose::Check {
         ports::check(&mut check, &text);

@@ -122,7 +122,7 @@ enum What {
     OfRoot,
 }
 
-/// The first place, from `root` down to `home` and one level into it, that the mail cannot be used
+/// The first place, from `root` down to `home` and into its mailboxes, that the mail cannot be used
 /// because of; with `suspect`, also what belongs to them. What does not exist yet is no trouble.
 fn trouble(root: &Path, home: &Path, suspect: Option<Person>) -> Option<Trouble> {
     let is_suspect = |found: &Metadata| suspect.is_some_and(|suspect| suspect.0 == found.uid());
@@ -154,20 +154,26 @@ fn trouble(root: &Path, home: &Path, suspect: Option<Person>) -> Option<Trouble>
         return closed(home);
     };
     for entry in entries.flatten().take(MAX_ENTRIES).filter(is_ours) {
-        let Ok(found) = entry.metadata() else {
-            continue;
-        };
-        if is_suspect(&found) {
-            let (path, what) = (home.to_owned(), What::OfRoot);
-            return Some(Trouble { path, what });
+        let mut places = vec![entry.path()];
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            places.extend(INSIDE.map(|name| entry.path().join(name)));
         }
-        let wanted = if found.is_dir() {
-            everything | Access::EXEC_OK
-        } else {
-            everything
-        };
-        if !may(&entry.path(), wanted) {
-            return closed(home);
+        for place in places {
+            let Ok(found) = fs::symlink_metadata(&place) else {
+                continue;
+            };
+            if is_suspect(&found) {
+                let (path, what) = (home.to_owned(), What::OfRoot);
+                return Some(Trouble { path, what });
+            }
+            let enter = if found.is_dir() {
+                Access::EXEC_OK
+            } else {
+                Access::empty()
+            };
+            if !may(&place, everything | enter) {
+                return closed(home);
+            }
         }
     }
     None
@@ -236,8 +242,11 @@ impl fmt::Display for Person {
     }
 }
 
+/// What is looked at inside each mailbox.
+const INSIDE: [&str; 4] = ["cur", "new", "tmp", "pillarbox.index"];
+
 /// How many accounts are looked at: enough for a small domain, and a start stays short.
-const MAX_ACCOUNTS: usize = 300;
+pub(super) const MAX_ACCOUNTS: usize = 300;
 
 /// How many entries of each account's directory are looked at.
-const MAX_ENTRIES: usize = 300;
+pub(super) const MAX_ENTRIES: usize = 300;

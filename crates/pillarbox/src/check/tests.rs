@@ -462,6 +462,37 @@ fn directories_in_a_mailbox_that_cannot_be_used_are_told() {
     );
     world.set_mode(&format!("{home}/cur"), 0o777);
     assert_eq!(not_as_root(|| world.found()), "");
+    world.make_closed(&format!("{home}/.Sent/new"));
+    world.set_mode(&format!("{home}/.Sent"), 0o777);
+    let told = not_as_root(|| world.found());
+    assert!(
+        told.contains(" cannot read and write the mail in it\n"),
+        "{told}"
+    );
+}
+
+#[test]
+fn what_another_server_did_differently_is_guessed_once() {
+    let world = World::new();
+    let hash = "$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5";
+    let names = ["ann@example.org", "bob@example.org", "carol@example.org"];
+    let lines = names.map(|name| format!("{name}:{hash}\n"));
+    world.write("users", &lines.concat());
+    for name in ["ann", "bob", "carol"] {
+        for part in ["cur", "new", ".B\u{f6}x/cur", ".B\u{f6}x/new"] {
+            let home = world.0.path().join("mail/example.org").join(name);
+            fs::create_dir_all(home.join(part)).unwrap();
+        }
+    }
+    let told = world.found();
+    assert_eq!(
+        told,
+        "warning: DIR/mail/example.org/ann/.B\u{f6}x: this mailbox has a UTF-8 name, but \
+         `directory_names` is \"utf7\": clients will not see it (so in 2 more accounts)\n  \
+         fix: directory_names = \"utf8\" in [storage], as Courier 5 writes them"
+    );
+    world.prepend("storage.directory_names = \"utf8\"\n");
+    assert_eq!(world.found(), "");
 }
 
 #[test]
