@@ -139,8 +139,10 @@ fn look(home: &Path, namespace: &Namespace) -> BTreeMap<Guess, PathBuf> {
             misread(name, namespace)
         } else if PARTS.contains(&name) {
             None
+        } else if !own && is_account_below(&path) {
+            Some(Guess::Below)
         } else {
-            layout(own, &path)
+            layout(&path)
         };
         if let Some(guess) = guess {
             found.entry(guess).or_insert(path);
@@ -156,12 +158,9 @@ fn look(home: &Path, namespace: &Namespace) -> BTreeMap<Guess, PathBuf> {
 }
 
 /// What a directory in an account that is no mailbox may be.
-fn layout(own: bool, path: &Path) -> Option<Guess> {
+fn layout(path: &Path) -> Option<Guess> {
     if path.file_name()? == "mailboxes" && path.join("INBOX").is_dir() {
         return Some(Guess::Dbox);
-    }
-    if !own && is_account_below(path) {
-        return Some(Guess::Below);
     }
     let nested = || {
         let entries = fs::read_dir(path).ok()?;
