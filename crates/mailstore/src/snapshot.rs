@@ -14,7 +14,7 @@ use crate::filename::base;
 use crate::flag::{FlagSet, Keywords};
 use crate::id::{ModSeq, Uid, UidValidity};
 pub(crate) use chunk::{Added, Place};
-use chunk::{Chunk, Record};
+use chunk::{Chunk, MESSAGES, Record};
 pub use kept::Kept;
 
 /// The messages of a mailbox at one moment, ascending by UID, and what is known about the whole.
@@ -248,13 +248,9 @@ impl Snapshot {
         let Some((chunk, at)) = self.find_mut(uid) else {
             return true;
         };
-        let Some(record) = chunk.records.get_mut(at) else {
+        let Some(record) = chunk.restyle(at, (flags, mod_seq), place) else {
             return true;
         };
-        record.flags = flags;
-        record.mod_seq = mod_seq;
-        record.place = place;
-        let record = *record;
         name(chunk.name(&record)).is_some_and(|name| chunk.rename(at, &name))
     }
 
@@ -373,7 +369,10 @@ impl Snapshot {
     /// The memory it takes.
     pub(crate) fn bytes(&self) -> usize {
         let chunks = self.chunks.iter();
-        chunks.map(|chunk| chunk.bytes() + 64).sum::<usize>() + 256
+        let messages: usize = chunks.map(|chunk| chunk.bytes()).sum();
+        // Each chunk: itself, its two counts of references, its place in both vectors.
+        let chunk = size_of::<Chunk>() + 4 * size_of::<usize>();
+        messages + self.chunks.len() * chunk + size_of::<Self>()
     }
 
     fn raise_mod_seq(&mut self, mod_seq: ModSeq) {
@@ -395,9 +394,9 @@ impl Snapshot {
 
     /// The chunk that takes the next message.
     fn open_chunk(&mut self) -> Option<&mut Chunk> {
-        let room = |chunk: &Arc<Chunk>| chunk.records.len() < CHUNK;
+        let room = |chunk: &Arc<Chunk>| chunk.records.len() < MESSAGES;
         if !self.chunks.last().is_some_and(room) {
-            let messages = if self.chunks.is_empty() { 0 } else { CHUNK };
+            let messages = if self.chunks.is_empty() { 0 } else { MESSAGES };
             self.chunks.push(Arc::new(Chunk::with_capacity(messages)));
         }
         self.chunks.last_mut().map(Arc::make_mut)
@@ -558,9 +557,6 @@ impl<'a> Cursor<'a> {
         }
     }
 }
-
-/// How many messages are in a chunk at most.
-const CHUNK: usize = 512;
 
 #[cfg(test)]
 mod tests;

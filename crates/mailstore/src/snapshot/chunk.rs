@@ -91,6 +91,8 @@ pub(super) struct Chunk {
     names: Vec<u8>,
     /// Octets of `names` that no record uses any more.
     garbage: usize,
+    /// How many messages are in `new/`.
+    in_new: usize,
 }
 
 impl Chunk {
@@ -136,6 +138,12 @@ impl Chunk {
             name_length,
             place: added.place,
         });
+        self.in_new += usize::from(added.place == Place::New);
+        if self.records.len() == MESSAGES {
+            // Nothing more comes, and this stays in memory for long.
+            self.records.shrink_to_fit();
+            self.names.shrink_to_fit();
+        }
         true
     }
 
@@ -150,10 +158,27 @@ impl Chunk {
             name_length,
             ..*record
         });
+        self.in_new += usize::from(record.place == Place::New);
         if let Some(kept) = other.kept.get(&record.uid) {
             self.kept.insert(record.uid, kept.clone());
         }
         true
+    }
+
+    /// Gives the record at `position` flags, a mod-sequence and a place; `None` if there is none.
+    pub(super) fn restyle(
+        &mut self,
+        position: usize,
+        (flags, mod_seq): (FlagSet, ModSeq),
+        place: Place,
+    ) -> Option<Record> {
+        let record = self.records.get_mut(position)?;
+        self.in_new -= usize::from(record.place == Place::New);
+        self.in_new += usize::from(place == Place::New);
+        record.flags = flags;
+        record.mod_seq = mod_seq;
+        record.place = place;
+        Some(*record)
     }
 
     /// Gives the record at `position` a new name.
@@ -173,35 +198,34 @@ impl Chunk {
             record.name_length = name_length;
         }
         self.garbage += usize::from(old.name_length);
-        if self.garbage > self.names.len() / 2 {
-            self.collect();
-        }
+        self.collect_if_worth_it();
         true
     }
 
     /// Removes the messages from `first` to `last`, giving their UIDs to `gone`.
     pub(super) fn remove(&mut self, first: Uid, last: Uid, gone: &mut Vec<Uid>) {
-        let garbage = &mut self.garbage;
+        let (garbage, in_new) = (&mut self.garbage, &mut self.in_new);
         self.records.retain(|record| {
             let goes = (first..=last).contains(&record.uid);
             if goes {
                 gone.push(record.uid);
                 *garbage += usize::from(record.name_length);
+                *in_new -= usize::from(record.place == Place::New);
             }
             !goes
         });
         if !self.kept.is_empty() {
             self.kept.retain(|uid, _| !(first..=last).contains(uid));
         }
-        if self.garbage > self.names.len() / 2 {
-            self.collect();
+        if self.records.len() < self.records.capacity() / SLACK * (SLACK - 1) {
+            self.records.shrink_to_fit();
         }
+        self.collect_if_worth_it();
     }
 
     /// How many messages are in `new/`.
     pub(super) fn in_new(&self) -> usize {
-        let new = |record: &&Record| record.place == Place::New;
-        self.records.iter().filter(new).count()
+        self.in_new
     }
 
     /// The memory it takes.
@@ -213,8 +237,25 @@ impl Chunk {
     fn store_name(&mut self, name: &[u8]) -> Option<(u32, u8)> {
         let length = u8::try_from(name.len()).ok().filter(|length| *length > 0)?;
         let start = u32::try_from(self.names.len()).ok()?;
+        if self.names.capacity() - self.names.len() < name.len() && self.is_settled() {
+            let slack = self.names.len() / SLACK;
+            self.names.reserve_exact(slack.max(name.len()));
+        }
         self.names.extend_from_slice(name);
         Some((start, length))
+    }
+
+    /// Whether no message has come for long, as far as it can be told: then there is no point in
+    /// room for more.
+    fn is_settled(&self) -> bool {
+        self.records.len() == self.records.capacity()
+    }
+
+    fn collect_if_worth_it(&mut self) {
+        // Before the room for new names is full.
+        if self.garbage > self.names.len() / (SLACK + 2) {
+            self.collect();
+        }
     }
 
     /// Drops the names that nobody uses.
@@ -231,3 +272,8 @@ impl Chunk {
         self.garbage = 0;
     }
 }
+
+/// How many messages are in a chunk at most.
+pub(super) const MESSAGES: usize = 512;
+/// One part in so many may be room that is not used.
+const SLACK: usize = 8;

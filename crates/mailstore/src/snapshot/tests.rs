@@ -48,22 +48,85 @@ fn positions_and_uids_agree_over_chunks() {
     assert_eq!(name, b"1500.M1P1.host:2,");
 }
 
-#[test]
-fn a_message_costs_at_most_120_bytes() {
+/// As large as mailboxes get, with names as delivery agents make them, of 60 octets with a flag.
+fn large() -> Snapshot {
     let mut snapshot = Snapshot::empty(UidValidity::new(1).unwrap());
-    for value in 1..=10_240 {
-        let name = b"1700000000.M123456P12345_17.mail.example.org,S=1234,W=1256:2,RS";
+    for value in 1..=100_000 {
+        let name = format!("17{value:08}.M123456P12345678.mail.example.org,S=123,W=125:2,S");
+        assert_eq!(name.len(), 60, "{name}");
+        let name = name.into_bytes();
         let message = Added {
-            name: name.to_vec(),
+            name,
             ..added(value)
         };
         assert!(snapshot.push(&message));
     }
-    assert!(
-        snapshot.bytes() / 10_240 <= 120,
-        "{}",
-        snapshot.bytes() / 10_240
-    );
+    snapshot.reindex();
+    snapshot
+}
+
+fn bytes_per_message(snapshot: &Snapshot) -> usize {
+    snapshot.bytes().div_ceil(snapshot.len())
+}
+
+#[test]
+fn a_message_costs_at_most_120_bytes_whatever_has_happened_to_it() {
+    let mut snapshot = large();
+    assert!(bytes_per_message(&snapshot) <= 112, "{}", snapshot.bytes());
+    for round in 0..3 {
+        for value in 1..=100_000 {
+            let state = (FlagSet::EMPTY, ModSeq::MIN);
+            let renamed = |old: &[u8]| {
+                let mut name = old.get(..59)?.to_vec();
+                name.push(b"FRS"[round]);
+                Some(name)
+            };
+            assert!(snapshot.update(uid(value), state, Place::Cur, renamed));
+        }
+        assert!(bytes_per_message(&snapshot) <= 120, "{}", snapshot.bytes());
+    }
+    for value in (1..=100_000).step_by(2) {
+        snapshot.remove(uid(value), uid(value));
+    }
+    snapshot.reindex();
+    assert_eq!(snapshot.len(), 50_000);
+    assert!(bytes_per_message(&snapshot) <= 120, "{}", snapshot.bytes());
+}
+
+#[test]
+fn a_copy_to_be_published_shares_the_messages() {
+    let snapshot = large();
+    let published = snapshot.clone();
+    let shared = snapshot.chunks.iter().zip(&published.chunks);
+    assert_eq!(shared.filter(|(a, b)| !Arc::ptr_eq(a, b)).count(), 0);
+}
+
+#[test]
+fn messages_in_new_are_counted_through_every_change() {
+    let mut snapshot = Snapshot::empty(UidValidity::new(1).unwrap());
+    for value in 1..=1000 {
+        let place = if value % 2 == 0 {
+            Place::New
+        } else {
+            Place::Cur
+        };
+        assert!(snapshot.push(&Added {
+            place,
+            ..added(value)
+        }));
+    }
+    snapshot.reindex();
+    assert_eq!(snapshot.in_new(), 500);
+    let state = (FlagSet::EMPTY, ModSeq::MIN);
+    let same = |old: &[u8]| Some(old.to_vec());
+    assert!(snapshot.update(uid(2), state, Place::Cur, same));
+    assert!(snapshot.update(uid(3), state, Place::New, same));
+    assert!(snapshot.update(uid(4), state, Place::New, same));
+    snapshot.remove(uid(3), uid(6));
+    snapshot.reindex();
+    let counted = snapshot.iter().filter(|it| it.place() == Place::New);
+    assert_eq!(counted.count(), 497);
+    assert_eq!(snapshot.in_new(), 497);
 }
 
 #[test]
