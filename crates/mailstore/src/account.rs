@@ -64,7 +64,8 @@ impl Account {
         self.tree().list()
     }
 
-    /// Opens a mailbox, reading its directory. INBOX is made if it is not there.
+    /// Opens a mailbox, looking at what others did to it as [`Mailbox::refresh`] does: its snapshot
+    /// is up to date. INBOX is made if it is not there.
     ///
     /// # Errors
     /// [`Error::NotFound`] if it does not exist.

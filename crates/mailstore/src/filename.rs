@@ -37,20 +37,25 @@ impl<'a> FileName<'a> {
     /// makes it no message.
     pub fn parse(name: &'a [u8]) -> Option<Self> {
         let base = base(name);
-        if base.is_empty() || base.starts_with(b".") {
-            return None;
-        }
-        let mut flags = FlagSet::EMPTY;
-        for &letter in split(name).letters {
-            flags = flags.union(known(letter));
-        }
-        Some(Self {
+        Self::is_message(name).then(|| Self {
             base,
-            flags,
+            flags: flags(name),
             size: size_field(base, b",S="),
             rfc822_size: size_field(base, b",W="),
         })
     }
+
+    /// Whether a file of this name is a message: it has a base, and does not begin with a dot.
+    pub fn is_message(name: &[u8]) -> bool {
+        !matches!(name.first(), None | Some(b':' | b'.'))
+    }
+}
+
+/// The flags that a name tells of: the system flags, and the keywords with a letter at their
+/// positions.
+pub fn flags(name: &[u8]) -> FlagSet {
+    let letters = split(name).letters.iter();
+    letters.fold(FlagSet::EMPTY, |flags, &letter| flags.union(known(letter)))
 }
 
 /// The name with its flags replaced: `base:2,` and the letters in ASCII order. Letters that we do
@@ -93,6 +98,11 @@ impl<'a> SortKey<'a> {
             microseconds,
             base,
         }
+    }
+
+    /// The seconds and microseconds in the name.
+    pub(crate) fn time(&self) -> (u64, u64) {
+        (self.seconds, self.microseconds)
     }
 }
 

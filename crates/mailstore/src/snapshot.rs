@@ -222,7 +222,7 @@ impl Snapshot {
 
     /// Adds a message above all others; `false` if that cannot be.
     #[must_use]
-    pub(crate) fn push(&mut self, added: &Added) -> bool {
+    pub(crate) fn push(&mut self, added: &Added<impl AsRef<[u8]>>) -> bool {
         let Some(next) = added.uid.next() else {
             return false;
         };

@@ -14,23 +14,26 @@
 //!
 //! Only names are read: no file is opened, and none is asked for its size or date.
 
-use std::collections::{HashMap, HashSet};
+mod listing;
+
+use std::collections::HashSet;
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::filename::{self, FileName, SortKey};
+use crate::filename;
 use crate::flag::{FlagSet, Keywords};
-use crate::id::ModSeq;
+use crate::id::{ModSeq, Uid};
 use crate::index::{Entry, FileTime, Rename, Stamp, Stamps, State, runs};
 use crate::keyword_file;
 use crate::replace::failed;
-use crate::snapshot::{Added, Message, Place};
+use crate::snapshot::{Added, Message, Place, Snapshot};
 use crate::store::Environment;
+use listing::{Bases, File, Listing};
 
 /// The modification times of both directories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,13 +172,95 @@ enum Calm {
     No,
 }
 
+/// The files in both directories, of each base one.
+struct Files {
+    listing: Listing,
+    bases: Bases,
+}
+
+impl Files {
+    fn contains(&self, base: &[u8]) -> bool {
+        self.bases.find(&self.listing, base).is_some()
+    }
+
+    fn add(&mut self, found: &Found) -> Result<()> {
+        let number = self.listing.numbers().end;
+        self.listing.push(&found.name, found.place)?;
+        self.bases.replace(&self.listing, number);
+        Ok(())
+    }
+
+    fn found(&self, number: u32) -> Option<Found> {
+        let file = self.listing.get(number)?;
+        Some(Found {
+            name: self.listing.name(file).to_vec(),
+            place: file.place,
+        })
+    }
+}
+
 /// What two reads of the directories agree on.
 struct Reading {
     observed: Observed,
-    files: HashMap<Vec<u8>, Found>,
+    files: Files,
     /// Messages that are missing for certain.
     missing: HashSet<Vec<u8>>,
     calm: Calm,
+}
+
+/// Files that are not in the index, in the order of their UIDs.
+#[derive(Debug)]
+pub(crate) struct Unknown {
+    listing: Listing,
+    files: Vec<File>,
+    mod_seq: ModSeq,
+}
+
+impl Unknown {
+    /// The files but those that are known by their numbers.
+    fn of(files: Files, known: &[bool], mod_seq: ModSeq) -> Self {
+        let Files { listing, bases } = files;
+        let is_known = |number: &u32| {
+            let number = usize::try_from(*number).ok();
+            number.is_some_and(|number| known.get(number).copied().unwrap_or_default())
+        };
+        let numbers = bases.numbers().filter(|number| !is_known(number));
+        let files = listing.sort(numbers.collect());
+        Self {
+            listing,
+            files,
+            mod_seq,
+        }
+    }
+
+    /// The messages that they become, in a mailbox where `next` is the next UID.
+    fn messages(&self, next: Uid) -> impl Iterator<Item = Result<Added<&[u8]>>> {
+        let uids = std::iter::successors(Some(next), |uid| uid.next()).map(Ok);
+        let uids = uids.chain(std::iter::repeat_with(|| Err(Error::Limit("UIDs"))));
+        self.files.iter().zip(uids).map(|(file, uid)| {
+            let name = self.listing.name(*file);
+            Ok(Added {
+                uid: uid?,
+                flags: filename::flags(name),
+                mod_seq: self.mod_seq,
+                size: None,
+                date: None,
+                saved: 0,
+                place: file.place,
+                name,
+            })
+        })
+    }
+
+    /// Puts them into a snapshot, which is then to be counted again.
+    pub(crate) fn push_to(&self, snapshot: &mut Snapshot) -> Result<()> {
+        for message in self.messages(snapshot.uid_next()) {
+            if !snapshot.push(&message?) {
+                return Err(Error::Limit("UIDs"));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Scan<'_> {
@@ -184,15 +269,51 @@ impl Scan<'_> {
     /// # Errors
     /// If a directory cannot be read; then nothing is known.
     pub(crate) fn run(&self) -> Result<Vec<Entry>> {
-        let mut reading = self.read_until_calm()?;
+        let (mut entries, unknown) = self.look()?;
+        for message in unknown.messages(self.state.snapshot.uid_next()) {
+            let message = message?;
+            entries.push(Entry::Add(Added {
+                uid: message.uid,
+                flags: message.flags,
+                mod_seq: message.mod_seq,
+                size: message.size,
+                date: message.date,
+                saved: message.saved,
+                place: message.place,
+                name: message.name.to_vec(),
+            }));
+        }
+        Ok(entries)
+    }
+
+    /// As [`Self::run`], but gives new messages by themselves: there may be very many.
+    ///
+    /// # Errors
+    /// If a directory cannot be read; then nothing is known.
+    pub(crate) fn look(&self) -> Result<(Vec<Entry>, Unknown)> {
+        let Reading {
+            observed,
+            files,
+            missing,
+            calm,
+        } = self.read_until_calm()?;
         let mut entries = Vec::new();
         let mut used = FlagSet::EMPTY;
         let mut gone = Vec::new();
+        let mut known = vec![false; files.listing.len()];
         for message in self.state.snapshot.iter() {
             let base = filename::base(message.file_name());
-            match reading.files.remove(base) {
-                Some(found) => entries.extend(self.compare(message, &found, &mut used)),
-                None if reading.missing.contains(base) => gone.push(message.uid()),
+            let number = files.bases.find(&files.listing, base);
+            match number.and_then(|number| Some((number, files.listing.get(number)?))) {
+                Some((number, file)) => {
+                    let name = files.listing.name(file);
+                    entries.extend(self.compare(message, name, file.place, &mut used));
+                    let number = usize::try_from(number).ok();
+                    if let Some(known) = number.and_then(|number| known.get_mut(number)) {
+                        *known = true;
+                    }
+                }
+                None if missing.contains(base) => gone.push(message.uid()),
                 None => {}
             }
         }
@@ -203,10 +324,13 @@ impl Scan<'_> {
             last,
             mod_seq,
         }));
-        self.add_new(reading.files, &mut entries, &mut used)?;
+        let unknown = Unknown::of(files, &known, mod_seq);
+        for file in &unknown.files {
+            used = used.union(filename::flags(unknown.listing.name(*file)));
+        }
         self.name_keywords(used, &mut entries);
-        entries.extend(self.note_times(reading.observed, reading.calm));
-        Ok(entries)
+        entries.extend(self.note_times(observed, calm));
+        Ok((entries, unknown))
     }
 
     /// Reads until no message is missing, or the missing ones were missing twice in calm.
@@ -217,13 +341,12 @@ impl Scan<'_> {
             let observed = Observed::now(self.directory)?;
             let mut calm = Calm::Yes;
             let files = self.read_both(&mut calm)?;
-            let mut missing: HashSet<Vec<u8>> = HashSet::new();
-            for message in self.state.snapshot.iter() {
-                let base = filename::base(message.file_name());
-                if !files.contains_key(base) {
-                    missing.insert(base.to_vec());
-                }
-            }
+            let bases = self.state.snapshot.iter();
+            let bases = bases.map(|message| filename::base(message.file_name()));
+            let missing: HashSet<Vec<u8>> = bases
+                .filter(|base| !files.contains(base))
+                .map(<[u8]>::to_vec)
+                .collect();
             let mut reading = Reading {
                 observed,
                 files,
@@ -234,7 +357,7 @@ impl Scan<'_> {
                 return Ok(reading);
             }
             let second = self.read_both(&mut reading.calm)?;
-            let back = second.keys().any(|base| reading.missing.contains(base));
+            let back = reading.missing.iter().any(|base| second.contains(base));
             if !back && Observed::now(self.directory)? == observed {
                 return Ok(reading);
             }
@@ -247,41 +370,29 @@ impl Scan<'_> {
     }
 
     /// The files in both directories by their bases.
-    fn read_both(&self, calm: &mut Calm) -> Result<HashMap<Vec<u8>, Found>> {
-        let mut files: HashMap<Vec<u8>, Found> = HashMap::with_capacity(self.state.snapshot.len());
+    fn read_both(&self, calm: &mut Calm) -> Result<Files> {
+        let mut listing = Listing::with_capacity(self.state.snapshot.len());
         for place in [Place::New, Place::Cur] {
-            for found in self.list(place)? {
-                let base = filename::base(&found.name).to_vec();
-                let Some(other) = files.remove(&base) else {
-                    files.insert(base, found);
-                    continue;
-                };
-                let (kept, renamed) = self.settle_twins(other, found, calm);
-                if let Some(renamed) = renamed {
-                    files.insert(filename::base(&renamed.name).to_vec(), renamed);
+            for name in listing.read(self.directory, place)? {
+                let nameless = Found { name, place };
+                if let Some(renamed) = self.rename_afresh(&nameless) {
+                    listing.push(&renamed.name, renamed.place)?;
                 }
-                files.insert(base, kept);
             }
         }
-        Ok(files)
-    }
-
-    /// The regular files in one directory that may be messages.
-    fn list(&self, place: Place) -> Result<Vec<Found>> {
-        let path = self.directory.join(place.directory());
-        let mut files = Vec::new();
-        for entry in fs::read_dir(&path).map_err(failed(&path))? {
-            let entry = entry.map_err(failed(&path))?;
-            // The type comes with the name; a file that is gone meanwhile has none.
-            if !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+        let numbers = listing.numbers();
+        let bases = Bases::with_capacity(listing.len());
+        let mut files = Files { listing, bases };
+        for number in numbers {
+            let Some(other) = files.bases.insert(&files.listing, number) else {
                 continue;
-            }
-            let name = entry.file_name().into_vec();
-            if FileName::parse(&name).is_some() {
-                files.push(Found { name, place });
-            } else if name.first() == Some(&b':') {
-                let nameless = Found { name, place };
-                files.extend(self.rename_afresh(&nameless));
+            };
+            let twins = files.found(other).zip(files.found(number));
+            let Some((a, b)) = twins else { continue };
+            let (kept, renamed) = self.settle_twins(a, b, calm);
+            files.add(&kept)?;
+            if let Some(renamed) = renamed {
+                files.add(&renamed)?;
             }
         }
         Ok(files)
@@ -333,11 +444,17 @@ impl Scan<'_> {
     }
 
     /// What a known message's file name says now, if it says something new.
-    fn compare(&self, message: Message<'_>, found: &Found, used: &mut FlagSet) -> Option<Entry> {
-        if found.place == message.place() && found.name == message.file_name() {
+    fn compare(
+        &self,
+        message: Message<'_>,
+        name: &[u8],
+        place: Place,
+        used: &mut FlagSet,
+    ) -> Option<Entry> {
+        if place == message.place() && name == message.file_name() {
             return None;
         }
-        let in_name = FileName::parse(&found.name)?.flags;
+        let in_name = filename::flags(name);
         *used = used.union(in_name);
         let flags = message.flags().without(IN_NAMES).union(in_name);
         let mod_seq = if flags == message.flags() {
@@ -349,39 +466,9 @@ impl Scan<'_> {
             uid: message.uid(),
             flags,
             mod_seq,
-            place: found.place,
-            rename: Rename::between(message.file_name(), &found.name),
+            place,
+            rename: Rename::between(message.file_name(), name),
         })
-    }
-
-    /// Gives UIDs to the files that are not known, in the order of the times in their names.
-    fn add_new(
-        &self,
-        files: HashMap<Vec<u8>, Found>,
-        entries: &mut Vec<Entry>,
-        used: &mut FlagSet,
-    ) -> Result<()> {
-        let mut files: Vec<Found> = files.into_values().collect();
-        files.sort_unstable_by(|a, b| SortKey::new(&a.name).cmp(&SortKey::new(&b.name)));
-        let mut next = self.state.snapshot.uid_next();
-        for found in files {
-            let uid = next;
-            next = uid.next().ok_or(Error::Limit("UIDs"))?;
-            let flags = FileName::parse(&found.name).map(|name| name.flags);
-            let flags = flags.unwrap_or_default();
-            *used = used.union(flags);
-            entries.push(Entry::Add(Added {
-                uid,
-                flags,
-                mod_seq: self.mod_seq,
-                size: None,
-                date: None,
-                saved: 0,
-                place: found.place,
-                name: found.name,
-            }));
-        }
-        Ok(())
     }
 
     /// Takes over the names of keyword letters, and gives a name to letters in use without one.

@@ -56,7 +56,8 @@ pub(crate) fn status(
 ) -> Result<Untagged, Refused> {
     let name = account.name(name)?;
     let mailbox = account.account.open(&name)?;
-    let snapshot = mailbox.refresh()?;
+    // Opening it has looked at the directories.
+    let snapshot = mailbox.snapshot();
     let own = selected.filter(|selected| Arc::ptr_eq(&selected.mailbox, &mailbox));
     let items = items
         .iter()

@@ -81,9 +81,10 @@ impl Selected {
         waker: &Waker,
     ) -> Result<Self, (Box<Authenticated>, Refused)> {
         let opened = account.open(name).and_then(|mailbox| {
-            // Watched first, so that nothing is missed in between.
+            // Watched first, so that nothing is missed in between. Opening it has just looked at
+            // the directories.
             let watch = mailbox.watch(waker.clone());
-            let snapshot = mailbox.refresh()?;
+            let snapshot = mailbox.snapshot();
             Ok((mailbox, watch, snapshot))
         });
         let (mailbox, watch, snapshot) = match opened {

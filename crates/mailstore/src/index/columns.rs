@@ -226,7 +226,7 @@ pub(super) fn decode(header: &Header, file: &[u8]) -> Option<(State, usize)> {
             date: Some(dates.i64()?).filter(|date| *date != i64::MIN),
             saved: saved.u32()?,
             place: decode_place(&mut places)?,
-            name: Some(name).filter(|name| is_file_name(name))?.to_vec(),
+            name: Some(name).filter(|name| is_file_name(name))?,
         };
         if !snapshot.push(&added) {
             return None;

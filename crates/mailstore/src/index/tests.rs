@@ -52,7 +52,7 @@ fn keep(value: u32) -> Entry {
     let kept = Kept {
         uidl: Some(format!("{value:08x}4f2b").into_bytes().into()),
         order: Some(value),
-        guid: (value % 2 == 0).then(|| b"5f0c".as_slice().into()),
+        guid: value.is_multiple_of(2).then(|| b"5f0c".as_slice().into()),
     };
     Entry::Keep {
         uid: uid(value),

@@ -293,14 +293,15 @@ impl Mailbox {
         let uid_validity = uid_validity::next(&self.root, source)?;
         let state = State::new(Snapshot::empty(uid_validity), mailbox_id(source));
         let mut index = Index::in_memory(&self.directory, state);
-        let entries = Scan {
+        let (entries, unknown) = Scan {
             directory: &self.directory,
             state: &index.state,
             environment: &self.environment,
             start: self.file_system_time(),
             mod_seq: ModSeq::MIN,
         }
-        .run()?;
+        .look()?;
+        unknown.push_to(&mut index.state.snapshot)?;
         index.append(&entries, Force::Never)?;
         index.replace(source.random(), self.environment.force_messages())?;
         writer.looked = Looked::Already;

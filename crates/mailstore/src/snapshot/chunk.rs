@@ -28,7 +28,7 @@ impl Place {
 
 /// A message as the index tells of it, with its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Added {
+pub(crate) struct Added<Name = Vec<u8>> {
     pub(crate) uid: Uid,
     pub(crate) flags: FlagSet,
     pub(crate) mod_seq: ModSeq,
@@ -40,7 +40,7 @@ pub(crate) struct Added {
     pub(crate) saved: u32,
     pub(crate) place: Place,
     /// The file's name in its directory: 1 to 255 octets.
-    pub(crate) name: Vec<u8>,
+    pub(crate) name: Name,
 }
 
 /// One message, 48 bytes.
@@ -123,8 +123,8 @@ impl Chunk {
 
     /// Puts a message at the end; `false` if its name has no place (over 255 octets).
     #[must_use]
-    pub(super) fn push(&mut self, added: &Added) -> bool {
-        let Some((name_start, name_length)) = self.store_name(&added.name) else {
+    pub(super) fn push(&mut self, added: &Added<impl AsRef<[u8]>>) -> bool {
+        let Some((name_start, name_length)) = self.store_name(added.name.as_ref()) else {
             return false;
         };
         self.records.push(Record {

@@ -104,8 +104,8 @@ fn a_copy_to_be_published_shares_the_messages() {
 #[test]
 fn messages_in_new_are_counted_through_every_change() {
     let mut snapshot = Snapshot::empty(UidValidity::new(1).unwrap());
-    for value in 1..=1000 {
-        let place = if value % 2 == 0 {
+    for value in 1..=1000u32 {
+        let place = if value.is_multiple_of(2) {
             Place::New
         } else {
             Place::Cur

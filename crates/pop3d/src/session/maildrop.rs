@@ -61,9 +61,10 @@ impl Maildrop {
             }
         })?;
         let mailbox = account.open(&MailboxName::inbox()).map_err(not_opened)?;
-        // The watch comes first: what is expunged after the snapshot stays readable.
+        // The watch comes first: what is expunged after the snapshot stays readable. Opening it
+        // has looked at the directories.
         let watch = mailbox.watch(Waker::noop().clone());
-        let snapshot = mailbox.refresh().map_err(not_opened)?;
+        let snapshot = mailbox.snapshot();
         let order = order(&snapshot);
         Ok(Self {
             marks: vec![Mark::Kept; snapshot.len()],
