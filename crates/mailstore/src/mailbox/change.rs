@@ -188,7 +188,13 @@ impl Transaction<'_> {
     /// Gives a message new flags: first its file, then the index.
     fn restyle(&mut self, message: Message<'_>, flags: FlagSet) -> Result<Found> {
         if flags == message.flags() {
-            return Ok(Found::Yes);
+            // That is so only if its file has kept its name: others rename files too.
+            let path = message_path(
+                &self.mailbox.directory,
+                message.place(),
+                message.file_name(),
+            );
+            return found(&path, fs::symlink_metadata(&path).map(drop));
         }
         let in_name = |flags: FlagSet| flags.bits() & IN_NAMES.bits();
         let old = message.file_name();

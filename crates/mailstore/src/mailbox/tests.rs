@@ -517,6 +517,20 @@ fn files_renamed_behind_our_back_are_found() {
 }
 
 #[test]
+fn flags_that_others_have_taken_away_are_set_again() {
+    let maildir = Maildir::new();
+    maildir.write("cur/1.host:2,S", "a");
+    maildir.write("cur/2.host:2,S", "b");
+    let mailbox = maildir.open();
+    maildir.rename("cur/1.host:2,S", "cur/1.host:2,");
+    fs::remove_file(maildir.root.join("cur/2.host:2,S")).unwrap();
+    let add = change(FlagOp::Add, &[SystemFlag::Seen], &[]);
+    let snapshot = mailbox.store_flags(&[uid(1), uid(2)], &add).unwrap();
+    assert_eq!(maildir.names("cur"), ["1.host:2,S"]);
+    assert_eq!(uids(&snapshot), [1]);
+}
+
+#[test]
 fn a_change_in_the_same_tick_as_the_look_is_not_missed() {
     let maildir = Maildir::new();
     let mailbox = maildir.open();
