@@ -63,13 +63,20 @@ pub(crate) fn completion(error: &Error) -> Completion {
             PlainCode::ServerBug,
             "A file of the mailbox is damaged".to_owned(),
         ),
+        Error::Takeover { .. } => (
+            PlainCode::ContactAdmin,
+            "The administrator has to decide about this mailbox".to_owned(),
+        ),
         Error::Io { .. } => (
             PlainCode::Unavailable,
             "Temporary failure of the mail storage".to_owned(),
         ),
     };
     match error {
-        Error::Corrupt { .. } | Error::Io { .. } | Error::NoPermission { .. } => {
+        Error::Corrupt { .. }
+        | Error::Takeover { .. }
+        | Error::Io { .. }
+        | Error::NoPermission { .. } => {
             tracing::error!(%error, "mail storage failed");
         }
         Error::NoSpace => tracing::warn!(%error, "mail storage is full"),
@@ -115,6 +122,13 @@ mod tests {
                     problem: "bad",
                 },
                 PlainCode::ServerBug,
+            ),
+            (
+                Error::Takeover {
+                    path: path(),
+                    problem: mailstore::foreign::Problem::Missing,
+                },
+                PlainCode::ContactAdmin,
             ),
             (
                 Error::Io {

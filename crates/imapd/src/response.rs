@@ -163,6 +163,8 @@ pub enum PlainCode {
     InUse,
     /// Messages expunged elsewhere were asked for.
     ExpungeIssued,
+    /// Only the administrator can help.
+    ContactAdmin,
     /// A bug or a corrupt file of ours.
     ServerBug,
     /// The client violated the protocol.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::foreign::Exported;
 use crate::lock::FileLock;
-use crate::mailbox::{self, Mailbox};
+use crate::mailbox::{self, Again, Mailbox};
 use crate::name::{MailboxName, Namespace};
 use crate::store::Store;
 use crate::subscriptions::{self, Change};
@@ -73,6 +73,25 @@ impl Account {
         let directory = self.tree().existing(name)?;
         self.store
             .open_mailbox(&self.root, &directory, name.clone())
+    }
+
+    /// Indexes a mailbox anew under a new UIDVALIDITY, whatever its index or another server's list
+    /// says: clients download it again. Sessions that have it open lose it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if it does not exist.
+    pub fn rebuild(&self, name: &MailboxName) -> Result<()> {
+        self.index_again(name, Again::Anew)
+    }
+
+    /// Takes over another server's list of UIDs again, as opening does when the list has changed.
+    /// If its UIDVALIDITY is another one, the mailbox has that from now on, and sessions that have
+    /// it open lose it.
+    ///
+    /// # Errors
+    /// [`Error::Takeover`] if there is no list, or if it is damaged or out of date.
+    pub fn import(&self, name: &MailboxName) -> Result<()> {
+        self.index_again(name, Again::FromList)
     }
 
     /// Creates a mailbox with a UIDVALIDITY that no mailbox of this account had before; its
@@ -171,6 +190,12 @@ impl Account {
             self.delete(to)?;
         }
         moved
+    }
+
+    fn index_again(&self, name: &MailboxName, again: Again) -> Result<()> {
+        let directory = self.tree().existing(name)?;
+        let store = &self.store;
+        store.index_again(&self.root, &directory, name.clone(), again)
     }
 
     fn change_subscriptions(&self, name: &MailboxName, change: Change) -> Result<()> {

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::foreign::Problem;
 use crate::name::NameError;
 
 /// The result of a store operation.
@@ -49,6 +50,17 @@ pub enum Error {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// What another server left in the mailbox cannot be used, and somebody has to decide.
+    #[error(
+        "{path}: {problem}; bring the file back, or let all messages have new UIDs: pillarbox index rebuild {}",
+        mailbox_of(path)
+    )]
+    Takeover {
+        /// The file of the other server.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: Problem,
+    },
     /// Any other failure of the operating system.
     #[error("{path}: {source}")]
     Io {
@@ -77,6 +89,11 @@ impl Error {
             (false, false) => Self::Io { path, source },
         }
     }
+}
+
+/// The mailbox of a file in its directory.
+fn mailbox_of(path: &Path) -> std::path::Display<'_> {
+    path.parent().unwrap_or(path).display()
 }
 
 #[cfg(test)]

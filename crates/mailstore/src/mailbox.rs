@@ -28,6 +28,7 @@ mod change;
 mod export;
 mod graveyard;
 mod read;
+mod takeover;
 mod transaction;
 mod transfer;
 mod writer;
@@ -45,8 +46,9 @@ use crate::content::MessageFile;
 use crate::deliver::Staged;
 use crate::error::{Error, Result};
 use crate::flag::FlagChange;
+use crate::foreign::served;
 use crate::id::{Uid, UidValidity};
-use crate::index::{Index, State};
+use crate::index::{Force, Index, State};
 use crate::name::MailboxName;
 use crate::snapshot::{Message, Snapshot};
 use crate::store::{Environment, Options};
@@ -106,6 +108,15 @@ pub struct Copied {
     pub uid_validity: UidValidity,
     /// Source and target UID of each message, ascending.
     pub uids: Vec<(Uid, Uid)>,
+}
+
+/// How a mailbox is indexed again on request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Again {
+    /// Under a new UIDVALIDITY.
+    Anew,
+    /// From another server's list.
+    FromList,
 }
 
 impl Mailbox {
@@ -291,8 +302,21 @@ impl Mailbox {
         directory: &Path,
         name: MailboxName,
     ) -> Result<Self> {
+        let mailbox = Self::unread(environment, root, directory, name);
+        mailbox.look()?;
+        mailbox.clean_tmp();
+        Ok(mailbox)
+    }
+
+    /// The mailbox in `directory`, of which nothing is known yet.
+    fn unread(
+        environment: Arc<Environment>,
+        root: &Path,
+        directory: &Path,
+        name: MailboxName,
+    ) -> Self {
         let unread = Snapshot::empty(UidValidity::MIN);
-        let mailbox = Self {
+        Self {
             name,
             root: root.to_path_buf(),
             directory: directory.to_path_buf(),
@@ -305,10 +329,22 @@ impl Mailbox {
             gone: AtomicBool::new(false),
             cache: Cache::new(directory),
             lasting: AtomicBool::new(false),
-        };
-        mailbox.look()?;
-        mailbox.clean_tmp();
-        Ok(mailbox)
+        }
+    }
+
+    /// Makes a new index for the mailbox in `directory`, from another server's list or anew.
+    pub(crate) fn index_again(
+        environment: Arc<Environment>,
+        root: &Path,
+        directory: &Path,
+        name: MailboxName,
+        again: Again,
+    ) -> Result<()> {
+        let mailbox = Self::unread(environment, root, directory, name);
+        match again {
+            Again::Anew => mailbox.index_anew(),
+            Again::FromList => mailbox.import_list(),
+        }
     }
 
     /// The memory that its snapshot and its cache take.
@@ -378,7 +414,9 @@ pub(crate) fn initialize(
     let source = &environment.options.source;
     let id = writer::mailbox_id(source);
     let state = State::new(Snapshot::empty(uid_validity), id);
-    Index::in_memory(directory, state).replace(source.random(), environment.force_messages())
+    Index::in_memory(directory, state).replace(source.random(), environment.force_messages())?;
+    // Without force: it matters only if the index is lost as well.
+    served::note(directory, uid_validity, Force::Later)
 }
 
 #[cfg(test)]

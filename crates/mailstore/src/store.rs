@@ -9,7 +9,7 @@ use crate::account::Account;
 use crate::error::{Error, Result};
 use crate::filename::Unique;
 use crate::index::Force;
-use crate::mailbox::Mailbox;
+use crate::mailbox::{Again, Mailbox};
 use crate::name::{MailboxName, Namespace};
 use crate::source::Source;
 
@@ -227,6 +227,19 @@ impl Store {
             self.evict();
         }
         Ok(mailbox)
+    }
+
+    /// Indexes the mailbox in `directory` again; sessions that have it open lose it.
+    pub(crate) fn index_again(
+        &self,
+        root: &Path,
+        directory: &Path,
+        name: MailboxName,
+        again: Again,
+    ) -> Result<()> {
+        self.forget(directory);
+        let environment = Arc::clone(&self.environment);
+        Mailbox::index_again(environment, root, directory, name, again)
     }
 
     /// Notes that a mailbox is open, unless another session was faster: then gives that one.

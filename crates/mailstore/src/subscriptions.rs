@@ -5,6 +5,10 @@
 //!   TAB, each escaped by \001; new files are of this kind;
 //! - without a header: one name per line, levels separated by `.`.
 //!
+//! While there is no such file, the list of Courier is the list (`courierimapsubscribed`: one name
+//! per line, below `INBOX.`; names that begin with `#` are shared ones and not ours). The first
+//! change puts it into a file of our own.
+//!
 //! Names are those on disk, without the namespace's prefix. A name that does not exist is kept
 //! (RFC 3501 §6.3.6, §6.3.9), and so is a line that is no name to us. Changes happen under the
 //! lock of `pillarbox.account` and `subscriptions.lock`, as a whole.
@@ -22,10 +26,7 @@ use crate::uid_validity;
 /// The names on the list, each once, in the order of the file.
 pub(crate) fn load(root: &Path, namespace: &Namespace) -> Result<Vec<MailboxName>> {
     let path = root.join(FILE);
-    let Some(contents) = read(&path)? else {
-        return Ok(Vec::new());
-    };
-    let file = Subscriptions::parse(&contents.bytes).ok_or_else(|| unknown_version(&path))?;
+    let file = read_list(root, &path)?;
     let mut seen = HashSet::new();
     let names = file.lines.iter();
     Ok(names
@@ -58,12 +59,7 @@ pub(crate) fn change(
     let _lock = FileLock::acquire(&root.join(uid_validity::LOCK), timeout)?;
     let replacement = Replacement::begin(&path)?;
     let _dotlock = Dotlock::acquire(&root.join(LOCK), timeout, || replacement.file_system_time())?;
-    let mut file = match read(&path)? {
-        Some(contents) => {
-            Subscriptions::parse(&contents.bytes).ok_or_else(|| unknown_version(&path))?
-        }
-        None => Subscriptions::default(),
-    };
+    let mut file = read_list(root, &path)?;
     let is_other = |line: &Vec<u8>| file.name(line, namespace).as_ref() != Some(name);
     let others: Vec<Vec<u8>> = file
         .lines
@@ -85,6 +81,18 @@ pub(crate) fn change(
         Change::Unsubscribe => file.lines = others,
     }
     replacement.commit(&file.write(), None)
+}
+
+/// The list in `path`, else Courier's, else an empty one.
+fn read_list(root: &Path, path: &Path) -> Result<Subscriptions> {
+    if let Some(contents) = read(path)? {
+        return Subscriptions::parse(&contents.bytes).ok_or_else(|| unknown_version(path));
+    }
+    match read(&root.join(COURIER)) {
+        Ok(Some(contents)) => Ok(Subscriptions::from_courier(&contents.bytes)),
+        Ok(None) | Err(Error::Corrupt { .. }) => Ok(Subscriptions::default()),
+        Err(error) => Err(error),
+    }
 }
 
 /// How names are written.
@@ -123,6 +131,25 @@ impl Subscriptions {
             format,
             lines: lines.collect(),
         })
+    }
+
+    /// Courier's list, as a new file of ours.
+    fn from_courier(file: &[u8]) -> Self {
+        let lines = file.split(|&byte| byte == b'\n').map(|line| {
+            let name = line.strip_suffix(b"\r").unwrap_or(line);
+            name.strip_prefix(b"INBOX.").unwrap_or(name)
+        });
+        let ours = lines.filter(|name| !name.is_empty() && !name.starts_with(b"#"));
+        let escaped = |name: &[u8]| -> Vec<u8> {
+            let tab = |byte: &u8| if *byte == b'.' { b'\t' } else { *byte };
+            name.iter().map(tab).collect()
+        };
+        // A name with an octet that would have to be escaped is not one that can be stored.
+        let plain = ours.filter(|name| !name.iter().any(u8::is_ascii_control));
+        Self {
+            format: Format::Version2,
+            lines: plain.map(escaped).collect(),
+        }
     }
 
     fn write(&self) -> Vec<u8> {
@@ -192,6 +219,8 @@ fn unknown_version(path: &Path) -> Error {
 
 /// The list, in the root.
 const FILE: &str = "subscriptions";
+/// Courier's list, in the root.
+const COURIER: &str = "courierimapsubscribed";
 /// Its lock file.
 const LOCK: &str = "subscriptions.lock";
 /// The first line of version 2.
@@ -315,6 +344,24 @@ mod tests {
         fs::write(root.path().join(FILE), "").unwrap();
         edit(root.path(), Change::Subscribe, "A");
         assert_eq!(file(root.path()), "V\t2\n\nA\n");
+    }
+
+    #[test]
+    fn couriers_list_counts_until_there_is_one_of_ours() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        let courier = root.join("courierimapsubscribed");
+        let lines = "INBOX\nINBOX.Sent\n#shared.a.b\nINBOX.Work.Entw&APw-rfe\n\nINBOX.INBOX.x";
+        fs::write(&courier, lines).unwrap();
+        assert_eq!(names(root), ["INBOX", "Sent", "Work.Entwürfe", "INBOX.x"]);
+        assert!(!root.join(FILE).exists());
+        edit(root, Change::Unsubscribe, "Sent");
+        edit(root, Change::Subscribe, "New");
+        let expected = "V\t2\n\nINBOX\nWork\tEntw&APw-rfe\nINBOX\tx\nNew\n";
+        assert_eq!(file(root), expected);
+        assert_eq!(fs::read_to_string(&courier).unwrap(), lines);
+        fs::write(&courier, "INBOX.Other\n").unwrap();
+        assert_eq!(names(root), ["INBOX", "Work.Entwürfe", "INBOX.x", "New"]);
     }
 
     #[test]

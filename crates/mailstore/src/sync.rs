@@ -27,6 +27,7 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::filename;
 use crate::flag::{FlagSet, Keywords};
+use crate::foreign::{Adopted, Adoption};
 use crate::id::{ModSeq, Uid};
 use crate::index::{Entry, FileTime, Rename, Stamp, Stamps, State, runs};
 use crate::keyword_file;
@@ -210,15 +211,27 @@ struct Reading {
 
 /// Files that are not in the index, in the order of their UIDs.
 #[derive(Debug)]
-pub(crate) struct Unknown {
+pub(crate) struct Unknown<'a> {
     listing: Listing,
+    /// Those that have UIDs from another server.
+    given: Vec<(Uid, File)>,
+    /// The others.
     files: Vec<File>,
+    /// The UID of the first of the others.
+    next: Uid,
     mod_seq: ModSeq,
+    adoption: Option<&'a Adoption>,
 }
 
-impl Unknown {
-    /// The files but those that are known by their numbers.
-    fn of(files: Files, known: &[bool], mod_seq: ModSeq) -> Self {
+impl<'a> Unknown<'a> {
+    /// The files but those that are known by their numbers, in a mailbox where `next` is the next
+    /// UID.
+    fn of(
+        files: Files,
+        known: &[bool],
+        (next, mod_seq): (Uid, ModSeq),
+        adoption: Option<&'a Adoption>,
+    ) -> Self {
         let Files { listing, bases } = files;
         let is_known = |number: &u32| {
             let number = usize::try_from(*number).ok();
@@ -226,40 +239,126 @@ impl Unknown {
         };
         let numbers = bases.numbers().filter(|number| !is_known(number));
         let files = listing.sort(numbers.collect());
-        Self {
+        let mut unknown = Self {
             listing,
+            given: Vec::new(),
             files,
+            next,
             mod_seq,
+            adoption,
+        };
+        if let Some(adoption) = adoption {
+            unknown.give(adoption);
         }
+        unknown
     }
 
-    /// The messages that they become, in a mailbox where `next` is the next UID.
-    fn messages(&self, next: Uid) -> impl Iterator<Item = Result<Added<&[u8]>>> {
-        let uids = std::iter::successors(Some(next), |uid| uid.next()).map(Ok);
+    /// Finds the files that have UIDs from another server.
+    fn give(&mut self, adoption: &Adoption) {
+        let next = self.next;
+        let files = std::mem::take(&mut self.files);
+        for file in files {
+            let adopted = adoption.messages.get(self.listing.base(file));
+            let uid = adopted.and_then(|adopted| adopted.uid);
+            // One below the next has been given by us, perhaps to another message.
+            match uid.filter(|uid| *uid >= next) {
+                Some(uid) => self.given.push((uid, file)),
+                None => self.files.push(file),
+            }
+        }
+        self.given.sort_unstable_by_key(|(uid, _)| *uid);
+        self.next = next.max(adoption.uid_next.unwrap_or(Uid::MIN));
+    }
+
+    /// What another server says about a file.
+    fn adopted(&self, file: File) -> Option<&'a Adopted> {
+        self.adoption?.messages.get(self.listing.base(file))
+    }
+
+    /// The messages that they become, and what is known of them.
+    fn messages(&self) -> impl Iterator<Item = Result<(Added<&[u8]>, Option<&'a Adopted>)>> {
+        let uids = std::iter::successors(Some(self.next), |uid| uid.next()).map(Ok);
         let uids = uids.chain(std::iter::repeat_with(|| Err(Error::Limit("UIDs"))));
-        self.files.iter().zip(uids).map(|(file, uid)| {
+        let given = self.given.iter().map(|(uid, file)| (Ok(*uid), file));
+        let messages = given.chain(uids.zip(&self.files));
+        messages.map(|(uid, file)| {
             let name = self.listing.name(*file);
-            Ok(Added {
+            let adopted = self.adopted(*file);
+            let flags = filename::flags(name);
+            let added = Added {
                 uid: uid?,
-                flags: filename::flags(name),
+                flags: adopted.map_or(flags, |adopted| flags.union(adopted.flags)),
                 mod_seq: self.mod_seq,
-                size: None,
+                size: adopted.and_then(|adopted| adopted.size),
                 date: None,
                 saved: 0,
                 place: file.place,
                 name,
-            })
+            };
+            Ok((added, adopted))
         })
+    }
+
+    /// The names of all of them.
+    fn names(&self) -> impl Iterator<Item = &[u8]> {
+        let given = self.given.iter().map(|(_, file)| file);
+        let files = given.chain(&self.files);
+        files.map(|file| self.listing.name(*file))
     }
 
     /// Puts them into a snapshot, which is then to be counted again.
     pub(crate) fn push_to(&self, snapshot: &mut Snapshot) -> Result<()> {
-        for message in self.messages(snapshot.uid_next()) {
-            if !snapshot.push(&message?) {
+        for message in self.messages() {
+            let (added, adopted) = message?;
+            if !snapshot.push(&added) {
                 return Err(Error::Limit("UIDs"));
+            }
+            if let Some(kept) = adopted.and_then(Adopted::kept) {
+                snapshot.keep(added.uid, kept.clone());
             }
         }
         Ok(())
+    }
+
+    /// The entries that add them to an index.
+    pub(crate) fn entries(&self) -> Result<Vec<Entry>> {
+        let mut entries = Vec::with_capacity(self.given.len() + self.files.len());
+        for message in self.messages() {
+            let (message, adopted) = message?;
+            let uid = message.uid;
+            entries.push(Entry::Add(Added {
+                uid,
+                flags: message.flags,
+                mod_seq: message.mod_seq,
+                size: message.size,
+                date: message.date,
+                saved: message.saved,
+                place: message.place,
+                name: message.name.to_vec(),
+            }));
+            if let Some(kept) = adopted.and_then(Adopted::kept) {
+                let kept = kept.clone();
+                entries.push(Entry::Keep { uid, kept });
+            }
+        }
+        Ok(entries)
+    }
+
+    /// The entry that says how far UIDs are given, and that messages which somebody has moved to
+    /// `cur/` are not recent.
+    pub(crate) fn adopted_meta(&self) -> Result<Entry> {
+        let mut first_recent = Uid::MIN;
+        for message in self.messages() {
+            let (message, _) = message?;
+            if message.place == Place::Cur {
+                first_recent = message.uid.next().unwrap_or(Uid::MAX);
+            }
+        }
+        Ok(Entry::Meta {
+            uid_next: self.next,
+            first_recent,
+            mod_seq: self.mod_seq,
+        })
     }
 }
 
@@ -269,28 +368,20 @@ impl Scan<'_> {
     /// # Errors
     /// If a directory cannot be read; then nothing is known.
     pub(crate) fn run(&self) -> Result<Vec<Entry>> {
-        let (mut entries, unknown) = self.look()?;
-        for message in unknown.messages(self.state.snapshot.uid_next()) {
-            let message = message?;
-            entries.push(Entry::Add(Added {
-                uid: message.uid,
-                flags: message.flags,
-                mod_seq: message.mod_seq,
-                size: message.size,
-                date: message.date,
-                saved: message.saved,
-                place: message.place,
-                name: message.name.to_vec(),
-            }));
-        }
+        let (mut entries, unknown) = self.look(None)?;
+        entries.extend(unknown.entries()?);
         Ok(entries)
     }
 
-    /// As [`Self::run`], but gives new messages by themselves: there may be very many.
+    /// As [`Self::run`], but gives new messages by themselves: there may be very many, and another
+    /// server may know something of them.
     ///
     /// # Errors
     /// If a directory cannot be read; then nothing is known.
-    pub(crate) fn look(&self) -> Result<(Vec<Entry>, Unknown)> {
+    pub(crate) fn look<'a>(
+        &self,
+        adoption: Option<&'a Adoption>,
+    ) -> Result<(Vec<Entry>, Unknown<'a>)> {
         let Reading {
             observed,
             files,
@@ -302,6 +393,11 @@ impl Scan<'_> {
         let mut gone = Vec::new();
         let mut known = vec![false; files.listing.len()];
         for message in self.state.snapshot.iter() {
+            if adoption.is_some_and(|adoption| adoption.contradicts(message)) {
+                // Its file, if it has one, is a new message.
+                gone.push(message.uid());
+                continue;
+            }
             let base = filename::base(message.file_name());
             let number = files.bases.find(&files.listing, base);
             match number.and_then(|number| Some((number, files.listing.get(number)?))) {
@@ -324,9 +420,10 @@ impl Scan<'_> {
             last,
             mod_seq,
         }));
-        let unknown = Unknown::of(files, &known, mod_seq);
-        for file in &unknown.files {
-            used = used.union(filename::flags(unknown.listing.name(*file)));
+        let next = self.state.snapshot.uid_next();
+        let unknown = Unknown::of(files, &known, (next, mod_seq), adoption);
+        for name in unknown.names() {
+            used = used.union(filename::flags(name));
         }
         self.name_keywords(used, &mut entries);
         entries.extend(self.note_times(observed, calm));

@@ -36,6 +36,11 @@ use crate::source::Source;
 
 /// The next UIDVALIDITY for a mailbox of the account in `root`.
 pub(crate) fn next(root: &Path, source: &Source) -> Result<UidValidity> {
+    next_above(None, root, source)
+}
+
+/// The next UIDVALIDITY, which is also above `floor`: one that another server gave.
+pub(crate) fn next_above(floor: Option<u32>, root: &Path, source: &Source) -> Result<UidValidity> {
     let lock_path = root.join(LOCK);
     let lock = FileLock::acquire(&lock_path, TIMEOUT)?;
     let path = root.join(FILE);
@@ -46,7 +51,7 @@ pub(crate) fn next(root: &Path, source: &Source) -> Result<UidValidity> {
         Err(error) => return Err(error),
     };
     let copied = read_copy(lock.file()).map_err(failed(&lock_path))?;
-    let last = [last_given(&old), copied, foreign_counter(root)?];
+    let last = [floor, last_given(&old), copied, foreign_counter(root)?];
     let last = last.into_iter().flatten().max();
     let value = following(last, seconds(source))?;
     note(&path, &old, value)?;

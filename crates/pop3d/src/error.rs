@@ -178,6 +178,7 @@ pub const fn severity(error: &mailstore::Error) -> Code {
         | mailstore::Error::Inbox
         | mailstore::Error::NoPermission { .. }
         | mailstore::Error::Limit(_)
-        | mailstore::Error::Corrupt { .. } => Code::SysPerm,
+        | mailstore::Error::Corrupt { .. }
+        | mailstore::Error::Takeover { .. } => Code::SysPerm,
     }
 }

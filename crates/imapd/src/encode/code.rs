@@ -69,6 +69,7 @@ const fn plain_code(code: PlainCode) -> &'static str {
         PlainCode::NoPerm => "NOPERM",
         PlainCode::InUse => "INUSE",
         PlainCode::ExpungeIssued => "EXPUNGEISSUED",
+        PlainCode::ContactAdmin => "CONTACTADMIN",
         PlainCode::ServerBug => "SERVERBUG",
         PlainCode::ClientBug => "CLIENTBUG",
         PlainCode::Cannot => "CANNOT",

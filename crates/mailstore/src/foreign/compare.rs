@@ -6,13 +6,14 @@ use std::path::Path;
 
 use super::export::UIDLIST;
 use super::uidlist::{Uidlist, UidlistEntry, UidlistError};
+use super::{MAX_LIST, read_whole};
 use crate::error::Result;
 use crate::filename::base;
 use crate::flag::Keywords;
 use crate::id::Uid;
 use crate::inspect::Inspection;
 use crate::keyword_file;
-use crate::replace::read;
+
 use crate::snapshot::Message;
 
 /// A difference between an index and Dovecot's files.
@@ -122,10 +123,10 @@ impl fmt::Display for Disagreement {
 /// If a file cannot be read.
 pub fn compare(inspection: &Inspection) -> Result<Option<Vec<Disagreement>>> {
     let directory = inspection.directory();
-    let Some(contents) = read(&directory.join(UIDLIST))? else {
+    let Some((bytes, _)) = read_whole(&directory.join(UIDLIST), MAX_LIST)? else {
         return Ok(None);
     };
-    let list = match Uidlist::parse(&contents.bytes) {
+    let list = match Uidlist::parse(&bytes) {
         Ok(list) => list,
         Err(error) => return Ok(Some(vec![Disagreement::Damaged(error)])),
     };

@@ -15,15 +15,15 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Uidlist, UidlistEntry};
-use crate::error::Result;
+use super::{MAX_LIST, Uidlist, UidlistEntry, read_whole};
+use crate::error::{Error, Result};
 use crate::filename::{FileName, base};
 use crate::flag::{FlagSet, Keyword, Keywords};
 use crate::id::UidValidity;
 use crate::index::{Agreed, State};
 use crate::keyword_file;
 use crate::lock::Dotlock;
-use crate::replace::{Replacement, failed, read};
+use crate::replace::{Replacement, failed};
 use crate::snapshot::{Message, Snapshot};
 use crate::sync::file_time;
 
@@ -65,7 +65,10 @@ pub(crate) fn export(
         keyword_file::store(directory, snapshot.keywords())?;
     }
     // A damaged list has nothing worth keeping.
-    let old = read(&path)?.and_then(|contents| Uidlist::parse(&contents.bytes).ok());
+    let old = match read_whole(&path, MAX_LIST) {
+        Err(Error::Corrupt { .. }) => None,
+        old => old?.and_then(|(bytes, _)| Uidlist::parse(&bytes).ok()),
+    };
     let exported = Exported {
         uid_validity: snapshot.uid_validity(),
         before: old.as_ref().map(|old| old.uid_validity),

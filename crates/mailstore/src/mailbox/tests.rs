@@ -897,7 +897,7 @@ fn flags_in_flight_at_a_power_cut_are_touched_again() {
         let mod_seq = transaction.index.state.reserve.mod_seq;
         assert!(mod_seq > seen.get());
         let entry = crate::index::Entry::Reserve { mod_seq, boot: 1 };
-        transaction.index.append(&[entry], crate::index::Force::Now)
+        transaction.index.append(&[entry], Force::Now)
     });
     lost.unwrap();
     let after = maildir.open().snapshot();

@@ -7,16 +7,15 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use rustix::fs::OFlags;
 
 use super::Mailbox;
+use super::takeover::Lists;
 use super::transaction::{Looked, Transaction};
 use crate::error::{Error, Result};
 use crate::id::{ModSeq, UidValidity};
-use crate::index::{Entry, FileTime, Force, Index, Refreshed, State};
+use crate::index::{Entry, FileTime, Force, Index, Refreshed};
 use crate::lock::FileLock;
 use crate::replace::{open_regular, touch};
-use crate::snapshot::Snapshot;
 use crate::source::Source;
-use crate::sync::{self, Observed, Scan};
-use crate::uid_validity;
+use crate::sync::{Observed, Scan};
 
 /// What only one thread at a time works on.
 #[derive(Debug, Default)]
@@ -112,6 +111,11 @@ impl Mailbox {
         self.finish(writer, result)
     }
 
+    /// The lock, for a change of the index as a whole.
+    pub(super) fn lock_for_takeover(&self) -> Result<FileLock> {
+        FileLock::acquire(&self.lock_path(), self.environment.options.lock_timeout)
+    }
+
     fn lock_path(&self) -> PathBuf {
         self.directory.join(LOCK)
     }
@@ -189,7 +193,6 @@ impl Mailbox {
         {
             return Ok(());
         }
-        let source = &self.environment.options.source;
         if writer.index.is_none() {
             let loaded = match Index::load(&self.directory) {
                 Ok(Some((index, _))) => Some(index),
@@ -200,13 +203,7 @@ impl Mailbox {
                 writer.index = Some(index);
                 return self.recognize(writer);
             }
-            // Thirty bits: below every value that an index could have.
-            let seconds = FileTime::from(source.wall()).seconds & ((1 << 30) - 1);
-            let uid_validity = u32::try_from(seconds).ok().and_then(UidValidity::new);
-            let uid_validity = writer.uid_validity.or(uid_validity);
-            let empty = Snapshot::empty(uid_validity.unwrap_or(UidValidity::MIN));
-            let state = State::new(empty, mailbox_id(source));
-            writer.index = Some(Index::in_memory(&self.directory, state));
+            writer.index = Some(self.index_in_memory(writer.uid_validity)?);
             self.recognize(writer)?;
         }
         let Some(index) = &mut writer.index else {
@@ -216,7 +213,7 @@ impl Mailbox {
             directory: &self.directory,
             state: &index.state,
             environment: &self.environment,
-            start: FileTime::from(source.wall()),
+            start: FileTime::from(self.environment.options.source.wall()),
             mod_seq: index.next_mod_seq()?,
         }
         .run()?;
@@ -232,7 +229,9 @@ impl Mailbox {
                 Err(error) => return Err(Short::Failed(error)),
             },
             None => match Index::load(&self.directory) {
-                Ok(Some((index, _))) if self.lost_power(&index) => return Err(Short::NeedsLock),
+                Ok(Some((index, _))) if self.lost_power(&index) || self.disagrees(&index) => {
+                    return Err(Short::NeedsLock);
+                }
                 Ok(Some((index, _))) => writer.index = Some(index),
                 Ok(None) | Err(Error::Corrupt { .. }) => return Err(Short::NeedsLock),
                 Err(error) => return Err(Short::Failed(error)),
@@ -246,6 +245,7 @@ impl Mailbox {
         if writer.index.as_ref().is_some_and(Index::is_in_memory) {
             writer.index = None;
         }
+        let opening = writer.index.is_none();
         let caught_up = match writer.index.take() {
             Some(mut index) => index.refresh().map(|refreshed| Some((index, refreshed))),
             None => Index::load(&self.directory),
@@ -272,6 +272,9 @@ impl Mailbox {
             let entries = [Entry::TouchAll(mod_seq), Entry::Close];
             index.append(&entries, self.environment.force_messages())?;
         }
+        if opening && self.disagrees(&index) {
+            self.agree(&mut index)?;
+        }
         writer.index = Some(index);
         self.recognize(writer)
     }
@@ -282,30 +285,15 @@ impl Mailbox {
         reserve.mod_seq != 0 && reserve.boot != self.environment.boot()
     }
 
-    /// Makes a new index under a new UIDVALIDITY, from the directories alone. Only under the lock.
+    /// Makes a new index: takes over what another server left, or begins under a new UIDVALIDITY.
+    /// Only under the lock.
     fn rebuild(&self, writer: &mut Writer) -> Result<(Index, Refreshed)> {
         if std::fs::symlink_metadata(&self.directory).is_err() || writer.uid_validity.is_some() {
             // The next to open it makes the index; the sessions of today must let go first.
             return Err(self.vanish());
         }
-        sync::make_directories(&self.directory)?;
-        let source = &self.environment.options.source;
-        let uid_validity = uid_validity::next(&self.root, source)?;
-        let state = State::new(Snapshot::empty(uid_validity), mailbox_id(source));
-        let mut index = Index::in_memory(&self.directory, state);
-        let (entries, unknown) = Scan {
-            directory: &self.directory,
-            state: &index.state,
-            environment: &self.environment,
-            start: self.file_system_time(),
-            mod_seq: ModSeq::MIN,
-        }
-        .look()?;
-        unknown.push_to(&mut index.state.snapshot)?;
-        index.append(&entries, Force::Never)?;
-        index.replace(source.random(), self.environment.force_messages())?;
+        let index = self.first_index(Lists::Use)?;
         writer.looked = Looked::Already;
-        tracing::info!(mailbox = %self.name, %uid_validity, "mailbox indexed");
         Ok((index, Refreshed::Whole))
     }
 
@@ -390,5 +378,5 @@ pub(super) fn mailbox_id(source: &Source) -> u128 {
     u128::from(source.random()) << 64 | u128::from(source.random())
 }
 
-/// The file that is only ever locked.
+/// The file that is locked, and says what was served (`foreign::served`); never replaced.
 pub(crate) const LOCK: &str = "pillarbox.lock";
