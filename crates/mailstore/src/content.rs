@@ -90,13 +90,21 @@ impl MessageFile {
 
     /// The size in CRLF form, counted in pieces.
     pub(crate) fn count_crlf(self) -> io::Result<u64> {
+        self.count_crlf_in(&mut Vec::new())
+    }
+
+    /// The size in CRLF form, counted in pieces that are read into `piece`, which grows to what is
+    /// needed and may be used again.
+    pub(crate) fn count_crlf_in(self, piece: &mut Vec<u8>) -> io::Result<u64> {
         // Most files fit, so that they take one read.
-        let size = usize::try_from(self.size).unwrap_or(PIECE);
-        let mut piece = vec![0; size.clamp(1, PIECE)];
+        let size = usize::try_from(self.size).unwrap_or(PIECE).clamp(1, PIECE);
+        if piece.len() < size {
+            piece.resize(size, 0);
+        }
         let mut raw = self.into_raw();
         let (mut octets, mut last) = (0, None);
         loop {
-            let read = match raw.read(&mut piece) {
+            let read = match raw.read(piece) {
                 Ok(0) => return Ok(octets),
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -187,13 +195,19 @@ pub(crate) fn count(bytes: &[u8], last: Option<u8>) -> u64 {
 
 /// How many LF in `bytes` have no CR before them.
 fn bare_line_feeds(bytes: &[u8], last: Option<u8>) -> usize {
-    let bare = |at: usize| match at.checked_sub(1) {
-        Some(before) => bytes.get(before) != Some(&b'\r'),
-        None => last != Some(b'\r'),
+    let Some((first, rest)) = bytes.split_first() else {
+        return 0;
     };
-    memchr::memchr_iter(b'\n', bytes)
-        .filter(|at| bare(*at))
-        .count()
+    let first = usize::from(*first == b'\n' && last != Some(b'\r'));
+    // Octets beside those before them, in groups whose sums an octet can hold: the compiler makes
+    // this compare many octets at a time, which is faster than going from line to line.
+    let groups = rest.chunks(GROUP).zip(bytes.chunks(GROUP));
+    let bare = groups.map(|(octets, before)| {
+        let pairs = octets.iter().zip(before);
+        let bare = pairs.map(|(octet, before)| u8::from(*octet == b'\n' && *before != b'\r'));
+        usize::from(bare.fold(0, u8::wrapping_add))
+    });
+    first + bare.sum::<usize>()
 }
 
 /// Puts `bytes` in CRLF form at the end of `out`.
@@ -216,6 +230,9 @@ fn convert(bytes: &[u8], last: Option<u8>, out: &mut Vec<u8>) {
 /// How much is read at once, at the most and, if there is so much, at the least.
 const PIECE: usize = 64 * 1024;
 const LEAST_PIECE: usize = 8 * 1024;
+
+/// How many line ends are counted in one octet.
+const GROUP: usize = 192;
 
 #[cfg(test)]
 mod tests {
@@ -288,6 +305,11 @@ mod tests {
             prop_assert_eq!(&out, &naive(bytes));
             let counted = count(head, None) + count(tail, head.last().copied());
             prop_assert_eq!(counted, out.len() as u64);
+        }
+
+        #[test]
+        fn counts_of_long_texts_agree(text in "[a\r\n]{150,700}") {
+            prop_assert_eq!(count(text.as_bytes(), None), naive(text.as_bytes()).len() as u64);
         }
 
         #[test]

@@ -168,6 +168,15 @@ impl Mailbox {
         self.learn_size(message)
     }
 
+    /// The sizes of the first of these messages as [`Self::rfc822_size`] gives them, one at the
+    /// least and as many as can be had in a slice of work. Cheaper than one at a time.
+    ///
+    /// # Errors
+    /// For each message for itself.
+    pub fn rfc822_sizes(&self, messages: &[Message<'_>]) -> Vec<Result<u64>> {
+        self.learn_sizes(messages)
+    }
+
     /// The message's internal date in seconds since 1970; asks the file system once if it is not
     /// known yet, and remembers it.
     ///

@@ -9,6 +9,7 @@
 //! SYS and AUTH codes (RFC 3206), UTF8 and LANG (RFC 6856).
 
 pub mod command;
+mod digits;
 pub mod error;
 pub mod framer;
 pub mod grammar;

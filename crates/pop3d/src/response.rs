@@ -8,7 +8,7 @@ use auth::sasl::Mechanism;
 use machine::{Link, Security};
 use memchr::memmem;
 
-use crate::command::MsgNum;
+use crate::digits::decimal;
 use crate::error::Refused;
 use crate::settings::Settings;
 
@@ -47,9 +47,11 @@ impl Responses {
         self.bytes.extend_from_slice(CRLF);
     }
 
-    /// A line of a listing: a message-number, a blank, and what `write` appends.
-    pub fn listed(&mut self, number: MsgNum, write: impl FnOnce(&mut Vec<u8>)) {
-        write!(self.bytes, "{number} ").unwrap_or_default();
+    /// A line of a listing: the message-number of a position, a blank, and what `write` appends.
+    pub fn listed(&mut self, position: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        let number = u64::try_from(position).unwrap_or(u64::MAX);
+        decimal(number.saturating_add(1), &mut self.bytes);
+        self.bytes.push(b' ');
         write(&mut self.bytes);
         self.bytes.extend_from_slice(CRLF);
     }

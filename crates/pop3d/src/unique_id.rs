@@ -32,6 +32,8 @@ use std::io::Write as _;
 use mailstore::{Uid, UidValidity};
 use md5::{Digest as _, Md5};
 
+use crate::digits::{decimal, hexadecimal};
+
 /// How unique-ids are made. The default is Dovecot's, `%08Xu%08Xv`: UID and UIDVALIDITY in 8
 /// hexadecimal digits each.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +72,7 @@ pub enum UidlFormatError {
 pub(crate) struct Parts<'a> {
     pub(crate) uid: Uid,
     pub(crate) uid_validity: UidValidity,
+    /// Base name and GUID; only if the format [needs](UidlFormat::needs_names) them.
     pub(crate) base: &'a [u8],
     pub(crate) guid: &'a [u8],
     /// The digest of the header; only asked for if the format [needs](UidlFormat::needs_digest) it.
@@ -159,16 +162,19 @@ impl UidlFormat {
 
     /// Whether the header of each message must be read.
     pub(crate) fn needs_digest(&self) -> bool {
-        let digest = |piece: &Piece| {
-            matches!(
-                piece,
-                Piece::Variable {
-                    variable: Variable::Digest,
-                    ..
-                }
-            )
-        };
-        self.pieces.iter().any(digest)
+        self.uses(&[Variable::Digest])
+    }
+
+    /// Whether names of files are a part of unique-ids.
+    pub(crate) fn needs_names(&self) -> bool {
+        self.uses(&[Variable::FileName, Variable::Guid])
+    }
+
+    fn uses(&self, variables: &[Variable]) -> bool {
+        self.pieces.iter().any(|piece| match piece {
+            Piece::Text(_) => false,
+            Piece::Variable { variable, .. } => variables.contains(variable),
+        })
     }
 
     /// Appends the unique-id of a message.
@@ -238,7 +244,8 @@ impl Piece {
             Width::Any => {}
             Width::AtLeast(width) => {
                 let zeros = width.saturating_sub(length);
-                out.splice(start..start, std::iter::repeat_n(b'0', zeros));
+                out.resize(out.len() + zeros, b'0');
+                out.get_mut(start..).unwrap_or_default().rotate_right(zeros);
             }
             Width::AtMost(width) => out.truncate(start + width.min(length)),
         }
@@ -322,18 +329,18 @@ fn variable(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<Piece
 
 /// Appends a number, as its first modifier wants it.
 fn number(number: u32, first: Option<&Modifier>, out: &mut Vec<u8>) {
-    let written = match first {
-        Some(Modifier::Hexadecimal) => write!(out, "{number:x}"),
-        Some(Modifier::Lower | Modifier::Upper | Modifier::Md5) | None => write!(out, "{number}"),
-    };
-    // Writing to a Vec cannot fail.
-    written.unwrap_or_default();
+    match first {
+        Some(Modifier::Hexadecimal) => hexadecimal(number.into(), 0, out),
+        Some(Modifier::Lower | Modifier::Upper | Modifier::Md5) | None => {
+            decimal(number.into(), out);
+        }
+    }
 }
 
 /// Appends octets as hexadecimal digits.
 fn digits(octets: &[u8], out: &mut Vec<u8>) {
     for octet in octets {
-        write!(out, "{octet:02x}").unwrap_or_default();
+        hexadecimal((*octet).into(), 2, out);
     }
 }
 
@@ -348,6 +355,7 @@ fn make_printable(out: &mut Vec<u8>, start: usize) {
         if octet.is_ascii_graphic() {
             out.push(octet);
         } else {
+            // Writing to a Vec cannot fail.
             write!(out, "+{octet:02X}").unwrap_or_default();
         }
     }

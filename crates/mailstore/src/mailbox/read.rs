@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{MutexGuard, PoisonError};
+use std::thread;
 
 use super::Mailbox;
 use crate::content::MessageFile;
@@ -19,6 +21,16 @@ use crate::sync::{find_base, message_path};
 pub(super) struct Learned {
     size: Option<u64>,
     date: Option<i64>,
+}
+
+/// What was found out about a message.
+struct Measured {
+    /// Its size in CRLF form.
+    size: u64,
+    /// Its file's modification time, if the file was opened.
+    date: Option<i64>,
+    /// How much of the file was read.
+    read: u64,
 }
 
 impl Mailbox {
@@ -60,25 +72,101 @@ impl Mailbox {
     /// The size in CRLF form: known, or told by the file's name and confirmed by its physical size,
     /// or counted.
     pub(super) fn learn_size(&self, message: Message<'_>) -> Result<u64> {
-        let uid = message.uid();
-        let pending = self.learned().get(&uid).and_then(|learned| learned.size);
-        if let Some(size) = pending.or(message.rfc822_size()) {
-            return Ok(size);
+        let measured = self.measure(message, &mut Vec::new())?;
+        if let Some(date) = measured.date {
+            self.note(message.uid(), Some(measured.size), Some(date));
+        }
+        Ok(measured.size)
+    }
+
+    /// The sizes of the first of some messages, as [`Self::learn_size`], by several threads if
+    /// they are many.
+    pub(super) fn learn_sizes(&self, messages: &[Message<'_>]) -> Vec<Result<u64>> {
+        let (next, octets) = (AtomicUsize::new(0), AtomicU64::new(0));
+        let work = || {
+            let mut done = Vec::new();
+            let mut piece = Vec::new();
+            while octets.load(Ordering::Relaxed) < OCTETS_AT_ONCE {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some(message) = messages.get(index) else {
+                    break;
+                };
+                let measured = self.measure(*message, &mut piece);
+                let read = measured.as_ref().map_or(0, |measured| measured.read);
+                octets.fetch_add(read, Ordering::Relaxed);
+                done.push((index, measured));
+            }
+            done
+        };
+        let helpers = (messages.len() / MESSAGES_PER_THREAD).min(HELPERS);
+        let mut done = thread::scope(|scope| {
+            let spawn = |_| thread::Builder::new().spawn_scoped(scope, work).ok();
+            // Without helpers it only takes longer.
+            let helpers: Vec<_> = (0..helpers).filter_map(spawn).collect();
+            let mut done = work();
+            for helper in helpers {
+                match helper.join() {
+                    Ok(more) => done.extend(more),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            done
+        });
+        done.sort_unstable_by_key(|(index, _)| *index);
+        self.note_all(messages, &done);
+        let sizes = done.into_iter().map(|(_, measured)| Ok(measured?.size));
+        sizes.collect()
+    }
+
+    /// Finds out a message's size, and its date if its file had to be opened for that.
+    fn measure(&self, message: Message<'_>, piece: &mut Vec<u8>) -> Result<Measured> {
+        let known = message.rfc822_size();
+        let pending = || {
+            let learned = self.learned();
+            learned.get(&message.uid()).and_then(|learned| learned.size)
+        };
+        if let Some(size) = pending().or(known) {
+            return Ok(Measured {
+                size,
+                date: None,
+                read: 0,
+            });
         }
         let file = self.open_message(message)?;
-        let date = file.modified();
+        let date = Some(file.modified());
         let physical = file.physical_size();
         let hint = FileName::parse(message.file_name());
         let hint = hint.filter(|name| name.size == Some(physical));
         let hint = hint.and_then(|name| name.rfc822_size);
         // At the most every octet is an LF that becomes CRLF.
         let possible = physical..=physical.saturating_mul(2);
-        let size = match hint.filter(|size| possible.contains(size)) {
-            Some(size) => size,
-            None => file.count_crlf().map_err(failed(Path::new("message")))?,
+        let (size, read) = match hint.filter(|size| possible.contains(size)) {
+            Some(size) => (size, 0),
+            None => {
+                let counted = file.count_crlf_in(piece);
+                (counted.map_err(failed(Path::new("message")))?, physical)
+            }
         };
-        self.note(uid, Some(size), Some(date));
-        Ok(size)
+        Ok(Measured { size, date, read })
+    }
+
+    /// Remembers what was measured.
+    fn note_all(&self, messages: &[Message<'_>], done: &[(usize, Result<Measured>)]) {
+        let mut learned = self.learned();
+        for (index, measured) in done {
+            if let (Some(message), Ok(measured)) = (messages.get(*index), measured)
+                && measured.date.is_some()
+            {
+                let entry = learned.entry(message.uid()).or_default();
+                entry.size = Some(measured.size);
+                entry.date = measured.date.or(entry.date);
+            }
+        }
+        let full = learned.len() >= BATCH;
+        drop(learned);
+        if full {
+            self.write_learned();
+        }
     }
 
     /// The internal date: known, or the file's modification time.
@@ -168,3 +256,13 @@ impl Mailbox {
 
 /// How many messages something is learned about before it is written.
 const BATCH: usize = 1024;
+
+/// How many octets are read for sizes at once, and hardly more.
+const OCTETS_AT_ONCE: u64 = 16 * 1024 * 1024;
+
+/// How many threads help to read for sizes: reading is waiting for the disk, unless the system has
+/// the files in memory; then it is the work of as many processors as there are.
+const HELPERS: usize = 3;
+
+/// How many messages are worth a thread: it takes as long to start as one or two are read.
+const MESSAGES_PER_THREAD: usize = 16;

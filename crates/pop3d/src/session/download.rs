@@ -178,6 +178,17 @@ enum Line {
     Text,
 }
 
+impl Line {
+    /// The line with more of its text.
+    fn and(self, text: &[u8]) -> Self {
+        match (self, text) {
+            (_, []) => self,
+            (Self::Empty, b"\r") => Self::Cr,
+            (Self::Empty | Self::Cr | Self::Text, _) => Self::Text,
+        }
+    }
+}
+
 impl Top {
     /// Wants the header and `lines` lines of the body.
     const fn new(lines: u64) -> Self {
@@ -190,24 +201,28 @@ impl Top {
 
     /// How many octets of the next piece are wanted.
     fn take(&mut self, piece: &[u8]) -> usize {
-        for (offset, &byte) in piece.iter().enumerate() {
-            if self.is_complete() {
-                return offset;
+        let mut offset = 0;
+        while let Some(rest) = piece.get(offset..)
+            && !rest.is_empty()
+            && !self.is_complete()
+        {
+            let end = memchr::memchr(b'\n', rest);
+            let text = rest.get(..end.unwrap_or(rest.len())).unwrap_or(rest);
+            if self.part == Part::Header {
+                self.line = self.line.and(text);
             }
-            match (self.part, byte) {
-                (Part::Header, b'\n') => {
-                    if self.line != Line::Text {
-                        self.part = Part::Body;
-                    }
-                    self.line = Line::Empty;
-                }
-                (Part::Header, b'\r') if self.line == Line::Empty => self.line = Line::Cr,
-                (Part::Header, _) => self.line = Line::Text,
-                (Part::Body, b'\n') => self.lines -= 1,
-                (Part::Body, _) => {}
+            let Some(end) = end else {
+                return piece.len();
+            };
+            offset += end + 1;
+            match self.part {
+                Part::Header if self.line == Line::Text => {}
+                Part::Header => self.part = Part::Body,
+                Part::Body => self.lines -= 1,
             }
+            self.line = Line::Empty;
         }
-        piece.len()
+        offset
     }
 
     /// Whether no more is wanted.

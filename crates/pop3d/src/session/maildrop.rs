@@ -97,19 +97,19 @@ impl Maildrop {
     /// Learns the sizes of messages from `next` on, for one slice of work; gives the position to go
     /// on from, or nothing if all are known. May touch the disk.
     pub(super) fn measure(&mut self, next: usize) -> Option<usize> {
-        let mut measured = 0;
-        let mut octets = 0;
-        for position in next..self.marks.len() {
-            if self.is_measured(position) {
-                continue;
+        let unknown = (next..self.marks.len()).filter(|position| !self.is_measured(*position));
+        let positions: Vec<usize> = unknown.take(SLICE_MESSAGES).collect();
+        let messages = positions.iter().map_while(|at| self.message(*at));
+        let messages: Vec<Message<'_>> = messages.collect();
+        let sizes = self.mailbox.rfc822_sizes(&messages);
+        for (position, size) in positions.iter().zip(&sizes) {
+            match size {
+                Ok(octets) => self.learn(*position, *octets),
+                Err(error) => drop(self.lost(*position, error)),
             }
-            if measured >= SLICE_MESSAGES || octets >= SLICE_OCTETS {
-                return Some(position);
-            }
-            measured += 1;
-            octets += self.measure_one(position).unwrap_or_default();
         }
-        None
+        let last = positions.get(sizes.len().checked_sub(1)?)?;
+        Some(last + 1)
     }
 
     /// The size of a message, reading it if need be. May touch the disk.
@@ -262,10 +262,10 @@ fn sizes(snapshot: &Snapshot, order: Option<&[usize]>) -> Vec<u64> {
 /// the listing of the server before (`O` in `dovecot-uidlist`), then the others.
 fn order(snapshot: &Snapshot) -> Option<Arc<[usize]>> {
     let place = |message: Message<'_>| message.kept().and_then(|kept| kept.order);
-    let places: Vec<Option<u32>> = snapshot.iter().map(place).collect();
-    if places.iter().all(Option::is_none) {
+    if snapshot.iter().all(|message| place(message).is_none()) {
         return None;
     }
+    let places: Vec<Option<u32>> = snapshot.iter().map(place).collect();
     let mut order: Vec<usize> = (0..places.len()).collect();
     order.sort_by_key(|at| {
         let place = places.get(*at).copied().flatten();
@@ -296,8 +296,5 @@ fn not_opened(error: Error) -> Refused {
 /// A size that is not known: no message is so large.
 const UNKNOWN: u64 = u64::MAX;
 
-/// How many sizes one slice of work learns.
-const SLICE_MESSAGES: usize = 100;
-
-/// How many octets one slice of work may have to read for that.
-const SLICE_OCTETS: u64 = 4 * 1024 * 1024;
+/// How many sizes one slice of work learns; the store reads a few at a time.
+const SLICE_MESSAGES: usize = 400;

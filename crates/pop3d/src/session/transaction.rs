@@ -8,6 +8,7 @@ use super::maildrop::Maildrop;
 use super::update::Update;
 use super::{Pace, State, Want};
 use crate::command::{self, MsgNum};
+use crate::digits::decimal;
 use crate::error::Refused;
 
 /// A user has the maildrop open.
@@ -128,16 +129,12 @@ impl Transaction {
                 self.job = None;
                 return;
             };
-            let number = MsgNum::at(position);
-            match listing {
-                Listing::Scan => {
-                    let octets = self.maildrop.octets(position);
-                    context.responses.item(format_args!("{number} {octets}"));
-                }
-                Listing::UniqueIds => context.responses.listed(number, |line| {
+            context.responses.listed(position, |line| match listing {
+                Listing::Scan => decimal(self.maildrop.octets(position), line),
+                Listing::UniqueIds => {
                     self.maildrop.write_unique_id(position, line);
-                }),
-            }
+                }
+            });
             *next = position + 1;
         }
     }

@@ -60,4 +60,4 @@ impl Update {
 }
 
 /// How many messages one slice of work removes; each slice is one durable change of the index.
-const SLICE_MESSAGES: usize = 500;
+const SLICE_MESSAGES: usize = 2000;

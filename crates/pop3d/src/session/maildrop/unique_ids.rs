@@ -16,9 +16,17 @@ use crate::unique_id::{Parts, UidlFormat, write_kept};
 #[derive(Debug)]
 pub(super) struct UniqueIds {
     format: UidlFormat,
+    names: Names,
     /// The digest of each message's header as far as it has been learned; none at all if the
     /// format does without.
     digests: Vec<Option<HeaderDigest>>,
+}
+
+/// Whether names of files are looked at: it takes time in a listing of very many messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Names {
+    Needed,
+    Spared,
 }
 
 impl UniqueIds {
@@ -31,6 +39,11 @@ impl UniqueIds {
         };
         Self {
             format: format.clone(),
+            names: if format.needs_names() {
+                Names::Needed
+            } else {
+                Names::Spared
+            },
             digests,
         }
     }
@@ -47,7 +60,11 @@ impl Maildrop {
             write_kept(unique_id, out);
             return true;
         }
-        let base = message.base_name();
+        let base = if self.unique_ids.names == Names::Needed {
+            message.base_name()
+        } else {
+            Default::default()
+        };
         let guid = kept.and_then(|kept| kept.guid.as_deref());
         let parts = Parts {
             uid: message.uid(),
