@@ -166,8 +166,16 @@ impl Transaction<'_> {
         placed: &mut Vec<PathBuf>,
     ) -> Result<Vec<Uid>> {
         let mut flags = Vec::with_capacity(incoming.len());
+        let mut last: Option<(&FlagChange, FlagSet)> = None;
         for message in incoming.iter() {
-            flags.push(self.resolve(&message.flags)?);
+            // Most messages have the flags of the one before.
+            let known = last.filter(|(change, _)| *change == &message.flags);
+            let resolved = match known {
+                Some((_, resolved)) => resolved,
+                None => self.resolve(&message.flags)?,
+            };
+            last = Some((&message.flags, resolved));
+            flags.push(resolved);
         }
         let saved = seconds(self.mailbox.environment.options.source.wall());
         let mod_seq = self.index.next_mod_seq()?;

@@ -34,11 +34,11 @@ use crate::sync::message_path;
 /// The file of a message that is copied.
 #[derive(Debug)]
 pub(super) struct Original {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     /// Its size before any conversion.
     pub(super) octets: u64,
     /// Its modification time in seconds since 1970, the internal date.
-    date: i64,
+    pub(super) date: i64,
     /// When something last happened to it, in seconds since 1970.
     changed: i64,
     /// The file system that it is on.
@@ -101,15 +101,11 @@ impl Mailbox {
     /// Copies by second links in `cur/` of the target.
     fn copy_by_links(&self, uids: &BTreeSet<Uid>, target: &Self) -> Result<Copied> {
         let snapshot = self.snapshot();
-        let mut originals = Vec::with_capacity(uids.len());
         let mut translated = Translated::default();
-        for uid in uids {
-            let message = snapshot.by_uid(*uid).ok_or(Error::Expunged)?;
-            let path = message_path(&self.directory, message.place(), message.file_name());
-            originals.push((message, Original::find(path)?));
-        }
-        let files: Vec<&Original> = originals.iter().map(|(_, original)| original).collect();
-        self.settle(&files)?;
+        let originals = self.originals(&snapshot, uids)?;
+        self.settle(&originals)?;
+        let messages = uids.iter().filter_map(|uid| snapshot.by_uid(*uid));
+        let originals = messages.zip(originals);
         let incoming = originals.into_iter().map(|(message, original)| Incoming {
             flags: translated.flags(&snapshot, message),
             size: message.rfc822_size(),
@@ -138,28 +134,22 @@ impl Mailbox {
         Ok(copied(uids, target.place(incoming)?))
     }
 
-    /// Makes sure that the bytes of these messages are on the disk, and says of which. The others
-    /// have other names by now, or are gone.
-    pub(super) fn settle_messages(&self, uids: &[Uid]) -> Result<BTreeSet<Uid>> {
-        let snapshot = self.snapshot();
-        let mut settled = BTreeSet::new();
-        let mut originals = Vec::with_capacity(uids.len());
-        for message in uids.iter().filter_map(|uid| snapshot.by_uid(*uid)) {
+    /// The files of messages. [`Error::NotFound`] if one has another name by now.
+    pub(super) fn originals(
+        &self,
+        snapshot: &Snapshot,
+        uids: &BTreeSet<Uid>,
+    ) -> Result<Vec<Original>> {
+        let original = |uid: &Uid| {
+            let message = snapshot.by_uid(*uid).ok_or(Error::Expunged)?;
             let path = message_path(&self.directory, message.place(), message.file_name());
-            match Original::find(path) {
-                Err(Error::NotFound) => {}
-                original => {
-                    originals.push(original?);
-                    settled.insert(message.uid());
-                }
-            }
-        }
-        self.settle(&originals.iter().collect::<Vec<_>>())?;
-        Ok(settled)
+            Original::find(path)
+        };
+        uids.iter().map(original).collect()
     }
 
     /// Makes sure that the bytes of files are on the disk.
-    fn settle(&self, originals: &[&Original]) -> Result<()> {
+    pub(super) fn settle(&self, originals: &[Original]) -> Result<()> {
         let environment = &self.environment;
         if environment.options.fsync == Fsync::Never || originals.is_empty() {
             return Ok(());
@@ -191,12 +181,12 @@ enum Forcing<'a> {
 impl<'a> Forcing<'a> {
     /// What has to be forced for these files, `now` being the file system's time if the system
     /// writes files back by itself.
-    fn needed(originals: &[&'a Original], now: Option<i64>) -> Self {
+    fn needed(originals: &'a [Original], now: Option<i64>) -> Self {
         let settled = |original: &Original| {
             now.is_some_and(|now| now.saturating_sub(original.changed) > SETTLED_AFTER)
         };
-        let fresh = originals.iter().copied();
-        let fresh: Vec<&Original> = fresh.filter(|original| !settled(original)).collect();
+        let fresh = originals.iter().filter(|original| !settled(original));
+        let fresh: Vec<&Original> = fresh.collect();
         match fresh.split_first() {
             Some((first, rest))
                 if rest.len() >= SINGLY && rest.iter().all(|it| it.device == first.device) =>
@@ -210,10 +200,10 @@ impl<'a> Forcing<'a> {
 
 /// Flags in terms of another mailbox; many messages have the same.
 #[derive(Default)]
-struct Translated(HashMap<FlagSet, FlagChange>);
+pub(super) struct Translated(HashMap<FlagSet, FlagChange>);
 
 impl Translated {
-    fn flags(&mut self, snapshot: &Snapshot, message: Message<'_>) -> FlagChange {
+    pub(super) fn flags(&mut self, snapshot: &Snapshot, message: Message<'_>) -> FlagChange {
         let flags = self.0.entry(message.flags());
         let flags = flags.or_insert_with(|| by_name(snapshot, message.flags()));
         flags.clone()
@@ -221,7 +211,7 @@ impl Translated {
 }
 
 /// Which message has become which.
-fn copied(uids: &BTreeSet<Uid>, appended: Appended) -> Copied {
+pub(super) fn copied(uids: &BTreeSet<Uid>, appended: Appended) -> Copied {
     Copied {
         uid_validity: appended.uid_validity,
         uids: uids.iter().copied().zip(appended.uids).collect(),

@@ -1,25 +1,26 @@
 //! Moving messages to another mailbox (RFC 6851 §3.3): one copy is left, whoever else is at it.
 //!
-//! Order: force the bytes to the disk where they may not be there yet (as COPY does) → a link to
-//! every message in the target's `tmp/`, without a lock → the locks of both
-//! mailboxes → are the messages all there? → the steps of COPY in the target → those of EXPUNGE in
-//! the source → unlock. A crash leaves messages in both mailboxes at the worst, never in none.
+//! Order: force the bytes to the disk where they may not be there yet (as COPY does) → the locks of
+//! both mailboxes → are the messages all there? → the steps of COPY in the target: a second link to
+//! each → those of EXPUNGE in the source → unlock. A crash leaves messages in both mailboxes at the
+//! worst, never in none. A rename in place of link and removal would not be faster (ext4), and the
+//! two directories might reach the disk in the wrong order.
+//!
+//! Where a link is not possible, the bytes are copied to the target's `tmp/` first, without a lock.
 //!
 //! Both locks are always taken in the order of the directories, so that moves in opposite
 //! directions never wait for each other. While they are held nobody else can move or remove the
 //! messages, nor see them in both mailboxes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Arriving, Incoming, by_name};
-use crate::deliver::Staged;
+use super::copy::{Translated, copied};
+use super::{ATTEMPTS, Arriving, Incoming, cannot_link};
 use crate::error::{Error, Result};
 use crate::id::Uid;
 use crate::mailbox::transaction::Transaction;
 use crate::mailbox::{Copied, Mailbox};
-use crate::snapshot::Snapshot;
-use crate::store::Fsync;
 use crate::sync::message_path;
 use crate::watch::WatchId;
 
@@ -30,7 +31,7 @@ pub struct Moving {
     target: Arc<Mailbox>,
     /// Who moves, if he watches the source.
     by: Option<WatchId>,
-    staged: BTreeMap<Uid, Staged>,
+    uids: BTreeSet<Uid>,
 }
 
 impl Mailbox {
@@ -47,28 +48,21 @@ impl Moving {
             source: Arc::clone(source),
             target: Arc::clone(target),
             by,
-            staged: BTreeMap::new(),
+            uids: BTreeSet::new(),
         }
     }
 
-    /// Adds messages to those that are moved; a few at a time, because each costs some file-system
-    /// work. Nobody is kept from anything yet.
+    /// Adds messages to those that are moved. Nothing is done with them yet.
     ///
     /// # Errors
-    /// [`Error::Expunged`] if one of them is gone, or if the target has no space.
+    /// [`Error::Expunged`] if one of them is gone.
     pub fn add(&mut self, uids: &[Uid]) -> Result<()> {
         self.source.check()?;
         self.target.check()?;
-        let settled = self.source.settle_messages(uids)?;
+        let snapshot = self.source.snapshot();
         for uid in uids {
-            let (mut staged, _) = self.source.link(*uid, &self.target)?;
-            // Whoever delivered it may not have cared.
-            staged.close(if settled.contains(uid) {
-                Fsync::Never
-            } else {
-                self.source.environment.options.fsync
-            })?;
-            self.staged.insert(*uid, staged);
+            snapshot.by_uid(*uid).ok_or(Error::Expunged)?;
+            self.uids.insert(*uid);
         }
         Ok(())
     }
@@ -79,45 +73,88 @@ impl Moving {
     /// [`Error::Expunged`] if one of them is gone; or as for [`Mailbox::append`]. Then nothing is
     /// moved, unless it was removing from the source that failed: what could not be removed stays.
     pub fn finish(self) -> Result<Copied> {
-        let (source, target, staged) = (&self.source, &self.target, self.staged);
-        let by = self.by;
+        for _ in 0..ATTEMPTS {
+            self.source.check()?;
+            self.target.check()?;
+            match self.by_links() {
+                // A file was renamed by somebody; nothing has been moved.
+                Err(Error::NotFound) if !self.source.is_gone() && !self.target.is_gone() => {
+                    self.source.transact(|transaction| transaction.scan())?;
+                }
+                Err(Error::Io { source, .. }) if cannot_link(&source) => return self.by_files(),
+                // Also what file systems say that have no links.
+                Err(Error::NoPermission { .. }) => return self.by_files(),
+                moved => return moved,
+            }
+        }
+        Err(Error::Locked)
+    }
+
+    /// Moves by second links in `cur/` of the target.
+    fn by_links(&self) -> Result<Copied> {
+        let (source, uids) = (&self.source, &self.uids);
+        let seen = source.snapshot();
+        let originals = source.originals(&seen, uids)?;
+        source.settle(&originals)?;
+        let mut arriving = Vec::with_capacity(originals.len());
+        for original in originals {
+            let (size, date) = (None, original.date);
+            arriving.push((Arriving::Original(original), size, date));
+        }
+        self.exchange(arriving)
+    }
+
+    /// Moves by files in `tmp/` of the target: where links are not possible, the bytes.
+    fn by_files(&self) -> Result<Copied> {
+        let mut arriving = Vec::with_capacity(self.uids.len());
+        for uid in &self.uids {
+            let (mut staged, _) = self.source.link(*uid, &self.target)?;
+            // Whoever delivered it may not have cared.
+            staged.close(self.source.environment.options.fsync)?;
+            let (size, date) = (staged.rfc822_size(), staged.date());
+            arriving.push((Arriving::Staged(staged), size, date));
+        }
+        self.exchange(arriving)
+    }
+
+    /// Takes the locks and moves.
+    fn exchange(&self, arriving: Vec<(Arriving, Option<u64>, i64)>) -> Result<Copied> {
+        let (source, target) = (&self.source, &self.target);
         if source.directory == target.directory {
             return source.transact(|both| {
-                let (uids, incoming) = incoming(both.snapshot(), staged)?;
-                let appended = both.put(incoming)?;
-                both.remove(&uids, by)?;
-                Ok(Copied {
-                    uid_validity: appended.uid_validity,
-                    uids: uids.into_iter().zip(appended.uids).collect(),
-                })
+                let incoming = incoming(both, &self.uids, arriving)?;
+                let copied = copied(&self.uids, both.put(incoming)?);
+                both.remove(&sources(&copied), self.by)?;
+                Ok(copied)
             });
         }
         if source.directory < target.directory {
-            source.transact(|from| target.transact(|to| hand_over(from, to, by, staged)))
+            source.transact(|from| target.transact(|to| self.hand_over(from, to, arriving)))
         } else {
-            target.transact(|to| source.transact(|from| hand_over(from, to, by, staged)))
+            target.transact(|to| source.transact(|from| self.hand_over(from, to, arriving)))
         }
+    }
+
+    /// Moves messages while both mailboxes are locked.
+    fn hand_over(
+        &self,
+        from: &mut Transaction<'_>,
+        to: &mut Transaction<'_>,
+        arriving: Vec<(Arriving, Option<u64>, i64)>,
+    ) -> Result<Copied> {
+        let incoming = incoming(from, &self.uids, arriving)?;
+        let copied = copied(&self.uids, to.put(incoming)?);
+        if let Err(error) = from.remove(&sources(&copied), self.by) {
+            take_back(from, to, &copied);
+            return Err(error);
+        }
+        Ok(copied)
     }
 }
 
-/// Moves messages while both mailboxes are locked.
-fn hand_over(
-    from: &mut Transaction<'_>,
-    to: &mut Transaction<'_>,
-    by: Option<WatchId>,
-    staged: BTreeMap<Uid, Staged>,
-) -> Result<Copied> {
-    let (uids, incoming) = incoming(from.snapshot(), staged)?;
-    let appended = to.put(incoming)?;
-    let copied = Copied {
-        uid_validity: appended.uid_validity,
-        uids: uids.iter().copied().zip(appended.uids).collect(),
-    };
-    if let Err(error) = from.remove(&uids, by) {
-        take_back(from, to, &copied);
-        return Err(error);
-    }
-    Ok(copied)
+/// The messages that were moved, by their old UIDs.
+fn sources(copied: &Copied) -> Vec<Uid> {
+    copied.uids.iter().map(|(source, _)| *source).collect()
 }
 
 /// Removes the copies of messages that could not be removed from the source: those whose files
@@ -138,27 +175,29 @@ fn take_back(from: &Transaction<'_>, to: &mut Transaction<'_>, copied: &Copied) 
     }
 }
 
-/// The messages as they are to be in the target, with the flags that they have now.
+/// The messages as they are to be in the target, with the names and flags that they have now.
 fn incoming(
-    snapshot: &Snapshot,
-    staged: BTreeMap<Uid, Staged>,
-) -> Result<(Vec<Uid>, Vec<Incoming>)> {
-    let mut uids = Vec::with_capacity(staged.len());
-    let mut incoming = Vec::with_capacity(staged.len());
-    let mut translated = HashMap::new();
-    for (uid, staged) in staged {
-        let message = snapshot.by_uid(uid).ok_or(Error::Expunged)?;
-        let flags = translated.entry(message.flags());
-        let flags = flags.or_insert_with(|| by_name(snapshot, message.flags()));
-        uids.push(uid);
+    from: &Transaction<'_>,
+    uids: &BTreeSet<Uid>,
+    arriving: Vec<(Arriving, Option<u64>, i64)>,
+) -> Result<Vec<Incoming>> {
+    let snapshot = from.snapshot();
+    let mut translated = Translated::default();
+    let mut incoming = Vec::with_capacity(arriving.len());
+    for (uid, (mut file, size, date)) in uids.iter().zip(arriving) {
+        let message = snapshot.by_uid(*uid).ok_or(Error::Expunged)?;
+        if let Arriving::Original(original) = &mut file {
+            let directory = &from.mailbox.directory;
+            original.path = message_path(directory, message.place(), message.file_name());
+        }
         incoming.push(Incoming {
-            flags: flags.clone(),
-            size: staged.rfc822_size(),
-            date: staged.date(),
-            file: Arriving::Staged(staged),
+            flags: translated.flags(snapshot, message),
+            size: size.or(message.rfc822_size()),
+            date,
+            file,
         });
     }
-    Ok((uids, incoming))
+    Ok(incoming)
 }
 
 #[cfg(test)]

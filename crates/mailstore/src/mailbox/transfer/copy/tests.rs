@@ -63,8 +63,7 @@ fn original(changed: i64, device: u64) -> Original {
 
 /// How many files are forced one by one; `None` if all of the file system is.
 fn forced(originals: &[Original], now: Option<i64>) -> Option<usize> {
-    let originals: Vec<&Original> = originals.iter().collect();
-    match Forcing::needed(&originals, now) {
+    match Forcing::needed(originals, now) {
         Forcing::Each(each) => Some(each.len()),
         Forcing::FileSystem(_) => None,
     }

@@ -192,7 +192,7 @@ fn a_moved_message_can_be_read_by_those_who_were_not_told() {
 }
 
 #[test]
-fn a_copy_is_kept_when_the_original_is_no_file_any_more() {
+fn what_is_no_file_any_more_is_not_moved() {
     let root = tempfile::tempdir().unwrap();
     let account = account(root.path());
     let (source, target) = (open(&account, "a"), open(&account, "b"));
@@ -204,7 +204,8 @@ fn a_copy_is_kept_when_the_original_is_no_file_any_more() {
     fs::remove_file(entry.path()).unwrap();
     fs::create_dir(entry.path()).unwrap();
     moving.finish().unwrap_err();
-    assert_eq!(texts(&target), ["one"]);
+    assert!(uids(&target).is_empty());
+    assert_eq!(files(&target), 0);
 }
 
 #[test]
@@ -220,6 +221,29 @@ fn many_messages_need_few_descriptors() {
     let open = open.filter(|it| fs::read_link(it.path()).is_ok_and(below));
     assert_eq!(open.count(), 0);
     moving.finish().unwrap();
+}
+
+#[test]
+fn a_message_that_a_stranger_renames_is_moved_all_the_same() {
+    let root = tempfile::tempdir().unwrap();
+    let account = account(root.path());
+    let (source, target) = (open(&account, "a"), open(&account, "b"));
+    let both = [append(&source, "one"), append(&source, "two")];
+    let mut moving = source.begin_move(&target);
+    moving.add(&both).unwrap();
+    let cur = source.directory.join("cur");
+    for entry in fs::read_dir(&cur).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        fs::rename(cur.join(&name), cur.join(format!("{name}T"))).unwrap();
+    }
+    assert_eq!(moving.finish().unwrap().uids.len(), 2);
+    assert_eq!(texts(&target), ["one", "two"]);
+    assert!(uids(&source).is_empty());
+    let snapshot = target.snapshot();
+    let deleted = snapshot
+        .iter()
+        .filter(|it| it.flags().has(SystemFlag::Deleted));
+    assert_eq!(deleted.count(), 2);
 }
 
 /// Two moves of the same messages at once, from one process or from two.
