@@ -8,6 +8,7 @@
     reason = "every line is part of a test"
 )]
 
+mod disk;
 mod order;
 mod races;
 
