@@ -34,6 +34,12 @@
 //! durable *reserve*. A reserve of an earlier boot that was not closed means that power was lost:
 //! then every message gets a mod-sequence above the reserve.
 //!
+//! # Disks that fail
+//!
+//! After an fsync that has failed, the system takes what it could not write for written, and the
+//! next fsync says nothing of it. So it is not tried again: the whole file is written anew, under
+//! the lock, before anything else is changed or shown.
+//!
 //! # Damage
 //!
 //! If the snapshot, or any frame within the committed length, does not have the right CRC, nothing
@@ -98,6 +104,16 @@ struct Known {
     unforced: bool,
     /// Whether a client must not see the state before they are.
     hidden: bool,
+    /// Whether forcing it to the disk has failed.
+    trust: Trust,
+}
+
+/// Whether what was written to a file is there, or will be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trust {
+    Sound,
+    /// The system may have dropped something that it could not write to the disk.
+    Doubtful,
 }
 
 /// What changes when a file is written or replaced.
@@ -195,6 +211,7 @@ impl Index {
                 offset: snapshot,
                 unforced: false,
                 hidden: false,
+                trust: Trust::Sound,
             }),
         };
         let frames = bytes.get(length..).unwrap_or_default();
@@ -303,7 +320,7 @@ impl Index {
             return Ok(());
         }
         let forced = self.change_file(|file, known| {
-            file.sync_data()?;
+            sync(file, known)?;
             commit(file, known)
         })?;
         if forced.is_none() {
@@ -326,6 +343,14 @@ impl Index {
     /// Whether it is only in memory.
     pub(crate) fn is_in_memory(&self) -> bool {
         self.file.is_none()
+    }
+
+    /// Whether forcing it to the disk has failed. Then the system may have dropped what it could
+    /// not write, and a second attempt would succeed without writing it: only a whole new file
+    /// ([`Index::replace`]) is certain.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.file
+            .is_some_and(|known| known.trust == Trust::Doubtful)
     }
 
     /// Takes everything for durable, because the store's data is thrown away.
@@ -362,8 +387,18 @@ impl Index {
             offset: length,
             unforced: false,
             hidden: false,
+            trust: Trust::Sound,
         });
-        Ok(())
+        if force == Force::Never {
+            return Ok(());
+        }
+        let directory = self.path.parent().unwrap_or(Path::new("."));
+        sync_directory(directory).inspect_err(|_| {
+            // The old file may come back with the power.
+            if let Some(known) = &mut self.file {
+                known.trust = Trust::Doubtful;
+            }
+        })
     }
 
     /// The lowest mod-sequence that no message has.
@@ -412,7 +447,7 @@ fn append_frame(
     let end = known.offset + u64::try_from(frame.len()).unwrap_or_default();
     match force {
         Force::Now => {
-            file.sync_data()?;
+            sync(file, known)?;
             known.offset = end;
             commit(file, known)
         }
@@ -427,6 +462,17 @@ fn append_frame(
             Ok(())
         }
     }
+}
+
+/// Forces the file to the disk, unless that has failed before: then it would prove nothing.
+fn sync(file: &File, known: &mut Known) -> io::Result<()> {
+    if known.trust == Trust::Doubtful {
+        return Err(io::Error::other("was not forced to the disk before"));
+    }
+    known.trust = Trust::Doubtful;
+    file.sync_data()?;
+    known.trust = Trust::Sound;
+    Ok(())
 }
 
 /// Notes that everything up to the offset is on the disk.
@@ -454,7 +500,7 @@ fn read_from(file: &File, start: u64, end: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Writes `temporary`, forces it to the disk and moves it to `path`.
+/// Writes `temporary`, forces it to the disk and moves it to `path`; the new name is not forced.
 fn write_whole(temporary: &Path, path: &Path, bytes: &[u8], force: Force) -> Result<Identity> {
     // A left-over may be a link or a FIFO by now.
     match std::fs::remove_file(temporary) {
@@ -478,11 +524,6 @@ fn write_whole(temporary: &Path, path: &Path, bytes: &[u8], force: Force) -> Res
         Ok(file)
     };
     let file = create().map_err(failed(temporary))?;
-    if force != Force::Never
-        && let Some(directory) = path.parent()
-    {
-        sync_directory(directory)?;
-    }
     let metadata = file.metadata().map_err(failed(path))?;
     Ok(Identity::of(&metadata))
 }

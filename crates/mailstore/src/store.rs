@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -52,6 +53,7 @@ pub(crate) struct Environment {
     pub(crate) unique: Unique,
     boot: OnceLock<u64>,
     writes_back_soon: OnceLock<bool>,
+    distrusts_files: AtomicBool,
 }
 
 impl Environment {
@@ -62,6 +64,7 @@ impl Environment {
             options,
             boot: OnceLock::new(),
             writes_back_soon: OnceLock::new(),
+            distrusts_files: AtomicBool::new(false),
         }
     }
 
@@ -96,6 +99,17 @@ impl Environment {
                 .zip(looks)
                 .is_some_and(|(expires, looks)| expires.saturating_add(looks) <= 6000)
         })
+    }
+
+    /// A message's file could not be forced to the disk. The system may have dropped what it could
+    /// not write, and would not say so a second time.
+    pub(crate) fn distrust_files(&self) {
+        self.distrusts_files.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the bytes of messages have to be written again where a second link would do.
+    pub(crate) fn distrusts_files(&self) -> bool {
+        self.distrusts_files.load(Ordering::Relaxed)
     }
 
     /// When changes that clients rely on must be on the disk.

@@ -9,6 +9,7 @@
 )]
 
 mod disk;
+mod eio;
 mod order;
 mod races;
 

@@ -286,7 +286,11 @@ impl Transaction<'_> {
         if removed.uids.is_empty() {
             return Ok(());
         }
-        self.sync_places(&removed.places)?;
+        if let Err(error) = self.sync_places(&removed.places) {
+            // Not acknowledged, and not taken back: the next look finds them missing.
+            self.leave_untold();
+            return Err(error);
+        }
         let mod_seq = self.index.next_mod_seq()?;
         let uids: Vec<Uid> = removed.uids.iter().copied().collect();
         let expunged = runs(&uids).into_iter();
@@ -310,13 +314,16 @@ impl Transaction<'_> {
         }
     }
 
-    /// Forces the names in directories to the disk.
-    pub(super) fn sync_places(&self, places: &BTreeSet<Place>) -> Result<()> {
+    /// Forces the names in directories to the disk. If it fails, it is done again before the next
+    /// change, because nobody else would know of it.
+    pub(super) fn sync_places(&mut self, places: &BTreeSet<Place>) -> Result<()> {
         if self.mailbox.environment.options.fsync == Fsync::Never {
             return Ok(());
         }
         for place in places {
-            sync_directory(&self.mailbox.directory.join(place.directory()))?;
+            sync_directory(&self.mailbox.directory.join(place.directory())).inspect_err(|_| {
+                self.unforced.extend(places);
+            })?;
         }
         Ok(())
     }

@@ -1,11 +1,12 @@
 //! A change of a mailbox under its locks: files first, then one frame of the index.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::Mailbox;
 use crate::error::Result;
 use crate::index::{Entry, FileTime, Force, Index, Stamp};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Place, Snapshot};
 use crate::sync::{Observed, Scan};
 
 /// Whether the directories have been read under the lock that is held.
@@ -30,6 +31,10 @@ pub(super) struct Transaction<'a> {
     before: Observed,
     /// Whether the directories were read already.
     looked: Looked,
+    /// Directories that could not be forced to the disk.
+    pub(super) unforced: BTreeSet<Place>,
+    /// Whether files were changed of which no entry tells: the directories must be read again.
+    untold: bool,
     /// Whether the index could not be written: then what it says is not certain, and nothing more
     /// goes into it.
     broken: bool,
@@ -49,6 +54,8 @@ impl<'a> Transaction<'a> {
             entries: Vec::new(),
             renamed: Vec::new(),
             looked,
+            unforced: BTreeSet::new(),
+            untold: false,
             broken: false,
         })
     }
@@ -93,19 +100,25 @@ impl Transaction<'_> {
     pub(super) fn commit(&mut self) -> Result<()> {
         self.entries.extend(self.mailbox.take_learned());
         let after = Observed::now(&self.mailbox.directory)?;
-        if after != self.before {
+        if after != self.before && !self.untold {
             let mut stamps = self.index.state.stamps;
             stamps.new = moved(stamps.new, self.before.new, after.new);
             stamps.cur = moved(stamps.cur, self.before.cur, after.cur);
             if stamps != self.index.state.stamps {
                 self.entries.push(Entry::Synced(stamps));
             }
-            self.before = after;
         }
+        self.before = after;
         let entries = std::mem::take(&mut self.entries);
         self.append(&entries)?;
         self.renamed.clear();
         Ok(())
+    }
+
+    /// Notes that files were changed of which no entry tells, so that the next look reads the
+    /// directories.
+    pub(super) fn leave_untold(&mut self) {
+        self.untold = true;
     }
 
     /// Gives files their old names back, because the index does not know of the new ones. One that

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::filename;
 use crate::flag::{FlagChange, FlagOp, FlagSet};
 use crate::id::Uid;
-use crate::index::{Entry, FileTime};
+use crate::index::{Entry, FileTime, runs};
 use crate::replace::failed;
 use crate::snapshot::{Added, Message, Place, Snapshot};
 use crate::store::Environment;
@@ -114,6 +114,9 @@ impl Mailbox {
         let file = MessageFile::open(&path)?;
         let size = message.rfc822_size();
         let (directory, environment) = (&target.directory, &target.environment);
+        if environment.distrusts_files() {
+            return self.duplicate(&path, target);
+        }
         match Staged::link(&path, file, size, directory, environment) {
             Err(Error::Io { source, .. }) if cannot_link(&source) => self.duplicate(&path, target),
             // Also what file systems say that have no links.
@@ -144,20 +147,38 @@ impl Transaction<'_> {
     /// Makes finished files messages: all or none.
     fn put(&mut self, mut incoming: Vec<Incoming>) -> Result<Appended> {
         let uid_validity = self.snapshot().uid_validity();
+        let first = self.snapshot().uid_next();
         let mut placed = Vec::with_capacity(incoming.len());
         match self.place_all(&mut incoming, &mut placed) {
             Ok(uids) => Ok(Appended { uid_validity, uids }),
             Err(error) => {
                 self.entries.clear();
+                self.leave_untold();
                 for path in placed {
                     // If this fails too, the next look finds the file: a message too many.
                     if let Err(error) = fs::remove_file(&path) {
                         tracing::warn!(path = %path.display(), %error, "file not taken back");
                     }
                 }
+                self.forget_from(first)?;
                 Err(error)
             }
         }
+    }
+
+    /// Messages from this UID on are in the index already, but will not be there.
+    fn forget_from(&mut self, first: Uid) -> Result<()> {
+        let mod_seq = self.index.next_mod_seq()?;
+        let added = self.snapshot().iter().map(|message| message.uid());
+        let added: Vec<Uid> = added.filter(|uid| *uid >= first).collect();
+        let expunged = runs(&added).into_iter();
+        self.entries
+            .extend(expunged.map(|(first, last)| Entry::Expunge {
+                first,
+                last,
+                mod_seq,
+            }));
+        Ok(())
     }
 
     fn place_all(

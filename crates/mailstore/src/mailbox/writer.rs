@@ -1,5 +1,6 @@
 //! The one writer of a mailbox: locking, refreshing, committing, publishing.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -14,6 +15,7 @@ use crate::id::{ModSeq, UidValidity};
 use crate::index::{Entry, FileTime, Force, Index, Refreshed};
 use crate::lock::FileLock;
 use crate::replace::{open_regular, touch};
+use crate::snapshot::Place;
 use crate::source::Source;
 use crate::sync::{Observed, Scan};
 
@@ -26,6 +28,10 @@ pub(super) struct Writer {
     uid_validity: Option<UidValidity>,
     /// Whether the directories were read by the current transaction, to make a new index.
     looked: Looked,
+    /// Whether the index could not be forced to the disk: it is written anew before it is used.
+    doubtful: bool,
+    /// Directories that could not be forced to the disk: that comes before any further change.
+    unforced: BTreeSet<Place>,
 }
 
 /// Why a refresh without the lock is not enough.
@@ -67,9 +73,14 @@ impl Mailbox {
     /// Forces flag changes to the disk.
     pub(super) fn force_flags(&self) {
         let mut writer = self.writer();
-        if let Some(index) = &mut writer.index
-            && let Err(error) = index.force()
-        {
+        let forced = if writer.doubtful {
+            self.transact_with(&mut writer, |_| Ok(()))
+        } else {
+            let forced = writer.index.as_mut().map_or(Ok(()), Index::force);
+            writer.doubtful |= writer.index.as_ref().is_some_and(Index::is_doubtful);
+            forced
+        };
+        if let Err(error) = forced {
             tracing::warn!(mailbox = %self.name, %error, "flags not forced to disk");
         }
     }
@@ -222,6 +233,9 @@ impl Mailbox {
 
     /// Applies what others appended to the index, without the lock.
     fn catch_up(&self, writer: &mut Writer) -> Result<(), Short> {
+        if writer.doubtful {
+            return Err(Short::NeedsLock);
+        }
         match &mut writer.index {
             Some(index) => match index.refresh() {
                 Ok(_) => {}
@@ -274,6 +288,15 @@ impl Mailbox {
         }
         if opening && self.disagrees(&index) {
             self.agree(&mut index)?;
+        }
+        if writer.doubtful {
+            let random = self.environment.options.source.random();
+            match index.replace(random, self.environment.force_messages()) {
+                Ok(()) => writer.doubtful = false,
+                // Removing must work on a full disk. What is at stake is the UIDVALIDITY.
+                Err(Error::NoSpace) => {}
+                Err(error) => return Err(error),
+            }
         }
         writer.index = Some(index);
         self.recognize(writer)
@@ -332,9 +355,14 @@ impl Mailbox {
             return Err(Error::NotFound);
         };
         let mut transaction = Transaction::begin(self, index, looked)?;
+        transaction.sync_places(&writer.unforced)?;
+        writer.unforced.clear();
         let result = work(&mut transaction);
         let committed = transaction.commit();
-        if transaction.is_broken() || committed.is_err() {
+        let broken = transaction.is_broken() || committed.is_err();
+        writer.unforced.append(&mut transaction.unforced);
+        writer.doubtful |= index.is_doubtful();
+        if broken {
             // What the file says now is not certain.
             writer.index = None;
         }
@@ -351,7 +379,10 @@ impl Mailbox {
         if index.is_hidden() {
             match (self.environment.force_messages(), index.force()) {
                 (Force::Never, _) | (_, Err(Error::NoPermission { .. })) => index.believe(),
-                (_, forced) => forced?,
+                (_, forced) => {
+                    writer.doubtful |= index.is_doubtful();
+                    forced?;
+                }
             }
         }
         self.lasting.store(!index.is_in_memory(), Ordering::Release);

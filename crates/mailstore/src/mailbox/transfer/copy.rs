@@ -12,6 +12,9 @@
 //! the system is told to wait longer or everything is to be forced (`Fsync::Always`). Few others
 //! are forced one by one. For many, the whole file system is: it waits once for the disk and not as
 //! often as there are messages.
+//!
+//! If one cannot be forced, what it has on the disk is not known any more, and a second attempt
+//! would succeed without writing anything. From then on this process copies bytes.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -82,6 +85,9 @@ impl Mailbox {
         for _ in 0..ATTEMPTS {
             self.check()?;
             target.check()?;
+            if self.environment.distrusts_files() {
+                return self.copy_by_files(&uids, target);
+            }
             match self.copy_by_links(&uids, target) {
                 // A file was renamed by somebody; nothing has been copied.
                 Err(Error::NotFound) if !target.is_gone() => {
@@ -122,7 +128,8 @@ impl Mailbox {
         for uid in uids {
             let (mut staged, snapshot) = self.link(*uid, target)?;
             // Whoever delivered it may not have cared.
-            staged.close(self.environment.options.fsync)?;
+            let closed = staged.close(self.environment.options.fsync);
+            closed.inspect_err(|_| self.environment.distrust_files())?;
             let message = snapshot.by_uid(*uid).ok_or(Error::Expunged)?;
             incoming.push(Incoming {
                 flags: translated.flags(&snapshot, message),
@@ -151,7 +158,8 @@ impl Mailbox {
     /// Makes sure that the bytes of files are on the disk.
     pub(super) fn settle(&self, originals: &[Original]) -> Result<()> {
         let environment = &self.environment;
-        if environment.options.fsync == Fsync::Never || originals.is_empty() {
+        let never = environment.options.fsync == Fsync::Never;
+        if never || originals.is_empty() || environment.distrusts_files() {
             return Ok(());
         }
         let now = || self.file_system_time().seconds;
@@ -159,11 +167,13 @@ impl Mailbox {
         match Forcing::needed(originals, now) {
             Forcing::Each(fresh) => fresh.into_iter().try_for_each(|original| {
                 let file = open_regular(&original.path, OFlags::RDONLY)?;
-                file.sync_data().map_err(failed(&original.path))
+                let forced = file.sync_data().map_err(failed(&original.path));
+                forced.inspect_err(|_| environment.distrust_files())
             }),
             Forcing::FileSystem(original) => {
                 let file = open_regular(&original.path, OFlags::RDONLY)?;
-                sync_file_system(&file).map_err(failed(&original.path))
+                let forced = sync_file_system(&file).map_err(failed(&original.path));
+                forced.inspect_err(|_| environment.distrust_files())
             }
         }
     }

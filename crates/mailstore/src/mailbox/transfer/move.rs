@@ -76,6 +76,9 @@ impl Moving {
         for _ in 0..ATTEMPTS {
             self.source.check()?;
             self.target.check()?;
+            if self.source.environment.distrusts_files() {
+                return self.by_files();
+            }
             match self.by_links() {
                 // A file was renamed by somebody; nothing has been moved.
                 Err(Error::NotFound) if !self.source.is_gone() && !self.target.is_gone() => {
@@ -110,7 +113,9 @@ impl Moving {
         for uid in &self.uids {
             let (mut staged, _) = self.source.link(*uid, &self.target)?;
             // Whoever delivered it may not have cared.
-            staged.close(self.source.environment.options.fsync)?;
+            let environment = &self.source.environment;
+            let closed = staged.close(environment.options.fsync);
+            closed.inspect_err(|_| environment.distrust_files())?;
             let (size, date) = (staged.rfc822_size(), staged.date());
             arriving.push((Arriving::Staged(staged), size, date));
         }
