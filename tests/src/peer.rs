@@ -148,8 +148,28 @@ impl Place {
     /// Gives everything to the user that the other servers run as. Others may have added files.
     pub fn hand_over(&self) {
         if is_root() {
-            give(&self.dir.path().join("home"));
+            give(&self.dir.path().join("home"), NOBODY);
         }
+    }
+
+    /// Moves the tree to where Pillarbox expects it, and gives it to the user of the tests.
+    ///
+    /// # Panics
+    /// If it cannot be moved.
+    pub fn move_out(&self, to: &Path) {
+        fs::rename(self.maildir(), to).unwrap();
+        if is_root() {
+            give(to, 0);
+        }
+    }
+
+    /// Moves it back to where the other servers expect it.
+    ///
+    /// # Panics
+    /// If it cannot be moved.
+    pub fn move_back(&self, from: &Path) {
+        fs::rename(from, self.maildir()).unwrap();
+        self.hand_over();
     }
 
     /// What Dovecot has logged.
@@ -314,15 +334,15 @@ fn courier() -> Option<PathBuf> {
         .find(|root| root.join("usr/lib/courier/courier/courierpop3d").is_file())
 }
 
-/// Gives a file or a whole directory to the other user. Times of change stay.
-fn give(path: &Path) {
+/// Gives a file or a whole directory to a user and the group of the same number.
+fn give(path: &Path, user: u32) {
     let metadata = fs::symlink_metadata(path).unwrap();
-    if metadata.uid() != NOBODY || metadata.gid() != NOBODY {
-        chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+    if metadata.uid() != user || metadata.gid() != user {
+        chown(path, Some(user), Some(user)).unwrap();
     }
     if metadata.is_dir() {
         for entry in fs::read_dir(path).unwrap() {
-            give(&entry.unwrap().path());
+            give(&entry.unwrap().path(), user);
         }
     }
 }

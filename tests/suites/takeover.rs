@@ -16,8 +16,11 @@ mod tree;
 #[path = "takeover/view.rs"]
 mod view;
 
+use std::net::SocketAddr;
+
 use pillarbox_tests::peer::{Kind, Place, have_courier, have_dovecot};
 use pillarbox_tests::program::have;
+use pillarbox_tests::serve::{Serve, Setup};
 
 use crate::clients::{Changes, Fetchmail, Mbsync};
 use crate::tree::Names;
@@ -65,6 +68,47 @@ impl Past {
     }
 }
 
+/// Moves a tree to where Pillarbox expects it, and starts Pillarbox.
+fn take_over(past: &Past, tables: &str) -> Serve {
+    let server = Serve::start(&Setup {
+        tables: tables.to_owned(),
+        ..Setup::default()
+    });
+    let server = server.unwrap();
+    past.place.move_out(&server.maildir("ann"));
+    server
+}
+
+/// Nobody sees that the server is another one.
+fn nothing_is_new(past: &Past, imap: SocketAddr, pop3: SocketAddr, account: &Account, when: &str) {
+    assert_eq!(past.mbsync.run(imap), Changes::NONE, "{when}");
+    assert_eq!(past.fetchmail.run(pop3), 0, "{when}");
+    assert_same(account, &Account::seen(imap, pop3), when);
+}
+
+/// What was done since then is new, and nothing else.
+fn the_rest_is_new(past: &Past, imap: SocketAddr, pop3: SocketAddr, before: &Account) {
+    let (changes, messages) = Account::seen(imap, pop3).since(before);
+    // Enough to be seen.
+    assert!(changes[0] > 2 && changes[1] > 2 && messages > 1);
+    assert_eq!(past.mbsync.run(imap), Changes::near(changes));
+    assert_eq!(past.fetchmail.run(pop3), messages);
+}
+
+/// From another server to Pillarbox.
+fn taken_over(past: &Past, names: Names, tables: &str) {
+    let server = take_over(past, tables);
+    let (imap, pop3) = (
+        server.address("imap").unwrap(),
+        server.address("pop3").unwrap(),
+    );
+    nothing_is_new(past, imap, pop3, &past.account, "taken over");
+    tree::live_on(imap, names, 1);
+    the_rest_is_new(past, imap, pop3, &past.account);
+    let monday = Account::seen(imap, pop3);
+    nothing_is_new(past, imap, pop3, &monday, "after a day");
+}
+
 #[test]
 fn dovecot() {
     for (prefix, separator) in [("", '.'), ("", '/'), ("INBOX.", '.')] {
@@ -73,14 +117,12 @@ fn dovecot() {
             separator,
             settings: "",
         };
-        let Some(past) = Past::with(kind, Names { prefix, separator }) else {
+        let names = Names { prefix, separator };
+        let Some(past) = Past::with(kind, names) else {
             return;
         };
-        // Its processes end without a trace.
-        let peer = past.place.serve(kind);
-        assert_eq!(past.mbsync.run(peer.imap), Changes::NONE);
-        assert_eq!(past.fetchmail.run(peer.pop3), 0);
-        assert_same(&past.account, &Account::seen(peer.imap, peer.pop3), "later");
+        let tables = format!("[storage]\nseparator = \"{separator}\"\nprefix = \"{prefix}\"\n");
+        taken_over(&past, names, &tables);
     }
 }
 
@@ -93,8 +135,7 @@ fn courier() {
     let Some(past) = Past::with(Kind::Courier, names) else {
         return;
     };
-    let peer = past.place.serve(Kind::Courier);
-    assert_eq!(past.mbsync.run(peer.imap), Changes::NONE);
-    assert_eq!(past.fetchmail.run(peer.pop3), 0);
-    assert_same(&past.account, &Account::seen(peer.imap, peer.pop3), "later");
+    let tables = "[storage]\nseparator = \".\"\nprefix = \"INBOX.\"\n\
+                  directory_names = \"utf8\"\n[pop3]\nuidl_format = \"courier\"\n";
+    taken_over(&past, names, tables);
 }

@@ -81,6 +81,32 @@ pub(crate) fn fill(server: SocketAddr, names: Names) {
     client.ok("LOGOUT");
 }
 
+/// Uses the account for a day.
+pub(crate) fn live_on(server: SocketAddr, names: Names, day: usize) {
+    let mut client = log_in(server);
+    let (work, new) = (names.of("Work"), names.of(&format!("Work/Day {day}")));
+    client.ok(&format!("CREATE \"{new}\""));
+    client.ok(&format!("SUBSCRIBE \"{new}\""));
+    client.ok(&format!(
+        "UNSUBSCRIBE \"{}\"",
+        names.of(["Work/2026", "Work"][day - 1])
+    ));
+    append(&mut client, "INBOX", 6 + day);
+    append(&mut client, &new, 7 + day);
+    client.ok("SELECT INBOX");
+    client.ok("STORE 1,2 +FLAGS (\\Draft)");
+    client.ok(&format!("STORE 2:4 +FLAGS (Day-{day} $Forwarded)"));
+    client.ok("STORE 3 -FLAGS ($Label1)");
+    client.ok(&format!("COPY 3 \"{new}\""));
+    client.ok("STORE 4 +FLAGS (\\Deleted)");
+    client.ok("EXPUNGE");
+    client.ok(&format!("SELECT \"{work}\""));
+    client.ok("STORE 3 -FLAGS (\\Seen)");
+    client.ok("STORE 3 +FLAGS (\\Draft)");
+    client.ok("MOVE 1 INBOX");
+    client.ok("LOGOUT");
+}
+
 /// Appends a message that is like no other.
 pub(crate) fn append(client: &mut Client, mailbox: &str, number: usize) {
     let flags = ["", "\\Seen", "\\Seen \\Answered", "\\Draft"][number % 4];

@@ -70,6 +70,37 @@ impl Account {
     }
 }
 
+impl Account {
+    /// What has changed since then for `mbsync` and for `fetchmail`: messages added, messages with
+    /// other flags or gone, and messages with new unique-ids.
+    pub(crate) fn since(&self, before: &Self) -> ([u32; 3], usize) {
+        let (mut added, mut changed) = (0, 0);
+        for (name, mailbox) in &self.mailboxes {
+            let nothing = Mailbox::default();
+            let old = before.mailboxes.get(name).unwrap_or(&nothing);
+            for (uid, message) in &mailbox.messages {
+                match old.messages.get(uid) {
+                    None => added += 1,
+                    Some(old) => changed += u32::from(old.letters() != message.letters()),
+                }
+            }
+            let gone = |uid: &&u32| !mailbox.messages.contains_key(*uid);
+            changed += u32::try_from(old.messages.keys().filter(gone).count()).unwrap();
+        }
+        let is_new = |message: &&(String, String)| !before.maildrop.contains(message);
+        let fetched = self.maildrop.iter().filter(is_new).count();
+        ([added, changed, 0], fetched)
+    }
+}
+
+impl Message {
+    /// The flags that `mbsync` knows.
+    fn letters(&self) -> BTreeSet<&String> {
+        let known = |flag: &&String| flag.starts_with('\\') || *flag == "$Forwarded";
+        self.flags.iter().filter(known).collect()
+    }
+}
+
 impl Mailbox {
     fn seen(client: &mut Client, name: &str) -> Self {
         let answer = client.ok(&format!(
