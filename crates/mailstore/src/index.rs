@@ -314,6 +314,25 @@ impl Index {
             .ok_or_else(|| damaged(&self.path, "contradicts itself"))
     }
 
+    /// As [`Self::append`] and [`Self::replace`] in one: for so many entries that the frame would
+    /// be replaced by a new snapshot at once.
+    pub(crate) fn rewrite(
+        &mut self,
+        entries: &[Entry],
+        generation: u64,
+        force: Force,
+    ) -> Result<()> {
+        let before = self.state.clone();
+        let rewritten = match self.state.apply(entries) {
+            Some(()) => self.replace(generation, force),
+            None => Err(damaged(&self.path, "contradicts itself")),
+        };
+        if rewritten.is_err() {
+            self.state = before;
+        }
+        rewritten
+    }
+
     /// Forces to the disk what is not there yet. Needs no lock.
     pub(crate) fn force(&mut self) -> Result<()> {
         if !self.is_unforced() {

@@ -79,6 +79,8 @@ pub struct Mailbox {
     cache: Cache,
     /// Whether the UIDs last: not if the index is only in memory.
     lasting: AtomicBool,
+    /// Whether a claim has left messages in `new/` that are to be moved to `cur/`.
+    left_in_new: AtomicBool,
 }
 
 /// A message to append.
@@ -143,7 +145,9 @@ impl Mailbox {
 
     /// Moves messages from `new/` to `cur/` and claims for the caller all messages that nobody
     /// has claimed as `\Recent` yet (RFC 3501 §2.3.2): at SELECT and when new messages are
-    /// noticed, never for EXAMINE or STATUS. Gives the claimed UID range, possibly empty.
+    /// noticed, never for EXAMINE or STATUS. Gives the claimed UID range, possibly empty. If there
+    /// are very many, all are claimed, but some are left to be moved by
+    /// [`Store::flush`](crate::Store::flush).
     ///
     /// # Errors
     /// If the index cannot be written.
@@ -338,6 +342,7 @@ impl Mailbox {
             gone: AtomicBool::new(false),
             cache: Cache::new(directory),
             lasting: AtomicBool::new(false),
+            left_in_new: AtomicBool::new(false),
         }
     }
 

@@ -206,11 +206,14 @@ impl Store {
         }
     }
 
-    /// Forces flag changes to disk that are not yet ([`Fsync::Optimized`]). To be called every few
-    /// seconds and at the end.
+    /// Forces flag changes to disk that are not yet ([`Fsync::Optimized`]), and moves to `cur/` what
+    /// SELECT has left in `new/`. To be called every few seconds and at the end.
     pub fn flush(&self) {
         for mailbox in self.open_mailboxes() {
             mailbox.flush();
+        }
+        for mailbox in self.open_mailboxes() {
+            mailbox.take_in_rest();
         }
         self.evict();
     }

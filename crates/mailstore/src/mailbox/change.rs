@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use super::Mailbox;
 use super::transaction::Transaction;
@@ -61,7 +62,7 @@ impl Mailbox {
             return Ok(next.get()..next.get());
         }
         let claimed = self.transact(|transaction| {
-            transaction.take_in()?;
+            self.note_left(transaction.take_in()?);
             let snapshot = transaction.snapshot();
             let (first, next) = (snapshot.first_recent(), snapshot.uid_next());
             if first != next {
@@ -83,6 +84,37 @@ impl Mailbox {
             other => other,
         }
     }
+
+    /// Moves to `cur/` what [`Self::claim`] has left in `new/`, some messages at a time. What
+    /// cannot be moved stays until something new is claimed.
+    pub(crate) fn take_in_rest(&self) {
+        while self.left_in_new.swap(false, Ordering::AcqRel) {
+            let moved = self.transact(|transaction| {
+                let left = transaction.take_in()?;
+                transaction.commit()?;
+                Ok(left)
+            });
+            match moved {
+                Ok(left) => self.note_left(left),
+                Err(Error::NotFound | Error::Locked | Error::NoSpace) => {}
+                Err(error) => tracing::warn!(mailbox = %self.name, %error, "new/ not emptied"),
+            }
+        }
+    }
+
+    fn note_left(&self, left: Left) {
+        self.left_in_new
+            .store(left == Left::More, Ordering::Release);
+    }
+}
+
+/// Whether messages have been left in `new/` for later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    /// All have been moved that can be.
+    Nothing,
+    /// There may be more.
+    More,
 }
 
 /// Whether there is anything to claim as `\Recent`, or to take out of `new/`.
@@ -217,20 +249,24 @@ impl Transaction<'_> {
         Ok(Found::Yes)
     }
 
-    /// Moves every message from `new/` to `cur/`. What cannot be moved stays, and is still a
-    /// message.
-    fn take_in(&mut self) -> Result<()> {
+    /// Moves messages from `new/` to `cur/`, but not too many at once. What cannot be moved stays,
+    /// and is still a message.
+    fn take_in(&mut self) -> Result<Left> {
+        let mut moved = 0;
         let snapshot = self.snapshot().clone();
         for message in snapshot
             .iter()
             .filter(|message| message.place() == Place::New)
         {
+            if moved == TAKEN_IN_AT_ONCE {
+                return Ok(Left::More);
+            }
             let old = message.file_name();
             let name = filename::with_flags(old, message.flags());
             match self.rename(message, Place::Cur, &name) {
-                Ok(Found::Yes) => {}
+                Ok(Found::Yes) => moved += 1,
                 Ok(Found::No) => continue,
-                Err(Error::NoSpace | Error::NoPermission { .. }) => return Ok(()),
+                Err(Error::NoSpace | Error::NoPermission { .. }) => return Ok(Left::Nothing),
                 // A name that would become too long, for example.
                 Err(error) => {
                     tracing::debug!(%error, "message stays in new/");
@@ -245,7 +281,7 @@ impl Transaction<'_> {
                 rename: Rename::between(old, &name),
             });
         }
-        Ok(())
+        Ok(Left::Nothing)
     }
 
     fn rename(&mut self, message: Message<'_>, place: Place, name: &[u8]) -> Result<Found> {
@@ -348,3 +384,5 @@ fn letters(keywords: &Keywords) -> usize {
 const SYSTEM: FlagSet = FlagSet::from_bits((1 << 5) - 1);
 /// How often a file that keeps moving is looked for.
 const ATTEMPTS: usize = 4;
+/// How many messages are moved from `new/` while a client waits: others may take a second.
+const TAKEN_IN_AT_ONCE: usize = 1024;

@@ -457,6 +457,30 @@ fn recent_is_claimed_once() {
 }
 
 #[test]
+fn very_many_new_messages_are_claimed_at_once_and_moved_bit_by_bit() {
+    let maildir = Maildir::new();
+    for number in 1..=2500 {
+        maildir.write(&format!("new/{number}.host"), "a");
+    }
+    // Its name has no room for more: it cannot be moved.
+    maildir.write(&format!("new/9{}", "0".repeat(253)), "a");
+    let mailbox = maildir.open();
+    assert_eq!(mailbox.claim_recent().unwrap(), 1..2502);
+    assert_eq!(maildir.names("cur").len(), 1024);
+    let snapshot = mailbox.snapshot();
+    assert_eq!(text(&mailbox, &snapshot, 2500), "a");
+    mailbox.take_in_rest();
+    assert_eq!(maildir.names("cur").len(), 2500);
+    assert_eq!(maildir.names("new").len(), 1);
+    // Who was not told of it finds the message all the same.
+    assert_eq!(text(&mailbox, &snapshot, 2500), "a");
+    assert_eq!(mailbox.snapshot().len(), 2501);
+    assert!(mailbox.claim_recent().unwrap().is_empty());
+    mailbox.take_in_rest();
+    assert_eq!(maildir.names("new").len(), 1);
+}
+
+#[test]
 fn what_comes_while_recent_is_claimed_is_claimed_next() {
     let maildir = Maildir::new();
     maildir.write("new/1.host", "a");
@@ -990,6 +1014,7 @@ fn open_without_writing(root: &Path) -> Mailbox {
         gone: AtomicBool::new(false),
         cache: Cache::new(root),
         lasting: AtomicBool::new(false),
+        left_in_new: AtomicBool::new(false),
     };
     mailbox.look_without_writing().unwrap();
     mailbox

@@ -164,6 +164,12 @@ impl Transaction<'_> {
         if force == Force::Later {
             self.reserve(entries)?;
         }
+        let added = entries.iter().filter(|it| matches!(it, Entry::Add(_)));
+        let added = added.count();
+        if added >= MANY && added > self.snapshot().len() && !self.index.is_in_memory() {
+            let generation = environment.options.source.random();
+            return self.index.rewrite(entries, generation, force);
+        }
         self.index.append(entries, force)
     }
 
@@ -209,3 +215,5 @@ fn moved(stamp: Stamp, before: FileTime, after: FileTime) -> Stamp {
 
 /// How many mod-sequences are reserved at once.
 const RESERVED: u64 = 4096;
+/// From how many new messages on it may be better to write the whole index at once.
+const MANY: usize = 1024;

@@ -114,6 +114,38 @@ fn many_fresh_messages_are_copied_whole() {
     assert_eq!(fs::read_dir(to.join("tmp")).unwrap().count(), 0);
 }
 
+/// So many that the index of the target is written anew at once.
+#[test]
+fn more_messages_than_the_target_has_are_copied_durably() {
+    let directory = tempfile::tempdir().unwrap();
+    let (from, to) = (directory.path().join("from"), directory.path().join("to"));
+    maildir(&from, &["x"; 1100]);
+    maildir(&to, &["before"]);
+    let (source, target) = (open(&from), open(&to));
+    let other = open(&to);
+    let copied = source.copy_to(&uids(&source), &target).unwrap();
+    assert_eq!(copied.uids.len(), 1100);
+    let expected: Vec<Uid> = uids(&target);
+    assert_eq!(expected.len(), 1101);
+    // As it is on the disk, for who reads it anew and for who knew the old file.
+    assert_eq!(
+        (uids(&open(&to)), uids(&other)),
+        (expected.clone(), expected)
+    );
+    let snapshot = target.snapshot();
+    let date = |uid: u32| {
+        snapshot
+            .by_uid(Uid::new(uid).unwrap())
+            .unwrap()
+            .internal_date()
+    };
+    assert!(date(1101).is_some());
+    // What comes next is appended to the new file.
+    let again = source.copy_to(&uids(&source)[..2], &target).unwrap();
+    assert_eq!(again.uids.len(), 2);
+    assert_eq!(uids(&other).len(), 1103);
+}
+
 #[test]
 fn a_file_that_cannot_be_linked_takes_the_others_back() {
     let directory = tempfile::tempdir().unwrap();
