@@ -361,9 +361,12 @@ impl Mailbox {
         }
     }
 
-    /// The memory that its snapshot and its cache take.
+    /// The memory that it takes: its messages, what it remembers of those that went (unless that is
+    /// being changed), and its cache.
     pub(crate) fn bytes(&self) -> usize {
-        self.snapshot().bytes() + self.cache.bytes()
+        let writer = self.writer.try_lock();
+        let vanished = writer.map_or(0, |writer| writer.vanished_bytes());
+        size_of::<Self>() + self.snapshot().bytes() + vanished + self.cache.bytes()
     }
 
     /// Whether any session watches it.

@@ -19,6 +19,11 @@ pub(crate) struct Vanished {
 }
 
 impl Vanished {
+    /// The memory it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.ranges.capacity() * size_of::<VanishedRange>()
+    }
+
     /// The ranges, oldest change first.
     pub(crate) fn ranges(&self) -> &[VanishedRange] {
         &self.ranges

@@ -1,5 +1,7 @@
 //! What sessions, other programs and accidents do to a mailbox.
 
+mod memory;
+
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::symlink;

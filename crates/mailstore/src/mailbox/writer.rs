@@ -34,6 +34,14 @@ pub(super) struct Writer {
     unforced: BTreeSet<Place>,
 }
 
+impl Writer {
+    /// The memory that the UIDs of expunged messages take.
+    pub(super) fn vanished_bytes(&self) -> usize {
+        let index = self.index.as_ref();
+        index.map_or(0, |index| index.state.vanished.bytes())
+    }
+}
+
 /// Why a refresh without the lock is not enough.
 enum Short {
     /// There is no index, or it must be mended.
