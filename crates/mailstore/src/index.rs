@@ -522,12 +522,7 @@ fn read_from(file: &File, start: u64, end: u64) -> io::Result<Vec<u8>> {
 /// Writes `temporary`, forces it to the disk and moves it to `path`; the new name is not forced.
 fn write_whole(temporary: &Path, path: &Path, bytes: &[u8], force: Force) -> Result<Identity> {
     // A left-over may be a link or a FIFO by now.
-    match std::fs::remove_file(temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(failed(temporary)(error));
-        }
-        _ => {}
-    }
+    crate::replace::remove(temporary)?;
     let create = || -> io::Result<File> {
         let mut options = OpenOptions::new();
         let file = options
@@ -539,10 +534,10 @@ fn write_whole(temporary: &Path, path: &Path, bytes: &[u8], force: Force) -> Res
         if force != Force::Never {
             file.sync_data()?;
         }
-        std::fs::rename(temporary, path)?;
         Ok(file)
     };
     let file = create().map_err(failed(temporary))?;
+    crate::replace::rename(temporary, path)?;
     let metadata = file.metadata().map_err(failed(path))?;
     Ok(Identity::of(&metadata))
 }

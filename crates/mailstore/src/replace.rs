@@ -32,12 +32,7 @@ impl Replacement {
         let mut name = target.as_os_str().to_owned();
         name.push(".tmp");
         let temporary = PathBuf::from(name);
-        match fs::remove_file(&temporary) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(failed(&temporary)(error));
-            }
-            Ok(()) | Err(_) => {}
-        }
+        remove(&temporary)?;
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -62,7 +57,7 @@ impl Replacement {
     pub(crate) fn commit(mut self, contents: &[u8], after: Option<SystemTime>) -> Result<()> {
         self.write(contents, after)
             .map_err(failed(&self.temporary))?;
-        fs::rename(&self.temporary, &self.target).map_err(failed(&self.target))?;
+        rename(&self.temporary, &self.target)?;
         self.placed = true;
         let parent = self.target.parent().unwrap_or(Path::new("."));
         sync_directory(parent)
@@ -75,7 +70,7 @@ impl Replacement {
         write: impl FnOnce(&File) -> io::Result<()>,
     ) -> Result<()> {
         write(&self.file).map_err(failed(&self.temporary))?;
-        fs::rename(&self.temporary, &self.target).map_err(failed(&self.target))?;
+        rename(&self.temporary, &self.target)?;
         self.placed = true;
         Ok(())
     }
@@ -85,7 +80,7 @@ impl Replacement {
     pub(crate) fn place(mut self, contents: &[u8]) -> Result<()> {
         let written = self.file.write_all(contents);
         written.map_err(failed(&self.temporary))?;
-        fs::rename(&self.temporary, &self.target).map_err(failed(&self.target))?;
+        rename(&self.temporary, &self.target)?;
         self.placed = true;
         Ok(())
     }
@@ -156,7 +151,15 @@ pub(crate) fn open_regular(path: &Path, flags: OFlags) -> Result<File> {
 /// Opens a regular file, as [`open_regular`], and gives what had to be asked about it for that.
 pub(crate) fn open_regular_with_metadata(path: &Path, flags: OFlags) -> Result<(File, Metadata)> {
     let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = match rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR) {
+    let open = || rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR);
+    let opened = match open() {
+        Err(rustix::io::Errno::ISDIR) if flags.contains(OFlags::CREATE) => {
+            make_way(path)?;
+            open()
+        }
+        opened => opened,
+    };
+    let file = match opened {
         Ok(file) => File::from(file),
         Err(rustix::io::Errno::NOENT) => return Err(Error::NotFound),
         Err(rustix::io::Errno::LOOP | rustix::io::Errno::NXIO) => return Err(irregular(path)),
@@ -167,6 +170,46 @@ pub(crate) fn open_regular_with_metadata(path: &Path, flags: OFlags) -> Result<(
         Ok((file, metadata))
     } else {
         Err(irregular(path))
+    }
+}
+
+/// Moves one of our files to its place, also if a directory is there.
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+            make_way(to)?;
+            fs::rename(from, to).map_err(failed(to))
+        }
+        renamed => renamed.map_err(failed(to)),
+    }
+}
+
+/// Removes one of our files if it is there, whatever it is by now.
+pub(crate) fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => make_way(path),
+        removed => removed.map_err(failed(path)),
+    }
+}
+
+/// Gives a directory that has the name of a file of ours another name. It may hold anything, so it
+/// is not removed; and nothing but a directory is renamed, whoever is quicker.
+fn make_way(path: &Path) -> Result<()> {
+    let with = |end: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(end);
+        PathBuf::from(name)
+    };
+    let free = |name: &PathBuf| fs::symlink_metadata(name).is_err();
+    let mut names = (0..MOST_IN_THE_WAY).map(|number| with(&format!(".in-the-way.{number}")));
+    let aside = names.find(free).ok_or_else(|| irregular(path))?;
+    tracing::warn!(path = %path.display(), aside = %aside.display(), "directory was in the way");
+    // The slash makes sure that it is a directory.
+    match fs::rename(with("/"), aside) {
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        renamed => renamed.map_err(failed(path)),
     }
 }
 
@@ -217,6 +260,9 @@ fn irregular(path: &Path) -> Error {
         problem: "not a regular file",
     }
 }
+
+/// How many directories with the name of one file of ours are put aside.
+const MOST_IN_THE_WAY: u32 = 100;
 
 /// The largest file that is read as a whole.
 const MAX_OCTETS: u64 = 16 << 20;

@@ -10,6 +10,8 @@
 
 mod disk;
 mod eio;
+mod files;
+mod gone;
 mod order;
 mod races;
 
