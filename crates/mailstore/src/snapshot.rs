@@ -93,7 +93,7 @@ impl Snapshot {
 
     /// What another server knew of a message and a Maildir does not hold.
     pub fn kept(&self, uid: Uid) -> Option<&Kept> {
-        self.chunks.get(self.chunk_of(uid))?.kept.get(&uid)
+        self.chunks.get(self.chunk_of(uid))?.kept(uid)
     }
 
     /// How many messages there are.
@@ -257,7 +257,7 @@ impl Snapshot {
     /// Keeps what another server knew of a message. A message that is not there is ignored.
     pub(crate) fn keep(&mut self, uid: Uid, kept: Kept) {
         if let Some((chunk, _)) = self.find_mut(uid) {
-            chunk.kept.insert(uid, kept);
+            chunk.keep(uid, kept);
         }
     }
 
@@ -420,7 +420,7 @@ impl<'a> Message<'a> {
 
     /// What another server knew of it and a Maildir does not hold.
     pub fn kept(&self) -> Option<&'a Kept> {
-        self.chunk.kept.get(&self.record.uid)
+        self.chunk.kept(self.record.uid)
     }
 
     /// Its flags.

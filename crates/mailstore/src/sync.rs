@@ -214,7 +214,7 @@ struct Reading {
 pub(crate) struct Unknown<'a> {
     listing: Listing,
     /// Those that have UIDs from another server.
-    given: Vec<(Uid, File)>,
+    given: Vec<(Uid, File, &'a Adopted)>,
     /// The others.
     files: Vec<File>,
     /// The UID of the first of the others.
@@ -254,19 +254,19 @@ impl<'a> Unknown<'a> {
     }
 
     /// Finds the files that have UIDs from another server.
-    fn give(&mut self, adoption: &Adoption) {
+    fn give(&mut self, adoption: &'a Adoption) {
         let next = self.next;
         let files = std::mem::take(&mut self.files);
         for file in files {
             let adopted = adoption.messages.get(self.listing.base(file));
-            let uid = adopted.and_then(|adopted| adopted.uid);
+            let given = adopted.and_then(|adopted| Some((adopted.uid?, file, adopted)));
             // One below the next has been given by us, perhaps to another message.
-            match uid.filter(|uid| *uid >= next) {
-                Some(uid) => self.given.push((uid, file)),
+            match given.filter(|(uid, ..)| *uid >= next) {
+                Some(given) => self.given.push(given),
                 None => self.files.push(file),
             }
         }
-        self.given.sort_unstable_by_key(|(uid, _)| *uid);
+        self.given.sort_unstable_by_key(|(uid, ..)| *uid);
         self.next = next.max(adoption.uid_next.unwrap_or(Uid::MIN));
     }
 
@@ -279,11 +279,12 @@ impl<'a> Unknown<'a> {
     fn messages(&self) -> impl Iterator<Item = Result<(Added<&[u8]>, Option<&'a Adopted>)>> {
         let uids = std::iter::successors(Some(self.next), |uid| uid.next()).map(Ok);
         let uids = uids.chain(std::iter::repeat_with(|| Err(Error::Limit("UIDs"))));
-        let given = self.given.iter().map(|(uid, file)| (Ok(*uid), file));
-        let messages = given.chain(uids.zip(&self.files));
-        messages.map(|(uid, file)| {
+        let given = self.given.iter();
+        let given = given.map(|(uid, file, adopted)| (Ok(*uid), file, Some(*adopted)));
+        let others = uids.zip(&self.files);
+        let others = others.map(|(uid, file)| (uid, file, self.adopted(*file)));
+        given.chain(others).map(|(uid, file, adopted)| {
             let name = self.listing.name(*file);
-            let adopted = self.adopted(*file);
             let flags = filename::flags(name);
             let added = Added {
                 uid: uid?,
@@ -301,7 +302,7 @@ impl<'a> Unknown<'a> {
 
     /// The names of all of them.
     fn names(&self) -> impl Iterator<Item = &[u8]> {
-        let given = self.given.iter().map(|(_, file)| file);
+        let given = self.given.iter().map(|(_, file, _)| file);
         let files = given.chain(&self.files);
         files.map(|file| self.listing.name(*file))
     }

@@ -17,7 +17,7 @@ pub(crate) struct Adoption {
     /// No UID below this may be given to a message that has none yet.
     pub(crate) uid_next: Option<Uid>,
     /// What is known of files, by their bases.
-    pub(crate) messages: HashMap<Vec<u8>, Adopted>,
+    pub(crate) messages: HashMap<Box<[u8]>, Adopted>,
 }
 
 /// What becomes of the UIDs of a list.
@@ -53,13 +53,13 @@ pub(crate) struct Adopted {
 }
 
 impl Adoption {
-    /// What `left`, found in `directory`, says.
+    /// What `left`, found in `directory`, says. Takes its list.
     ///
     /// # Errors
     /// If a file cannot be read.
-    pub(crate) fn new(directory: &Path, left: &Left, uids: Uids) -> Result<Self> {
+    pub(crate) fn new(directory: &Path, left: &mut Left, uids: Uids) -> Result<Self> {
         let mut adoption = Self::default();
-        if let Some((list, _)) = &left.list {
+        if let Some((list, _)) = left.list.take() {
             adoption.take_list(list, uids);
         }
         if left.server == Server::Courier {
@@ -78,32 +78,33 @@ impl Adoption {
     }
 
     /// Adds what a list says.
-    pub(crate) fn take_list(&mut self, list: &Uidlist, uids: Uids) {
+    pub(crate) fn take_list(&mut self, list: Uidlist, uids: Uids) {
         let adopt = uids == Uids::Adopt;
         self.uid_next = adopt.then_some(list.next_uid);
         self.messages.reserve(list.entries.len());
-        for entry in &list.entries {
-            let base: &[u8] = &entry.base;
+        for entry in list.entries {
             // An empty UIDL says that it is the base.
-            let uidl = entry.uidl.as_deref();
-            let uidl = uidl.map(|uidl| if uidl.is_empty() { base } else { uidl });
+            let uidl = match entry.uidl {
+                Some(uidl) if uidl.is_empty() => Some(entry.base.clone()),
+                uidl => uidl,
+            };
             let adopted = Adopted {
                 uid: adopt.then_some(entry.uid),
                 size: entry.rfc822_size,
                 flags: FlagSet::EMPTY,
                 kept: Kept {
-                    uidl: uidl.map(Into::into),
+                    uidl,
                     order: entry.order,
-                    guid: entry.guid.clone(),
+                    guid: entry.guid,
                 },
             };
-            self.messages.insert(base.to_vec(), adopted);
+            self.messages.insert(entry.base, adopted);
         }
     }
 
     fn take_pop3(&mut self, messages: Vec<courier::Pop3Message>) {
         for (order, message) in (1..).zip(messages) {
-            let adopted = self.messages.entry(message.base).or_default();
+            let adopted = self.messages.entry(message.base.into()).or_default();
             adopted.size = adopted.size.or(Some(message.size));
             adopted.kept.uidl = Some(message.uidl.into());
             adopted.kept.order = Some(order);

@@ -82,8 +82,8 @@ pub fn survey(directory: &Path) -> Result<Survey> {
     survey.server = left.as_ref().map(|left| left.server);
     survey.count_keywords(directory, index.as_ref(), left.as_ref(), used)?;
     match (index, left) {
-        (Some(state), left) => survey.compare(&state, left.as_ref(), &bases),
-        (None, Some(left)) => survey.take(directory, &left, &bases)?,
+        (Some(state), left) => survey.compare(&state, left, &bases),
+        (None, Some(left)) => survey.take(directory, left, &bases)?,
         (None, None) => {}
     }
     Ok(survey)
@@ -91,7 +91,7 @@ pub fn survey(directory: &Path) -> Result<Survey> {
 
 impl Survey {
     /// A mailbox without an index of ours.
-    fn take(&mut self, directory: &Path, left: &Left, bases: &HashSet<Vec<u8>>) -> Result<()> {
+    fn take(&mut self, directory: &Path, mut left: Left, bases: &HashSet<Vec<u8>>) -> Result<()> {
         let served = Served::load(directory)?;
         let list = left.list.as_ref().map(|(list, _)| list);
         let usable = list.filter(|list| !served.has(list.uid_validity));
@@ -100,9 +100,9 @@ impl Survey {
         }
         self.uid_validity = usable.map(|list| list.uid_validity);
         self.uid_next = usable.map(|list| list.next_uid);
-        let adoption = Adoption::new(directory, left, Uids::usable(self.uid_validity))?;
+        let adoption = Adoption::new(directory, &mut left, Uids::usable(self.uid_validity))?;
         for (base, adopted) in &adoption.messages {
-            let there = bases.contains(base);
+            let there = bases.contains(&**base);
             self.uids += usize::from(there && adopted.uid.is_some());
             self.uidls += usize::from(there && adopted.kept.uidl.is_some());
             self.gone += usize::from(!there && adopted.uid.is_some());
@@ -111,7 +111,7 @@ impl Survey {
     }
 
     /// A mailbox with an index of ours.
-    fn compare(&mut self, state: &State, left: Option<&Left>, bases: &HashSet<Vec<u8>>) {
+    fn compare(&mut self, state: &State, left: Option<Left>, bases: &HashSet<Vec<u8>>) {
         let snapshot = &state.snapshot;
         self.indexed = true;
         self.uid_validity = Some(snapshot.uid_validity());
@@ -126,7 +126,7 @@ impl Survey {
             }
         }
         self.uids = known.len();
-        let Some((list, stamp)) = left.and_then(|left| left.list.as_ref()) else {
+        let Some((list, stamp)) = left.and_then(|left| left.list) else {
             return;
         };
         let there = |base: &[u8]| bases.contains(base);
@@ -142,7 +142,7 @@ impl Survey {
             });
             return;
         }
-        if state.agreed == Some(*stamp) {
+        if state.agreed == Some(stamp) {
             return;
         }
         let adoption = Adoption {
@@ -204,12 +204,12 @@ impl Survey {
     }
 }
 
-fn by_base(entry: &super::UidlistEntry) -> (Vec<u8>, super::Adopted) {
+fn by_base(entry: &super::UidlistEntry) -> (Box<[u8]>, super::Adopted) {
     let adopted = super::Adopted {
         uid: Some(entry.uid),
         ..super::Adopted::default()
     };
-    (entry.base.to_vec(), adopted)
+    (entry.base.clone(), adopted)
 }
 
 /// The bases of the message files, and the flags that their names have.

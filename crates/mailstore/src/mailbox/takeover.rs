@@ -118,7 +118,7 @@ impl Mailbox {
     /// list, its UIDVALIDITY is `known` or made up from the time.
     pub(super) fn index_in_memory(&self, known: Option<UidValidity>) -> Result<Index> {
         let served = Served::load(&self.directory)?;
-        let left = foreign::find(&self.directory)?;
+        let mut left = foreign::find(&self.directory)?;
         let source = &self.environment.options.source;
         let list = left.as_ref().and_then(|left| left.list.as_ref());
         let list = list.filter(|(list, _)| !served.has(list.uid_validity));
@@ -136,7 +136,7 @@ impl Mailbox {
         let id = id.unwrap_or_else(|| mailbox_id(source));
         let state = State::new(Snapshot::empty(uid_validity), id);
         let mut index = Index::in_memory(&self.directory, state);
-        if let Some(left) = &left {
+        if let Some(left) = &mut left {
             let uids = Uids::usable(taken.filter(|taken| *taken == uid_validity));
             let adoption = Adoption::new(&self.directory, left, uids)?;
             self.adopt(&mut index, &adoption, start, uids)?;
@@ -196,7 +196,7 @@ impl Mailbox {
             }) => return Ok(()),
             left => left?,
         };
-        let Some((list, stamp)) = left.as_ref().and_then(|left| left.list.as_ref()) else {
+        let Some((list, stamp)) = left.and_then(|left| left.list) else {
             return Ok(());
         };
         let force = self.environment.force_messages();
@@ -215,7 +215,7 @@ impl Mailbox {
             let other = list.uid_validity;
             tracing::info!(mailbox = %self.name, %uid_validity, %other, "list of another UIDVALIDITY ignored");
         }
-        index.append(&[Entry::Agreed(*stamp)], force)
+        index.append(&[Entry::Agreed(stamp)], force)
     }
 
     /// What was found, and the state that an index begins with.
@@ -223,7 +223,7 @@ impl Mailbox {
         let source = &self.environment.options.source;
         let stamp = foreign::list_stamp(&self.directory);
         let found = foreign::find(&self.directory);
-        let left = match (lists, found) {
+        let mut left = match (lists, found) {
             (
                 Lists::Use,
                 Err(Error::Takeover {
@@ -252,7 +252,7 @@ impl Mailbox {
         };
         let id = list.and_then(|list| list.mailbox_guid);
         let id = id.unwrap_or_else(|| mailbox_id(source));
-        let adoption = match &left {
+        let adoption = match &mut left {
             Some(left) => Adoption::new(&self.directory, left, uids)?,
             None => Adoption::default(),
         };
@@ -351,7 +351,7 @@ impl Mailbox {
             }
             let beyond = flags.without(IN_NAMES);
             if beyond != FlagSet::EMPTY {
-                adoption.messages.entry(base).or_default().flags = beyond;
+                adoption.messages.entry(base.into()).or_default().flags = beyond;
             }
             renames.push((place, name, flags));
         }

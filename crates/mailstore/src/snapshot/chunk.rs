@@ -1,7 +1,5 @@
 //! Up to 512 messages of a snapshot: fixed-size records and one arena for their file names.
 
-use std::collections::BTreeMap;
-
 use super::kept::Kept;
 use crate::flag::FlagSet;
 use crate::id::{ModSeq, Uid};
@@ -86,8 +84,8 @@ impl Record {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Chunk {
     pub(super) records: Vec<Record>,
-    /// What other servers knew of some of them.
-    pub(super) kept: BTreeMap<Uid, Kept>,
+    /// What other servers knew of some of them, ascending.
+    pub(super) kept: Vec<(Uid, Kept)>,
     names: Vec<u8>,
     /// Octets of `names` that no record uses any more.
     garbage: usize,
@@ -159,10 +157,32 @@ impl Chunk {
             ..*record
         });
         self.in_new += usize::from(record.place == Place::New);
-        if let Some(kept) = other.kept.get(&record.uid) {
-            self.kept.insert(record.uid, kept.clone());
+        if let Some(kept) = other.kept(record.uid) {
+            self.keep(record.uid, kept.clone());
         }
         true
+    }
+
+    /// What is kept of a message.
+    pub(super) fn kept(&self, uid: Uid) -> Option<&Kept> {
+        let at = self.kept.binary_search_by_key(&uid, |(uid, _)| *uid).ok()?;
+        self.kept.get(at).map(|(_, kept)| kept)
+    }
+
+    /// Keeps something of a message.
+    pub(super) fn keep(&mut self, uid: Uid, kept: Kept) {
+        if self.kept.last().is_none_or(|(last, _)| *last < uid) {
+            self.kept.push((uid, kept));
+            return;
+        }
+        match self.kept.binary_search_by_key(&uid, |(uid, _)| *uid) {
+            Ok(at) => {
+                if let Some(old) = self.kept.get_mut(at) {
+                    old.1 = kept;
+                }
+            }
+            Err(at) => self.kept.insert(at, (uid, kept)),
+        }
     }
 
     /// Gives the record at `position` flags, a mod-sequence and a place; `None` if there is none.
@@ -215,7 +235,7 @@ impl Chunk {
             !goes
         });
         if !self.kept.is_empty() {
-            self.kept.retain(|uid, _| !(first..=last).contains(uid));
+            self.kept.retain(|(uid, _)| !(first..=last).contains(uid));
         }
         if self.records.len() < self.records.capacity() / SLACK * (SLACK - 1) {
             self.records.shrink_to_fit();
@@ -230,7 +250,7 @@ impl Chunk {
 
     /// The memory it takes.
     pub(super) fn bytes(&self) -> usize {
-        let kept: usize = self.kept.values().map(Kept::bytes).sum();
+        let kept: usize = self.kept.iter().map(|(_, kept)| kept.bytes()).sum();
         self.records.capacity() * size_of::<Record>() + self.names.capacity() + kept
     }
 
