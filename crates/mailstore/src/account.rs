@@ -154,8 +154,8 @@ impl Account {
         self.change_subscriptions(name, Change::Unsubscribe)
     }
 
-    /// Writes what Dovecot needs to serve a mailbox as we do: its list of UIDs, and the names of
-    /// the keyword letters. The mailbox may be in use; what is stored in it later is not on the
+    /// Writes what Dovecot needs to serve a mailbox as we do: its list of UIDs, the names of the
+    /// keyword letters, and for the account the subscriptions. The mailbox may be in use; what is stored in it later is not on the
     /// list.
     ///
     /// # Errors
@@ -163,6 +163,7 @@ impl Account {
     pub fn export(&self, name: &MailboxName) -> Result<Exported> {
         let exported = self.open(name)?.export()?;
         uid_validity::raise_foreign(&self.root, exported.uid_validity)?;
+        subscriptions::adopt(&self.root, self.store.options().lock_timeout)?;
         Ok(exported)
     }
 

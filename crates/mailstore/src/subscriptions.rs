@@ -83,6 +83,25 @@ pub(crate) fn change(
     replacement.commit(&file.write(), None)
 }
 
+/// Puts Courier's list, while it counts, into a file of our own, which Dovecot reads as well.
+///
+/// # Errors
+/// As for [`change`].
+pub(crate) fn adopt(root: &Path, timeout: Duration) -> Result<()> {
+    let path = root.join(FILE);
+    let _lock = FileLock::acquire(&root.join(uid_validity::LOCK), timeout)?;
+    if path.symlink_metadata().is_ok() {
+        return Ok(());
+    }
+    let file = read_list(root, &path)?;
+    if file.lines.is_empty() {
+        return Ok(());
+    }
+    let replacement = Replacement::begin(&path)?;
+    let _dotlock = Dotlock::acquire(&root.join(LOCK), timeout, || replacement.file_system_time())?;
+    replacement.commit(&file.write(), None)
+}
+
 /// The list in `path`, else Courier's, else an empty one.
 fn read_list(root: &Path, path: &Path) -> Result<Subscriptions> {
     if let Some(contents) = read(path)? {

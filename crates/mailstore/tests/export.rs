@@ -181,6 +181,26 @@ mod export {
     }
 
     #[test]
+    fn the_subscriptions_of_courier_become_dovecots() {
+        let world = World::new();
+        let path = world.root.join("subscriptions");
+        world.export();
+        assert!(!path.exists(), "nothing is subscribed");
+        let courier = world.root.join("courierimapsubscribed");
+        fs::write(&courier, "INBOX\nINBOX.Sent\nINBOX.a.b\n").unwrap();
+        let before = world.account.subscriptions().unwrap();
+        world.export();
+        assert_eq!(
+            fs::read_to_string(&path).unwrap(),
+            "V\t2\n\nINBOX\nSent\na\tb\n"
+        );
+        assert_eq!(world.account.subscriptions().unwrap(), before);
+        fs::write(&path, "V\t2\n\nOwn\n").unwrap();
+        world.export();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "V\t2\n\nOwn\n");
+    }
+
+    #[test]
     fn keywords_without_a_letter_are_told() {
         let world = World::new();
         let words: Vec<String> = (0..28).map(|number| format!("word{number}")).collect();

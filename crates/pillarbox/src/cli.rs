@@ -1,10 +1,17 @@
 //! The command line: one definition for parsing, help, completions and man pages.
 
+mod index;
+
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+
+pub use index::{
+    CheckArgs, DirectoryNames, DumpArgs, ExportArgs, Format, ImportArgs, IndexCommand, MailArgs,
+    RebuildArgs, StoreArgs,
+};
 
 /// A POP3 and IMAP mail server over Maildir.
 #[derive(Debug, Parser)]
@@ -28,6 +35,9 @@ pub enum Command {
     /// Manage the accounts in the users file
     #[command(subcommand)]
     User(UserCommand),
+    /// Take mail over from Dovecot or Courier, hand it back, and look into the indexes
+    #[command(subcommand)]
+    Index(IndexCommand),
     /// Print shell completions
     Completions {
         /// The shell to print for
@@ -219,7 +229,7 @@ mod tests {
         let mut page = Vec::new();
         man(None, &mut page).unwrap();
         let page = String::from_utf8(page).unwrap();
-        for word in ["serve", "dev", "check", "user"] {
+        for word in ["serve", "dev", "check", "user", "index"] {
             assert!(script.contains(word), "completions lack {word}");
             assert!(page.contains(word), "manual lacks {word}");
         }

@@ -12,6 +12,7 @@ pub mod cli;
 pub mod config;
 mod connection;
 pub mod dev;
+pub mod index;
 mod limiter;
 mod listen;
 pub mod server;

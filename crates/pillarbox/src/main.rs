@@ -10,7 +10,7 @@ use pillarbox::config::{LogFormat, Report, Settings};
 use pillarbox::dev::{self, Dev};
 use pillarbox::signals::{Signal, Signals};
 use pillarbox::telemetry::{self, Format};
-use pillarbox::{Server, check, server, user};
+use pillarbox::{Server, check, index, server, user};
 use tokio::runtime::{Builder, Runtime};
 use tracing::error;
 
@@ -40,6 +40,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Check(args) => Ok(check::run(&args.config)),
+        Command::Index(command) => index::run(command),
         Command::User(command) => {
             user::run(command)?;
             Ok(ExitCode::SUCCESS)
