@@ -254,8 +254,9 @@ impl Mailbox {
     }
 }
 
-/// How many messages something is learned about before it is written.
-const BATCH: usize = 1024;
+/// How many messages something is learned about before it is written: a megabyte of memory, and
+/// few enough writes in a large mailbox, each of which may have to look at the directories.
+const BATCH: usize = 16 * 1024;
 
 /// How many octets are read for sizes at once, and hardly more.
 const OCTETS_AT_ONCE: u64 = 16 * 1024 * 1024;
