@@ -105,16 +105,21 @@ impl Mailbox {
     /// Removes what crashed processes have left in `tmp/`, and files that have been there for more
     /// than 36 hours.
     pub(super) fn clean_tmp(&self) {
+        self.clean_tmp_at(|| self.file_system_time().seconds);
+    }
+
+    /// The same at a time in seconds since 1970, by the clock of the file system.
+    pub(super) fn clean_tmp_at(&self, now: impl Fn() -> i64) {
         let Ok(entries) = fs::read_dir(self.directory.join("tmp")) else {
             return;
         };
-        let mut now = None;
+        let mut present = None;
         for entry in entries.flatten() {
             let name = entry.file_name();
             let Ok(metadata) = entry.metadata() else {
                 continue;
             };
-            let now = *now.get_or_insert_with(|| self.file_system_time().seconds);
+            let now = *present.get_or_insert_with(&now);
             let old = now.saturating_sub(metadata.ctime()) > OLD_AFTER;
             if metadata.is_file() && (old || self.is_orphan(name.as_bytes())) {
                 fs::remove_file(entry.path()).ok();

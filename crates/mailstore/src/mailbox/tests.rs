@@ -1044,3 +1044,19 @@ fn internal_dates_are_those_of_the_files() {
         Some(1_234_567_890)
     );
 }
+
+#[test]
+fn files_stay_in_tmp_for_36_hours() {
+    let maildir = Maildir::new();
+    maildir.write("tmp/being-delivered", "Subject: ");
+    fs::create_dir(maildir.root.join("tmp/directory")).unwrap();
+    let mailbox = maildir.open();
+    // When something last happened to a file is what nobody can set.
+    let old = fs::File::open(maildir.root.join("tmp/being-delivered")).unwrap();
+    old.set_modified(UNIX_EPOCH).unwrap();
+    let now = mailbox.file_system_time().seconds;
+    mailbox.clean_tmp_at(|| now + 36 * 3600 - 60);
+    assert_eq!(maildir.names("tmp"), ["being-delivered", "directory"]);
+    mailbox.clean_tmp_at(|| now + 36 * 3600 + 60);
+    assert_eq!(maildir.names("tmp"), ["directory"]);
+}
