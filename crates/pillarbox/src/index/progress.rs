@@ -3,11 +3,12 @@
 //! It appears after a second, so that short work shows none, and never when standard error is not
 //! a terminal. Standard output is written to while the bar is away.
 
+use std::fmt::Write;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// How far some work has come. The bar is gone when this is dropped.
 #[derive(Debug)]
@@ -22,10 +23,14 @@ impl Progress {
     pub(super) fn new(total: u64, things: &str) -> Self {
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden());
         let template = format!(
-            "{{bar:30}} {{human_pos}} of {{human_len}} {things}, {{per_sec:.0}}, {{eta}} left"
+            "{{bar:30}} {{human_pos}} of {{human_len}} {things}, {{rate}} a second, {{eta}} left"
         );
         if let Ok(style) = ProgressStyle::with_template(&template) {
-            bar.set_style(style);
+            let rate = |state: &ProgressState, out: &mut dyn Write| {
+                // The bar has nowhere to complain to.
+                write!(out, "{:.0}", state.per_sec()).unwrap_or_default();
+            };
+            bar.set_style(style.with_key("rate", rate));
         }
         let (done, wait) = mpsc::channel();
         let shown = bar.clone();
