@@ -74,8 +74,34 @@ impl MessageFile {
             return Ok(raw);
         }
         let mut converted = Vec::with_capacity(raw.len() + added);
-        convert(&raw, None, &mut converted);
+        push_crlf(&raw, &mut converted);
         Ok(converted)
+    }
+
+    /// Reads the file as it is into memory that may have been used before, and gives its octets.
+    /// [`push_crlf`] puts them into CRLF form.
+    ///
+    /// # Errors
+    /// If reading fails.
+    pub fn read_raw(self, memory: &mut Vec<u8>) -> Result<&[u8]> {
+        let failed = || failed(Path::new("message"));
+        let size = usize::try_from(self.size).unwrap_or(usize::MAX);
+        if memory.len() < size {
+            memory
+                .try_reserve_exact(size - memory.len())
+                .map_err(|_| failed()(io::ErrorKind::OutOfMemory.into()))?;
+            memory.resize(size, 0);
+        }
+        let mut read = 0;
+        while let Some(rest) = memory.get_mut(read..size).filter(|rest| !rest.is_empty()) {
+            match (&self.file).read(rest) {
+                Ok(0) => break,
+                Ok(more) => read += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(failed()(error)),
+            }
+        }
+        Ok(memory.get(..read).unwrap_or_default())
     }
 
     /// Reads the message in CRLF form piece by piece, for messages too large for memory.
@@ -193,6 +219,16 @@ pub(crate) fn count(bytes: &[u8], last: Option<u8>) -> u64 {
     u64::try_from(size).unwrap_or(u64::MAX)
 }
 
+/// The size in CRLF form of a whole message as it is in its file.
+pub fn crlf_size(raw: &[u8]) -> u64 {
+    count(raw, None)
+}
+
+/// Puts a whole message, as it is in its file, at the end of `out` in CRLF form.
+pub fn push_crlf(raw: &[u8], out: &mut Vec<u8>) {
+    convert(raw, None, out);
+}
+
 /// How many LF in `bytes` have no CR before them.
 fn bare_line_feeds(bytes: &[u8], last: Option<u8>) -> usize {
     let Some((first, rest)) = bytes.split_first() else {
@@ -268,6 +304,9 @@ mod tests {
             (b"a\rb\r\r\n", b"a\rb\r\r\n"),
         ] {
             assert_eq!(file(raw).read_crlf().unwrap(), crlf);
+            let mut memory = vec![b'x'; 3];
+            assert_eq!(file(raw).read_raw(&mut memory).unwrap(), raw);
+            assert_eq!(crlf_size(raw), crlf.len() as u64);
             assert_eq!(file(raw).count_crlf().unwrap(), crlf.len() as u64);
         }
     }

@@ -36,7 +36,7 @@ pub mod watch;
 
 pub use account::{Account, Entry, MaildropLock};
 pub use cache::{Cached, Record};
-pub use content::{CrlfReader, MessageFile};
+pub use content::{CrlfReader, MessageFile, crlf_size, push_crlf};
 pub use deliver::Staged;
 pub use error::{Error, Result};
 pub use flag::{FlagChange, FlagOp, FlagSet, Keyword, Keywords, SystemFlag};

@@ -11,7 +11,7 @@ mod quick;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use mailstore::{Error, FlagChange, FlagOp, FlagSet, Mailbox, Message, SystemFlag, Uid};
+use mailstore::{Error, FlagChange, FlagOp, FlagSet, Mailbox, Message, SystemFlag, Uid, crlf_size};
 
 use crate::command::FetchItem;
 use crate::encode::{Fetch, fetch_open};
@@ -28,7 +28,7 @@ use crate::session::view::Own;
 use crate::types::{ByUid, SeqNum};
 use pieces::{Flushed, Pieces};
 use plan::{Loaded, Plan};
-use quick::{Batch, Quick};
+use quick::{Batch, Quick, Source, Whole};
 
 /// How many messages one slice of work answers from the index, and how many of these a message
 /// counts for that needs its file.
@@ -43,6 +43,9 @@ const BATCH_OCTETS: u64 = 64 * 1024;
 /// How many messages a batch has that sets nothing.
 const AHEAD: usize = 128;
 
+/// A whole message up to this size is put where it is sent from at once.
+const DIRECT_MAX: u64 = 64 * 1024;
+
 /// How long most responses are that have no text of a message.
 const USUAL_RESPONSE: usize = 512;
 
@@ -54,8 +57,10 @@ const USUAL_OCTETS: u64 = 4 * 1024;
 pub(crate) struct Fetching {
     left: Positions,
     plan: Plan,
-    /// For messages of which nothing has to be read; `None` if that is never so.
+    /// For messages that are quickly answered; `None` if none ever is.
     quick: Option<Quick>,
+    /// What messages are read into.
+    memory: Vec<u8>,
     /// What is kept of messages.
     shelf: Shelf,
     /// The messages that come next.
@@ -94,6 +99,7 @@ impl Fetching {
             left,
             quick: plan.quick(),
             plan,
+            memory: Vec::new(),
             shelf: Shelf::default(),
             batch: VecDeque::new(),
             batched: 0,
@@ -156,7 +162,8 @@ impl Fetching {
                 return Ok(Step::Done(self.completion()));
             };
             self.current = Some(position);
-            let read = self.answer(position, selected);
+            let whole = self.answer_whole(position, selected, out);
+            let read = whole.unwrap_or_else(|| self.answer(position, selected));
             slice += match read {
                 Some(_) => FILE,
                 None => 1,
@@ -200,19 +207,67 @@ impl Fetching {
             Err(error) => tracing::warn!(%error, "flag could not be set"),
         }
         mailbox.tell_keywords(out);
+        if let Some(quick) = &mut self.quick {
+            quick.begin();
+        }
     }
 
     /// Answers messages of which nothing has to be read; says how many.
     fn answer_quickly(&mut self, selected: &Selected, out: &mut Responses) -> usize {
-        let Some(quick) = &mut self.quick else {
+        let quick = self.quick.as_mut();
+        let Some(quick) = quick.filter(|it| it.source() == Source::Kept) else {
             return 0;
         };
         let mut batch = Batch {
             positions: &mut self.batch,
             read: self.batched,
             shelf: &self.shelf,
+            newly_seen: &self.newly_seen,
         };
         quick.answer(&mut batch, &selected.view, out)
+    }
+
+    /// Answers a message that is sent whole, if it is not large; gives the octets that were read.
+    fn answer_whole(
+        &mut self,
+        position: usize,
+        selected: &Selected,
+        out: &mut Responses,
+    ) -> Option<Option<u64>> {
+        let quick = self.quick.as_mut();
+        let quick = quick.filter(|it| it.source() == Source::Message)?;
+        let (view, mailbox) = (&selected.view, &selected.mailbox);
+        let seq = SeqNum::from_position(position)?;
+        let message = view.snapshot().get(position)?;
+        let file = match mailbox.read(message) {
+            Ok(file) => file,
+            Err(error) => return Some(self.fail(&error)),
+        };
+        if file.physical_size() > DIRECT_MAX {
+            return None;
+        }
+        let modified = file.modified();
+        let raw = match file.read_raw(&mut self.memory) {
+            Ok(raw) => raw,
+            Err(error) => return Some(self.fail(&error)),
+        };
+        let mut write = |size| {
+            let whole = Whole {
+                raw,
+                size,
+                modified,
+            };
+            let seen = (view, &self.newly_seen[..]);
+            quick.answer_whole((seq, message), whole, seen, out)?;
+            Some(size)
+        };
+        // What is known of the size may be wrong.
+        let known = message.rfc822_size().and_then(&mut write);
+        let size = known.or_else(|| write(crlf_size(raw)))?;
+        if known.is_none() || message.internal_date().is_none() {
+            mailbox.note_read(message.uid(), size, modified);
+        }
+        Some(Some(size))
     }
 
     /// Reads what is kept of the messages of a batch.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use mailstore::{Error, Mailbox, Message};
 
 use super::pieces::{End, Pieces};
-use super::quick::Quick;
+use super::quick::{Quick, Source};
 use crate::command::{FetchItem, FetchSection, Partial, Section, SectionText, Seen};
 use crate::encode::Fetch;
 use crate::handler::content::{Content, Resume};
@@ -73,11 +73,14 @@ impl Plan {
         }
     }
 
-    /// The same for messages of which nothing has to be read; `None` if there are none, or if they
-    /// are to be changed.
+    /// The same prepared for many messages, if it can be.
     pub(super) fn quick(&self) -> Option<Quick> {
-        let kept = self.need == Need::Nothing || !self.records.is_empty();
-        (kept && !self.sets_seen()).then(|| Quick::new(self))?
+        let source = match (self.need, self.records.is_empty()) {
+            (Need::Nothing, _) | (_, false) => Source::Kept,
+            (Need::Octets, true) => Source::Message,
+            (Need::Header | Need::Structure, true) => return None,
+        };
+        Quick::new(self, source)
     }
 
     /// The items.

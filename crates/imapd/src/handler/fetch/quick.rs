@@ -1,13 +1,13 @@
-//! Responses of which nothing has to be read from a message: what the index and the records have
-//! is copied straight to where it is sent from.
+//! Responses that are copied straight to where they are sent from: what the index and the records
+//! have, and whole messages that are not large.
 
 use std::collections::VecDeque;
 
-use mailstore::{FlagSet, Message};
+use mailstore::{FlagSet, Message, Uid, push_crlf};
 
 use super::pieces::substitute_nul;
 use super::plan::{Plan, record_for};
-use crate::command::{FetchItem, FetchSection, Partial, SectionText};
+use crate::command::{FetchItem, FetchSection, Partial, Section, SectionText};
 use crate::encode::{Fetch, fetch_open, flag_list, section_name};
 use crate::handler::shelf::{Shelf, header_in};
 use crate::message::{Form, Listed, Record, Summary, part_of};
@@ -21,6 +21,27 @@ use crate::types::SeqNum;
 pub(super) struct Quick {
     items: Vec<Item>,
     flags: Flags,
+    source: Source,
+}
+
+/// What the items are taken from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// The index and records.
+    Kept,
+    /// The index and the whole message.
+    Message,
+}
+
+/// A message that was read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Whole<'a> {
+    /// Its octets as they are in the file.
+    pub(super) raw: &'a [u8],
+    /// Their number in CRLF form; without it being right there is no response.
+    pub(super) size: u64,
+    /// The internal date.
+    pub(super) modified: i64,
 }
 
 /// An item.
@@ -28,6 +49,8 @@ pub(super) struct Quick {
 enum Item {
     Uid,
     Flags,
+    /// The flags if they have just changed.
+    NewFlags,
     InternalDate,
     Rfc822Size,
     Envelope,
@@ -36,6 +59,8 @@ enum Item {
     Fields(Named, Listed),
     /// Another section of a header.
     Header(Named, Record, SectionText),
+    /// All of the message.
+    Whole(Vec<u8>),
 }
 
 /// A section with its name as it is written.
@@ -68,6 +93,18 @@ pub(super) struct Batch<'a> {
     pub(super) read: usize,
     /// The records.
     pub(super) shelf: &'a Shelf,
+    /// Those whose flags have just changed, ascending.
+    pub(super) newly_seen: &'a [Uid],
+}
+
+/// What a response is taken from.
+#[derive(Clone, Copy, Debug)]
+struct From<'a> {
+    view: &'a View,
+    /// The records, and where the message probably is among them.
+    shelf: Option<(&'a Shelf, usize)>,
+    whole: Option<Whole<'a>>,
+    newly_seen: &'a [Uid],
 }
 
 /// How many items a response has at the most that is written at once: a record is short, but a
@@ -75,18 +112,20 @@ pub(super) struct Batch<'a> {
 const ITEMS_MAX: usize = 16;
 
 impl Quick {
-    /// Prepares items; `None` if there may be more to them than records have.
-    pub(super) fn new(plan: &Plan) -> Option<Self> {
+    /// Prepares items; `None` if there may be more to them than one of the sources has.
+    pub(super) fn new(plan: &Plan, source: Source) -> Option<Self> {
         let first = [
             (plan.wants_uid(), Item::Uid),
             (plan.wants_flags(), Item::Flags),
+            (plan.sets_seen() && !plan.wants_flags(), Item::NewFlags),
         ];
         let mut all: Vec<_> = first
             .into_iter()
             .filter_map(|(wanted, item)| wanted.then_some(item))
             .collect();
+        let (mut kept, mut whole) = (0, 0);
         for item in plan.items() {
-            all.push(match item {
+            let item = match item {
                 FetchItem::Uid | FetchItem::Flags => continue,
                 FetchItem::InternalDate => Item::InternalDate,
                 FetchItem::Rfc822Size => Item::Rfc822Size,
@@ -94,12 +133,34 @@ impl Quick {
                 FetchItem::Body => Item::Structure("BODY", Form::Body),
                 FetchItem::BodyStructure => Item::Structure("BODYSTRUCTURE", Form::BodyStructure),
                 FetchItem::Section(section) => Item::section(section)?,
-            });
+            };
+            match item {
+                Item::Whole(_) => whole += 1,
+                Item::Envelope | Item::Structure(..) | Item::Fields(..) | Item::Header(..) => {
+                    kept += 1;
+                }
+                Item::Uid
+                | Item::Flags
+                | Item::NewFlags
+                | Item::InternalDate
+                | Item::Rfc822Size => {}
+            }
+            all.push(item);
         }
-        (all.len() <= ITEMS_MAX).then(|| Self {
+        let fits = match source {
+            Source::Kept => whole == 0,
+            Source::Message => whole == 1 && kept == 0,
+        };
+        (fits && all.len() <= ITEMS_MAX).then(|| Self {
             items: all,
             flags: Flags::default(),
+            source,
         })
+    }
+
+    /// What the items are taken from.
+    pub(super) fn source(&self) -> Source {
+        self.source
     }
 
     /// Forgets what another snapshot may tell otherwise.
@@ -134,11 +195,14 @@ impl Quick {
             else {
                 break;
             };
-            let start = out.len();
             let place = batch.read.saturating_sub(batch.positions.len());
-            let kept = |record| batch.shelf.kept_at(record, place, message.uid());
-            if self.write(seq, message, view, kept, out.wire()).is_none() {
-                out.wire().truncate(start);
+            let from = From {
+                view,
+                shelf: Some((batch.shelf, place)),
+                whole: None,
+                newly_seen: batch.newly_seen,
+            };
+            if self.write(seq, message, from, out.wire()).is_none() {
                 break;
             }
             batch.positions.pop_front();
@@ -148,25 +212,81 @@ impl Quick {
         answered
     }
 
-    /// Writes a response; gives up when something is missing.
-    fn write<'a>(
+    /// Answers one message that was read; writes nothing and gives `None` if its size is wrong.
+    pub(super) fn answer_whole(
+        &mut self,
+        (seq, message): (SeqNum, Message<'_>),
+        whole: Whole<'_>,
+        (view, newly_seen): (&View, &[Uid]),
+        out: &mut Responses,
+    ) -> Option<()> {
+        let from = From {
+            view,
+            shelf: None,
+            whole: Some(whole),
+            newly_seen,
+        };
+        self.write(seq, message, from, out.wire())
+    }
+
+    /// Writes a response, or nothing when something is missing.
+    fn write(
         &mut self,
         seq: SeqNum,
         message: Message<'_>,
-        view: &View,
-        kept: impl Fn(Record) -> Option<&'a [u8]>,
+        from: From<'_>,
         out: &mut Vec<u8>,
     ) -> Option<()> {
+        let start = out.len();
+        let written = self.write_items(seq, message, from, out);
+        if written.is_none() {
+            out.truncate(start);
+        }
+        written
+    }
+
+    fn write_items(
+        &mut self,
+        seq: SeqNum,
+        message: Message<'_>,
+        from: From<'_>,
+        out: &mut Vec<u8>,
+    ) -> Option<()> {
+        let (view, uid) = (from.view, message.uid());
+        let kept = |record| {
+            let (shelf, place) = from.shelf?;
+            shelf.kept_at(record, place, uid)
+        };
         let mut fetch = fetch_open(out, seq);
         for item in &self.items {
             match item {
-                Item::Uid => fetch.item(out, &FetchData::Uid(message.uid())),
+                Item::Uid => fetch.item(out, &FetchData::Uid(uid)),
                 Item::Flags => fetch.wire(out, "FLAGS", self.flags.of(message, view)),
+                Item::NewFlags => {
+                    if from.newly_seen.binary_search(&uid).is_ok() {
+                        fetch.wire(out, "FLAGS", self.flags.of(message, view));
+                    }
+                }
                 Item::InternalDate => {
-                    fetch.item(out, &FetchData::InternalDate(message.internal_date()?));
+                    let modified = from.whole.map(|it| it.modified);
+                    let date = message.internal_date().or(modified)?;
+                    fetch.item(out, &FetchData::InternalDate(date));
                 }
                 Item::Rfc822Size => {
-                    fetch.item(out, &FetchData::Rfc822Size(message.rfc822_size()?));
+                    let counted = from.whole.map(|it| it.size);
+                    let size = counted.or(message.rfc822_size())?;
+                    fetch.item(out, &FetchData::Rfc822Size(size));
+                }
+                Item::Whole(name) => {
+                    let Whole { raw, size, .. } = from.whole?;
+                    fetch.named_section_open(out, name, size);
+                    let start = out.len();
+                    push_crlf(raw, out);
+                    let octets = out.get_mut(start..)?;
+                    if u64::try_from(octets.len()) != Ok(size) {
+                        return None;
+                    }
+                    substitute_nul(octets);
                 }
                 Item::Envelope => {
                     let summary = Summary::read(kept(Record::Summary)?)?;
@@ -192,12 +312,15 @@ impl Quick {
 }
 
 impl Item {
-    /// Prepares a section; `None` if no record has it.
+    /// Prepares a section; `None` if neither a record has it nor it is the whole message.
     fn section(section: &FetchSection) -> Option<Self> {
-        let record = record_for(&section.section)?;
-        let text = section.section.text.clone()?;
         let mut name = Vec::new();
         section_name(&mut name, section);
+        if section.section == Section::default() && section.partial.is_none() {
+            return Some(Self::Whole(name));
+        }
+        let record = record_for(&section.section)?;
+        let text = section.section.text.clone()?;
         let named = Named {
             name,
             partial: section.partial,
