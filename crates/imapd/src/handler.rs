@@ -1,5 +1,6 @@
 //! What commands do: one family each.
 
+pub(crate) mod ahead;
 pub(crate) mod append;
 pub(crate) mod content;
 pub(crate) mod copy;

@@ -78,14 +78,14 @@ impl MessageFile {
         Ok(converted)
     }
 
-    /// Reads the file as it is into memory that may have been used before, and gives its octets.
-    /// [`push_crlf`] puts them into CRLF form.
+    /// Reads the file as it is, at most so many octets from its start, into memory that may have
+    /// been used before, and gives what was read. [`push_crlf`] puts it into CRLF form.
     ///
     /// # Errors
     /// If reading fails.
-    pub fn read_raw(self, memory: &mut Vec<u8>) -> Result<&[u8]> {
+    pub fn read_raw(self, most: usize, memory: &mut Vec<u8>) -> Result<&[u8]> {
         let failed = || failed(Path::new("message"));
-        let size = usize::try_from(self.size).unwrap_or(usize::MAX);
+        let size = usize::try_from(self.size).unwrap_or(usize::MAX).min(most);
         if memory.len() < size {
             memory
                 .try_reserve_exact(size - memory.len())
@@ -305,7 +305,9 @@ mod tests {
         ] {
             assert_eq!(file(raw).read_crlf().unwrap(), crlf);
             let mut memory = vec![b'x'; 3];
-            assert_eq!(file(raw).read_raw(&mut memory).unwrap(), raw);
+            assert_eq!(file(raw).read_raw(usize::MAX, &mut memory).unwrap(), raw);
+            let start = file(raw).read_raw(1, &mut memory).unwrap().to_vec();
+            assert_eq!(start, raw.get(..1).unwrap_or_default());
             assert_eq!(crlf_size(raw), crlf.len() as u64);
             assert_eq!(file(raw).count_crlf().unwrap(), crlf.len() as u64);
         }

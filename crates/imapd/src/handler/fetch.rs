@@ -46,6 +46,9 @@ const AHEAD: usize = 128;
 /// A whole message up to this size is put where it is sent from at once.
 const DIRECT_MAX: u64 = 64 * 1024;
 
+/// Fewer messages than this are read one after the other.
+const FEW: usize = 8;
+
 /// How long most responses are that have no text of a message.
 const USUAL_RESPONSE: usize = 512;
 
@@ -155,6 +158,11 @@ impl Fetching {
             if out.is_full() {
                 break;
             }
+            let made = self.make_ahead(selected);
+            if made > 0 {
+                slice += made * FILE;
+                continue;
+            }
             let Some(position) = self.batch.pop_front() else {
                 if !self.left.is_empty() {
                     continue;
@@ -227,6 +235,29 @@ impl Fetching {
         quick.answer(&mut batch, &selected.view, out)
     }
 
+    /// Reads the messages that come next, if something is missing that records should have; says
+    /// how many were read.
+    fn make_ahead(&mut self, selected: &Selected) -> usize {
+        let records = self.plan.records();
+        if records.is_empty() || self.quick.is_none() || self.batch.len() < FEW {
+            return 0;
+        }
+        let snapshot = selected.view.snapshot();
+        let messages: Vec<_> = self
+            .batch
+            .iter()
+            .filter_map(|&it| snapshot.get(it))
+            .collect();
+        // While the next one waits for something else, nothing is made.
+        let (shelf, mailbox) = (&mut self.shelf, &selected.mailbox);
+        match messages.first() {
+            Some(first) if shelf.lacks(records, first.uid()) => {
+                shelf.make_ahead(mailbox, records, &messages)
+            }
+            Some(_) | None => 0,
+        }
+    }
+
     /// Answers a message that is sent whole, if it is not large; gives the octets that were read.
     fn answer_whole(
         &mut self,
@@ -247,7 +278,7 @@ impl Fetching {
             return None;
         }
         let modified = file.modified();
-        let raw = match file.read_raw(&mut self.memory) {
+        let raw = match file.read_raw(usize::MAX, &mut self.memory) {
             Ok(raw) => raw,
             Err(error) => return Some(self.fail(&error)),
         };
@@ -273,6 +304,7 @@ impl Fetching {
     /// Reads what is kept of the messages of a batch.
     fn read_ahead(&mut self, selected: &Selected) {
         self.batched = self.batch.len();
+        self.shelf.forget_ahead();
         let records = self.plan.records();
         if records.is_empty() {
             return;

@@ -1,8 +1,11 @@
 //! Records of messages at hand: read for many messages at once, made from the message where one is
 //! missing, and given to the store to keep, many at once, when a slice of work ends.
 
+use std::collections::BTreeMap;
+
 use mailstore::{Cached, Error, Mailbox, Message, Snapshot, Uid};
 
+use super::ahead::{Made, make_ahead};
 use super::content::{Content, header_octets};
 use crate::message::{Form, Header, Parsed, Record, Summary, write_body_structure};
 
@@ -10,6 +13,8 @@ use crate::message::{Form, Header, Parsed, Record, Summary, write_body_structure
 #[derive(Debug, Default)]
 pub(crate) struct Shelf {
     windows: Vec<Window>,
+    /// What was made ahead of its turn of the messages that come next; `None` where that cannot be.
+    ahead: BTreeMap<Uid, Option<Made>>,
     /// What was made and is not kept yet.
     made: Vec<mailstore::Record>,
 }
@@ -102,15 +107,63 @@ impl Shelf {
     pub(crate) fn kept_at(&self, record: Record, place: usize, uid: Uid) -> Option<&[u8]> {
         let window = self.windows.iter().find(|it| it.record == record)?;
         if window.uids.get(place) == Some(&uid) {
-            return window.cached.get(place);
+            let cached = window.cached.get(place);
+            return cached.or_else(|| self.made_ahead(record, uid));
         }
         self.kept(record, uid)
+    }
+
+    /// Makes the records of these messages, as far as none was made yet and as many as may be read
+    /// at once; says how many were made.
+    pub(crate) fn make_ahead(
+        &mut self,
+        mailbox: &Mailbox,
+        records: &[Record],
+        messages: &[Message<'_>],
+    ) -> usize {
+        let mut missing = messages.to_vec();
+        missing.retain(|it| self.lacks(records, it.uid()));
+        let made = make_ahead(mailbox, records, &missing);
+        let count = made.len();
+        for (uid, made) in made {
+            for (record, octets) in made.iter().flat_map(|it| &it.records) {
+                self.put(*record, uid, octets);
+            }
+            self.ahead.insert(uid, made);
+        }
+        count
+    }
+
+    /// Whether a record of a message is missing that nobody tried to make ahead.
+    pub(crate) fn lacks(&self, records: &[Record], uid: Uid) -> bool {
+        let kept = |record: &Record| self.kept(*record, uid).is_some();
+        !self.ahead.contains_key(&uid) && !records.iter().all(kept)
+    }
+
+    /// Size and internal date of a message that was read ahead.
+    pub(crate) fn learned(&self, uid: Uid) -> Option<(u64, i64)> {
+        let made = self.ahead.get(&uid)?.as_ref()?;
+        Some((made.size, made.modified))
+    }
+
+    /// Forgets what was made ahead.
+    pub(crate) fn forget_ahead(&mut self) {
+        self.ahead.clear();
+    }
+
+    /// A record that was made ahead of its turn.
+    fn made_ahead(&self, record: Record, uid: Uid) -> Option<&[u8]> {
+        let made = self.ahead.get(&uid)?.as_ref()?;
+        let (_, octets) = made.records.iter().find(|(it, _)| *it == record)?;
+        Some(octets)
     }
 
     /// A record among those that were read.
     pub(crate) fn kept(&self, record: Record, uid: Uid) -> Option<&[u8]> {
         let window = self.windows.iter().find(|it| it.record == record)?;
-        window.cached.get(window.uids.binary_search(&uid).ok()?)
+        let place = window.uids.binary_search(&uid).ok();
+        let cached = place.and_then(|place| window.cached.get(place));
+        cached.or_else(|| self.made_ahead(record, uid))
     }
 
     /// Records among those that were read, or made from the message, which is read once then.
@@ -143,14 +196,8 @@ impl Shelf {
             (header_octets(mailbox, message)?, None)
         };
         found.read = Some(octets.len());
-        let header = parsed.as_ref().map_or(0..octets.len(), Parsed::header);
-        let header = octets.get(header).unwrap_or_default();
         for record in missing {
-            let made = match (record, record.form(), &parsed) {
-                (Record::Summary, ..) => Summary::make(header),
-                (_, Some(form), Some(parsed)) => structure(form, &octets, parsed),
-                (_, _, _) => header.to_vec(),
-            };
+            let made = make(record, &octets, parsed.as_ref());
             self.put(record, uid, &made);
             found.records.push((record, made));
         }
@@ -181,11 +228,20 @@ pub(crate) fn header_in(record: Record, octets: &[u8]) -> Option<Header<'_>> {
     }
 }
 
-/// BODY or BODYSTRUCTURE, as it is sent.
-fn structure(form: Form, message: &[u8], parsed: &Parsed) -> Vec<u8> {
-    let mut octets = Vec::new();
-    write_body_structure(&parsed.body_structure(message), form, &mut octets);
-    octets
+/// Makes a record of the octets of a message, which are only its header if it was not parsed; then
+/// there is no structure.
+pub(crate) fn make(record: Record, octets: &[u8], parsed: Option<&Parsed>) -> Vec<u8> {
+    let header = parsed.map_or(0..octets.len(), Parsed::header);
+    let header = octets.get(header).unwrap_or_default();
+    match (record, record.form(), parsed) {
+        (Record::Summary, ..) => Summary::make(header),
+        (_, Some(form), Some(parsed)) => {
+            let mut made = Vec::new();
+            write_body_structure(&parsed.body_structure(octets), form, &mut made);
+            made
+        }
+        (Record::Header | Record::BodyStructure | Record::Body, ..) => header.to_vec(),
+    }
 }
 
 /// Whether a record has the form that it should have.

@@ -107,6 +107,16 @@ struct From<'a> {
     newly_seen: &'a [Uid],
 }
 
+impl From<'_> {
+    /// Size and internal date of a message that was read.
+    fn learned(&self, uid: Uid) -> Option<(u64, i64)> {
+        match self.whole {
+            Some(Whole { size, modified, .. }) => Some((size, modified)),
+            None => self.shelf?.0.learned(uid),
+        }
+    }
+}
+
 /// How many items a response has at the most that is written at once: a record is short, but a
 /// client may ask for it many times (S37).
 const ITEMS_MAX: usize = 16;
@@ -268,13 +278,13 @@ impl Quick {
                     }
                 }
                 Item::InternalDate => {
-                    let modified = from.whole.map(|it| it.modified);
-                    let date = message.internal_date().or(modified)?;
+                    let known = message.internal_date();
+                    let date = known.or_else(|| Some(from.learned(uid)?.1))?;
                     fetch.item(out, &FetchData::InternalDate(date));
                 }
                 Item::Rfc822Size => {
-                    let counted = from.whole.map(|it| it.size);
-                    let size = counted.or(message.rfc822_size())?;
+                    let known = message.rfc822_size().filter(|_| from.whole.is_none());
+                    let size = known.or_else(|| Some(from.learned(uid)?.0))?;
                     fetch.item(out, &FetchData::Rfc822Size(size));
                 }
                 Item::Whole(name) => {
