@@ -17,9 +17,11 @@ mod tree;
 mod view;
 
 use std::net::SocketAddr;
+use std::process::Command;
 
+use pillarbox_tests::binary::executable;
 use pillarbox_tests::peer::{Kind, Place, have_courier, have_dovecot};
-use pillarbox_tests::program::have;
+use pillarbox_tests::program::{have, run};
 use pillarbox_tests::serve::{Serve, Setup};
 
 use crate::clients::{Changes, Fetchmail, Mbsync};
@@ -76,7 +78,21 @@ fn take_over(past: &Past, tables: &str) -> Serve {
     });
     let server = server.unwrap();
     past.place.move_out(&server.maildir("ann"));
+    let kept = format!("{} UIDs", tree::MESSAGES);
+    index(&server, "import --dry-run", &kept);
     server
+}
+
+/// Does what an administrator does on the command line: it has to succeed, and to say this.
+fn index(server: &Serve, task: &str, said: &str) {
+    let output = run(Command::new(executable().unwrap())
+        .arg("index")
+        .args(task.split(' '))
+        .arg("--config")
+        .arg(server.dir().join("pillarbox.toml"))
+        .arg(server.maildir("ann")));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains(said), "{task}: {text}");
 }
 
 /// Nobody sees that the server is another one.
@@ -95,9 +111,9 @@ fn the_rest_is_new(past: &Past, imap: SocketAddr, pop3: SocketAddr, before: &Acc
     assert_eq!(past.fetchmail.run(pop3), messages);
 }
 
-/// From another server to Pillarbox.
-fn taken_over(past: &Past, names: Names, tables: &str) {
-    let server = take_over(past, tables);
+/// From another server to Pillarbox, and on to Dovecot.
+fn there_and_back(past: &Past, names: Names, tables: &str, dovecot: Kind) {
+    let mut server = take_over(past, tables);
     let (imap, pop3) = (
         server.address("imap").unwrap(),
         server.address("pop3").unwrap(),
@@ -107,27 +123,62 @@ fn taken_over(past: &Past, names: Names, tables: &str) {
     the_rest_is_new(past, imap, pop3, &past.account);
     let monday = Account::seen(imap, pop3);
     nothing_is_new(past, imap, pop3, &monday, "after a day");
+    tree::live_on(imap, names, 2);
+    let tuesday = Account::seen(imap, pop3);
+    server.kill().unwrap();
+    index(&server, "export --format dovecot", "written for Dovecot\n");
+    index(&server, "check --sizes", "");
+    past.place.move_back(&server.maildir("ann"));
+    let peer = past.place.serve(dovecot);
+    the_rest_is_new(past, peer.imap, peer.pop3, &monday);
+    nothing_is_new(past, peer.imap, peer.pop3, &tuesday, "given back");
+
+    // What Dovecot does then is right, too, when Pillarbox comes again.
+    tree::live_on(peer.imap, names, 3);
+    the_rest_is_new(past, peer.imap, peer.pop3, &tuesday);
+    let wednesday = Account::seen(peer.imap, peer.pop3);
+    drop(peer);
+    past.place.move_out(&server.maildir("ann"));
+    let server = server.restart().unwrap();
+    let (imap, pop3) = (
+        server.address("imap").unwrap(),
+        server.address("pop3").unwrap(),
+    );
+    nothing_is_new(past, imap, pop3, &wednesday, "taken over again");
+    tree::live_on(imap, names, 4);
+    the_rest_is_new(past, imap, pop3, &wednesday);
 }
 
-#[test]
-fn dovecot() {
-    for (prefix, separator) in [("", '.'), ("", '/'), ("INBOX.", '.')] {
-        let kind = Kind::Dovecot {
-            prefix,
-            separator,
-            settings: "",
-        };
-        let names = Names { prefix, separator };
-        let Some(past) = Past::with(kind, names) else {
-            return;
-        };
+fn dovecot_and_back(prefix: &'static str, separator: char) {
+    let kind = Kind::Dovecot {
+        prefix,
+        separator,
+        settings: "",
+    };
+    let names = Names { prefix, separator };
+    if let Some(past) = Past::with(kind, names) {
         let tables = format!("[storage]\nseparator = \"{separator}\"\nprefix = \"{prefix}\"\n");
-        taken_over(&past, names, &tables);
+        there_and_back(&past, names, &tables, kind);
     }
 }
 
 #[test]
-fn courier() {
+fn dovecot_with_dots_and_back() {
+    dovecot_and_back("", '.');
+}
+
+#[test]
+fn dovecot_with_slashes_and_back() {
+    dovecot_and_back("", '/');
+}
+
+#[test]
+fn dovecot_below_inbox_and_back() {
+    dovecot_and_back("INBOX.", '.');
+}
+
+#[test]
+fn courier_and_on_to_dovecot() {
     let names = Names {
         prefix: "INBOX.",
         separator: '.',
@@ -137,5 +188,10 @@ fn courier() {
     };
     let tables = "[storage]\nseparator = \".\"\nprefix = \"INBOX.\"\n\
                   directory_names = \"utf8\"\n[pop3]\nuidl_format = \"courier\"\n";
-    taken_over(&past, names, tables);
+    let dovecot = Kind::Dovecot {
+        prefix: names.prefix,
+        separator: names.separator,
+        settings: "mail_location = maildir:~/Maildir:UTF-8\npop3_uidl_format = UID%u-%v",
+    };
+    there_and_back(&past, names, tables, dovecot);
 }

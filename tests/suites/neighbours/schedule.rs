@@ -8,11 +8,14 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use pillarbox_tests::client::timed;
+use pillarbox_tests::binary::executable;
+use pillarbox_tests::client::{Client, timed};
+use pillarbox_tests::program::run;
 use pillarbox_tests::random::Random;
 use pillarbox_tests::serve::{Serve, Setup};
 
@@ -29,6 +32,8 @@ pub(crate) struct World {
     limbo: PathBuf,
     pub(crate) known: Arc<Mutex<Known>>,
     next: AtomicU64,
+    /// Whether whole mailboxes come and go.
+    unsteady: bool,
 }
 
 impl World {
@@ -40,6 +45,7 @@ impl World {
             limbo: server.dir().join("limbo"),
             known: Arc::default(),
             next: AtomicU64::new(1),
+            unsteady: true,
             server,
         };
         for mailbox in MAILBOXES {
@@ -80,7 +86,7 @@ impl World {
                 0..3 => drop(disk.deliver(self.number(), None)),
                 3 => drop(disk.deliver(self.number(), Some("S"))),
                 4 => disk.bring_back(random, &limbo),
-                5 => self.meddle_with_folders(random),
+                5 if self.unsteady => self.meddle_with_folders(random),
                 _ => disk.meddle(random, &limbo),
             }
         }
@@ -98,6 +104,24 @@ impl World {
                 disk.make();
                 disk.deliver(self.number(), None);
             }
+        }
+    }
+
+    /// Runs `pillarbox index` on the account, which must find nothing wrong.
+    fn index(&self, task: &str) {
+        run(Command::new(executable().unwrap())
+            .arg("index")
+            .args(task.split(' '))
+            .arg(&self.root)
+            .arg("--config")
+            .arg(self.server.dir().join("pillarbox.toml")));
+    }
+
+    /// What an administrator does in one round: looks on.
+    fn administer(&self, random: &mut Random) {
+        for _ in 0..2 {
+            let task = *random.pick(&["check", "dump", "import", "import -n"]);
+            self.index(task);
         }
     }
 
@@ -206,8 +230,12 @@ fn rounds(world: &World, servers: &[&Serve], count: usize) {
                 let mut random = Random::new(random.next());
                 scope.spawn(move || world.work(session, &mut random));
             }
-            let mut random = Random::new(random.next());
-            scope.spawn(move || world.meddle(&mut random));
+            let mut neighbour = Random::new(random.next());
+            scope.spawn(move || world.meddle(&mut neighbour));
+            if servers.len() > 1 {
+                let mut random = Random::new(random.next());
+                scope.spawn(move || world.administer(&mut random));
+            }
         });
         for session in &mut idlers {
             let there = world.disk(&session.mailbox).messages();
@@ -225,8 +253,40 @@ fn rounds(world: &World, servers: &[&Serve], count: usize) {
 }
 
 #[test]
-fn two_processes_on_one_tree_agree() {
-    let world = World::new();
+fn two_processes_and_the_command_line_agree_on_one_tree() {
+    let mut world = World::new();
+    // The command line tells of a mailbox that goes away while it looks.
+    world.unsteady = false;
     let other = world.server.restart().unwrap();
     rounds(&world, &[&world.server, &other], 8);
+    world.index("export --format dovecot");
+    // Against what was just written, too.
+    world.index("check --sizes");
+}
+
+#[test]
+fn a_mailbox_made_anew_by_the_command_line_ends_cleanly_in_every_process() {
+    let world = World::new();
+    let other = world.server.restart().unwrap();
+    let there = world.disk("INBOX").messages();
+    let mut ends = Vec::new();
+    for server in [&world.server, &other] {
+        let mut client = Client::selected(server, "ann");
+        client.send("a IDLE\r\n");
+        assert!(client.line().starts_with('+'));
+        let mut work = Session::new(server.address("imap").unwrap(), &world.known, "Work");
+        assert_eq!(work.everything(), Ok(world.disk("Work").messages()));
+        ends.push((client, work));
+    }
+    world.index("rebuild --yes");
+    for (mut client, mut work) in ends {
+        assert!(client.rest().contains("* BYE"));
+        assert_eq!(work.everything(), Ok(world.disk("Work").messages()));
+    }
+    for server in [&world.server, &other] {
+        // Another UIDVALIDITY, and so nothing that was known before.
+        let known = Arc::default();
+        let mut session = Session::new(server.address("imap").unwrap(), &known, "INBOX");
+        assert_eq!(session.everything().as_ref(), Ok(&there));
+    }
 }

@@ -89,12 +89,13 @@ pub(crate) fn live_on(server: SocketAddr, names: Names, day: usize) {
     client.ok(&format!("SUBSCRIBE \"{new}\""));
     client.ok(&format!(
         "UNSUBSCRIBE \"{}\"",
-        names.of(["Work/2026", "Work"][day - 1])
+        names.of(["Work/2026", "Work", "INBOX", "Empty"][day - 1])
     ));
-    append(&mut client, "INBOX", 6 + day);
-    append(&mut client, &new, 7 + day);
+    append(&mut client, "INBOX", 4 + day);
+    append(&mut client, &new, 5 + day);
     client.ok("SELECT INBOX");
-    client.ok("STORE 1,2 +FLAGS (\\Draft)");
+    let sign = ["-", "+"][day % 2];
+    client.ok(&format!("STORE 1,2 {sign}FLAGS (\\Draft)"));
     client.ok(&format!("STORE 2:4 +FLAGS (Day-{day} $Forwarded)"));
     client.ok("STORE 3 -FLAGS ($Label1)");
     client.ok(&format!("COPY 3 \"{new}\""));
