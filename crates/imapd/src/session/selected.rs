@@ -80,12 +80,12 @@ impl Selected {
         access: Access,
         waker: &Waker,
     ) -> Result<Self, (Box<Authenticated>, Refused)> {
-        let opened = account.open(name).and_then(|mailbox| {
+        let opened = account.open(name).map(|mailbox| {
             // Watched first, so that nothing is missed in between. Opening it has just looked at
             // the directories.
             let watch = mailbox.watch(waker.clone());
             let snapshot = mailbox.snapshot();
-            Ok((mailbox, watch, snapshot))
+            (mailbox, watch, snapshot)
         });
         let (mailbox, watch, snapshot) = match opened {
             Ok(opened) => opened,
