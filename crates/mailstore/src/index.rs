@@ -327,7 +327,9 @@ impl Index {
             Some(()) => self.replace(generation, force),
             None => Err(damaged(&self.path, "contradicts itself")),
         };
-        if rewritten.is_err() {
+        // If only the last sync has failed, the new file is there.
+        let replaced = self.file.is_some_and(|it| it.generation == generation);
+        if rewritten.is_err() && !replaced {
             self.state = before;
         }
         rewritten
