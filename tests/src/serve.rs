@@ -104,6 +104,14 @@ impl Serve {
         Self::run(Arc::new(dir), setup.descriptors, setup.uid)
     }
 
+    /// Starts another server on the files of this one, which goes on.
+    ///
+    /// # Errors
+    /// If it cannot be started, or ends before it listens.
+    pub fn beside(&self) -> Result<Self> {
+        self.restart()
+    }
+
     /// Starts a server on the files of this one, which has ended.
     ///
     /// # Errors

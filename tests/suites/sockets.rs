@@ -23,5 +23,7 @@ mod files;
 mod logins;
 #[path = "sockets/messages.rs"]
 mod messages;
+#[path = "sockets/notices.rs"]
+mod notices;
 #[path = "sockets/process.rs"]
 mod process;

@@ -220,6 +220,22 @@ impl Index {
         Ok((index, refreshed))
     }
 
+    /// Up to where it was read, and which file: its generation and an offset.
+    pub(crate) fn position(&self) -> Option<(u64, u64)> {
+        self.file.map(|known| (known.generation, known.offset))
+    }
+
+    /// Whether the file is as it was when it was last read or written, to the end.
+    pub(crate) fn is_current(&self) -> bool {
+        let Some(known) = self.file else {
+            return true;
+        };
+        std::fs::symlink_metadata(&self.path).is_ok_and(|metadata| {
+            let identity = Identity::of(&metadata);
+            identity == known.identity && identity.size == known.offset
+        })
+    }
+
     /// Applies what others have appended, or reads everything anew if the file was replaced.
     ///
     /// # Errors
@@ -549,7 +565,7 @@ fn damaged(path: &Path, problem: &'static str) -> Error {
     Error::Corrupt { path, problem }
 }
 
-const FILE: &str = "pillarbox.index";
+pub(crate) const FILE: &str = "pillarbox.index";
 /// The octets that tell which file it is and how much of it is committed.
 const HEAD: u64 = (columns::HEADER + columns::COMMITTED) as u64;
 /// Frames of this many octets are never too many.

@@ -39,12 +39,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::Waker;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::cache::{Cache, Cached, Record};
 use crate::content::MessageFile;
 use crate::deliver::Staged;
 use crate::error::{Error, Result};
+use crate::file_system::Reach;
 use crate::flag::FlagChange;
 use crate::foreign::served;
 use crate::id::{Uid, UidValidity};
@@ -53,7 +54,7 @@ use crate::name::MailboxName;
 use crate::snapshot::{Message, Snapshot};
 use crate::store::{Environment, Options};
 use crate::sync;
-use crate::watch::{Watch, WatchId, Watchers};
+use crate::watch::{Slot, Watch, WatchId, Watchers};
 use graveyard::Graveyard;
 use read::Learned;
 use writer::Writer;
@@ -75,6 +76,12 @@ pub struct Mailbox {
     learned: Mutex<BTreeMap<Uid, Learned>>,
     graveyard: Mutex<Graveyard>,
     watchers: Watchers,
+    /// What the kernel notices of it.
+    notices: Slot,
+    /// Whether the kernel notices all changes of it.
+    reach: Reach,
+    /// A directory modified less than this before a scan may still change unseen.
+    guard: Duration,
     gone: AtomicBool,
     cache: Cache,
     /// Whether the UIDs last: not if the index is only in memory.
@@ -283,7 +290,13 @@ impl Mailbox {
 
     /// Calls `waker` after every change from now on, until the [`Watch`] is dropped.
     pub fn watch(self: &Arc<Self>, waker: Waker) -> Watch {
-        Watch::new(Arc::clone(self), waker)
+        Watch::new(Arc::clone(self), Some(waker))
+    }
+
+    /// As [`watch`](Self::watch), for a session that shows nothing but what it saw first: the bytes
+    /// of messages that others expunge stay readable, and nobody is told of changes.
+    pub fn hold(self: &Arc<Self>) -> Watch {
+        Watch::new(Arc::clone(self), None)
     }
 
     /// Delivers a staged message into `new/`, durably, with neither lock nor index: as any other
@@ -329,9 +342,12 @@ impl Mailbox {
         name: MailboxName,
     ) -> Self {
         let unread = Snapshot::empty(UidValidity::MIN);
+        let reach = Reach::of(directory);
         Self {
             name,
             root: root.to_path_buf(),
+            guard: reach.guard(environment.options.mtime_guard),
+            reach,
             directory: directory.to_path_buf(),
             environment,
             published: RwLock::new(Arc::new(unread)),
@@ -339,6 +355,7 @@ impl Mailbox {
             learned: Mutex::default(),
             graveyard: Mutex::default(),
             watchers: Watchers::default(),
+            notices: Slot::default(),
             gone: AtomicBool::new(false),
             cache: Cache::new(directory),
             lasting: AtomicBool::new(false),
@@ -369,9 +386,14 @@ impl Mailbox {
         size_of::<Self>() + self.snapshot().bytes() + vanished + self.cache.bytes()
     }
 
-    /// Whether any session watches it.
-    pub(crate) fn is_watched(&self) -> bool {
-        !self.watchers.is_empty()
+    /// Whether a session watches it that would not be told of others' changes.
+    pub(crate) fn needs_polling(&self) -> bool {
+        self.watchers.any_to_wake() && !self.notices.is_quiet()
+    }
+
+    /// What the kernel notices of it.
+    pub(crate) fn notices(&self) -> &Slot {
+        &self.notices
     }
 
     /// The sessions that watch it.

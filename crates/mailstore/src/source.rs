@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 /// The store's only source of wall-clock time and of randomness.
 #[derive(Clone)]
 pub struct Source {
     wall: Arc<dyn Fn() -> SystemTime + Send + Sync>,
     random: Arc<dyn Fn() -> u64 + Send + Sync>,
+    instant: Option<Arc<dyn Fn() -> Instant + Send + Sync>>,
 }
 
 impl Source {
@@ -20,12 +21,27 @@ impl Source {
         Self {
             wall: Arc::new(wall),
             random: Arc::new(random),
+            instant: None,
+        }
+    }
+
+    /// The same with a monotonic clock, by which work is spread over time.
+    #[must_use]
+    pub fn with_clock(self, instant: impl Fn() -> Instant + Send + Sync + 'static) -> Self {
+        Self {
+            instant: Some(Arc::new(instant)),
+            ..self
         }
     }
 
     /// The present.
     pub fn wall(&self) -> SystemTime {
         (self.wall)()
+    }
+
+    /// The present on the monotonic clock, if there is one.
+    pub(crate) fn instant(&self) -> Option<Instant> {
+        self.instant.as_ref().map(|instant| instant())
     }
 
     /// The next random number.

@@ -13,6 +13,7 @@ use crate::index::Force;
 use crate::mailbox::{Again, Mailbox};
 use crate::name::{MailboxName, Namespace};
 use crate::source::Source;
+use crate::watch::{Notices, Shared, warn_of_limit};
 
 /// When data is forced to the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +55,7 @@ pub(crate) struct Environment {
     boot: OnceLock<u64>,
     writes_back_soon: OnceLock<bool>,
     distrusts_files: AtomicBool,
+    notices: OnceLock<Notices>,
 }
 
 impl Environment {
@@ -65,7 +67,13 @@ impl Environment {
             boot: OnceLock::new(),
             writes_back_soon: OnceLock::new(),
             distrusts_files: AtomicBool::new(false),
+            notices: OnceLock::new(),
         }
+    }
+
+    /// The kernel's notices, if anybody has asked for them.
+    pub(crate) fn notices(&self) -> Option<&Arc<Shared>> {
+        self.notices.get().map(Notices::shared)
     }
 
     /// A number that differs from one boot of the machine to the next; 0 if the system has none.
@@ -191,11 +199,27 @@ impl Store {
         Account::new(Arc::clone(self), root)
     }
 
-    /// Looks for changes by other programs in all mailboxes that somebody watches, and wakes the
-    /// watchers. To be called every poll interval.
+    /// Has the kernel tell of changes by other programs, where it can: on file systems of this
+    /// machine, while a mailbox is watched. A thread must wait for what it tells
+    /// ([`Notices::run`]). `None` if the kernel has no notices to give, which the log says; then,
+    /// and without this call, only [`poll`](Self::poll) finds changes.
+    pub fn notices(&self) -> Option<Notices> {
+        let environment = &self.environment;
+        if environment.notices.get().is_none() {
+            match Notices::open(&environment.options.source) {
+                // Perhaps another was faster.
+                Ok(notices) => drop(environment.notices.set(notices)),
+                Err(error) => warn_of_limit(&error, "fs.inotify.max_user_instances"),
+            }
+        }
+        environment.notices.get().cloned()
+    }
+
+    /// Looks for changes by other programs in the mailboxes that somebody watches, but for those
+    /// that the kernel watches too, and wakes the watchers. To be called every poll interval.
     pub fn poll(&self) {
         for mailbox in self.open_mailboxes() {
-            if !mailbox.is_watched() {
+            if !mailbox.needs_polling() {
                 continue;
             }
             match mailbox.refresh() {

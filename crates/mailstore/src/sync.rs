@@ -56,6 +56,11 @@ impl Observed {
         })
     }
 
+    /// Whether they are what the last look has noted.
+    pub(crate) fn matches(&self, stamps: &Stamps) -> bool {
+        self.new == stamps.new.mtime && self.cur == stamps.cur.mtime
+    }
+
     /// Whether the directories must be read.
     pub(crate) fn is_stale(
         &self,
@@ -158,6 +163,8 @@ pub(crate) struct Scan<'a> {
     pub(crate) directory: &'a Path,
     pub(crate) state: &'a State,
     pub(crate) environment: &'a Environment,
+    /// A directory modified less than this before the scan may still change unseen.
+    pub(crate) guard: Duration,
     /// The file system's clock when the scan began.
     pub(crate) start: FileTime,
     /// The mod-sequence of what has changed.
@@ -578,7 +585,7 @@ impl Scan<'_> {
 
     /// The entry for what this look is worth, if it is worth keeping.
     fn note_times(&self, observed: Observed, calm: Calm) -> Option<Entry> {
-        let guard = self.environment.options.mtime_guard;
+        let guard = self.guard;
         let old = &self.state.stamps;
         let new = if calm == Calm::No {
             Stamps::NEVER

@@ -1,12 +1,31 @@
 //! Telling sessions that a mailbox has changed.
 //!
-//! Wakers are called after a new snapshot has been published, never while a lock of the mailbox is
-//! held. Changes by this process are told at once; those of others are found by
-//! [`Store::poll`](crate::Store::poll).
+//! Wakers are called when there is something to look at, never while a lock of the mailbox is held:
+//! after a new snapshot has been published, and when the kernel tells of a change by somebody else.
+//! Who is woken calls [`Mailbox::refresh`]; the first to do so does the work, the others find it
+//! done.
 //!
-//! This is the place for the kernel's change notices (inotify): while a mailbox is watched, an
-//! event on its `new/`, `cur/` or `pillarbox.index` that does not match what was published calls
-//! [`Mailbox::refresh`], and polling becomes the fallback.
+//! # Changes by others
+//!
+//! With [`Store::notices`](crate::Store::notices), the kernel watches `new/`, `cur/` and the
+//! mailbox's directory (for its index) from the first [`Mailbox::refresh`] after a session began
+//! to watch until no session does (`inotify`, `notices`). What it tells is compared with what we
+//! did ourselves (`noticed`); only what differs wakes anybody. There is no delay: all that the
+//! kernel has to tell is read first, and then each mailbox is seen to once.
+//!
+//! [`Store::poll`](crate::Store::poll) does for all others: on network file systems, where the
+//! kernel has no more room for watches, on systems without notices, and while notices say nothing
+//! for certain.
+//!
+//! A session that waits also looks at each keepalive, so that even a directory high above the
+//! mailbox can be renamed.
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+mod absent;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod inotify;
+mod noticed;
+mod notices;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +35,10 @@ use crate::error::Result;
 use crate::id::Uid;
 use crate::mailbox::{Mailbox, Moving};
 use crate::snapshot::Snapshot;
+
+pub(crate) use noticed::{Slot, Standing};
+pub use notices::Notices;
+pub(crate) use notices::{Change, Shared, warn_of_limit};
 
 /// A session's interest in a mailbox; ends when dropped.
 ///
@@ -31,8 +54,12 @@ pub struct Watch {
 pub(crate) struct WatchId(u64);
 
 impl Watch {
-    pub(crate) fn new(mailbox: Arc<Mailbox>, waker: Waker) -> Self {
+    pub(crate) fn new(mailbox: Arc<Mailbox>, waker: Option<Waker>) -> Self {
+        let wants_notices = waker.is_some();
         let id = mailbox.watchers().add(waker);
+        if wants_notices {
+            mailbox.notices().want(&mailbox);
+        }
         Self { mailbox, id }
     }
 
@@ -60,7 +87,9 @@ impl fmt::Debug for Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.mailbox.watchers().remove(self.id);
+        let watchers = self.mailbox.watchers();
+        watchers.remove(self.id);
+        self.mailbox.notices().end(|| !watchers.any_to_wake());
         self.mailbox.sweep_graves();
     }
 }
@@ -72,13 +101,19 @@ pub(crate) struct Watchers(Mutex<Wakers>);
 #[derive(Debug, Default)]
 struct Wakers {
     next: u64,
-    wakers: Vec<(WatchId, Waker)>,
+    wakers: Vec<(WatchId, Option<Waker>)>,
 }
 
 impl Watchers {
     /// Whether nobody watches.
     pub(crate) fn is_empty(&self) -> bool {
         self.lock().wakers.is_empty()
+    }
+
+    /// Whether anybody watches who can be woken.
+    pub(crate) fn any_to_wake(&self) -> bool {
+        let wakers = &self.lock().wakers;
+        wakers.iter().any(|(_, waker)| waker.is_some())
     }
 
     /// Whether anybody but one watches.
@@ -90,12 +125,12 @@ impl Watchers {
     /// Calls every waker.
     pub(crate) fn wake(&self) {
         let wakers = self.lock().wakers.clone();
-        for (_, waker) in wakers {
+        for waker in wakers.into_iter().filter_map(|(_, waker)| waker) {
             waker.wake();
         }
     }
 
-    fn add(&self, waker: Waker) -> WatchId {
+    fn add(&self, waker: Option<Waker>) -> WatchId {
         let mut inner = self.lock();
         let id = WatchId(inner.next);
         inner.next += 1;
@@ -112,3 +147,6 @@ impl Watchers {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

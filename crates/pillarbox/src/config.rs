@@ -21,8 +21,8 @@ pub(crate) use table::Lines;
 
 pub use finding::{Finding, Report, Severity};
 pub use settings::{
-    Auth, Limits, Listener, Log, LogFormat, LogLevel, PlaintextAuth, Pop3, Protocol, Settings,
-    Storage, Timeouts, Tls, TlsMode,
+    Auth, ChangeNotices, Limits, Listener, Log, LogFormat, LogLevel, PlaintextAuth, Pop3, Protocol,
+    Settings, Storage, Timeouts, Tls, TlsMode,
 };
 
 /// Reads the configuration at `path`. There are settings even if there are mistakes, with the

@@ -1,5 +1,6 @@
 //! A running server: its listeners, its background tasks, and its end.
 
+mod attendant;
 mod builder;
 mod front;
 
@@ -18,8 +19,9 @@ use tracing::{Span, error, info};
 
 pub use builder::{Builder, Error};
 
+use self::attendant::Attendant;
 use self::front::Front;
-use crate::config::{Listener, Protocol, Settings, TlsMode};
+use crate::config::{ChangeNotices, Listener, Protocol, Settings, TlsMode};
 use crate::listen::accept_loop;
 
 /// A running server. Dropping it stops it without waiting; [`Self::shutdown`] waits.
@@ -30,6 +32,8 @@ pub struct Server {
     store: Arc<Store>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
+    /// Waits for the kernel's notices of changes in mailboxes.
+    attendant: Option<Attendant>,
 }
 
 impl Server {
@@ -46,6 +50,11 @@ impl Server {
         authenticator: Arc<Authenticator>,
         store: Arc<Store>,
     ) -> Self {
+        // Before the first session, so that nobody waits for a poll.
+        let attendant = match settings.storage.change_notices {
+            ChangeNotices::Auto => store.notices().and_then(Attendant::start),
+            ChangeNotices::Poll => None,
+        };
         let (stop, stopped) = watch::channel(false);
         let mut bound = Vec::new();
         let mut tasks = Vec::new();
@@ -76,6 +85,7 @@ impl Server {
             store,
             stop,
             tasks,
+            attendant,
         }
     }
 
@@ -89,7 +99,12 @@ impl Server {
             }
         }
         let store = Arc::clone(&self.store);
-        if spawn_blocking(move || store.flush()).await.is_err() {
+        let attendant = self.attendant.take();
+        let end = move || {
+            drop(attendant);
+            store.flush();
+        };
+        if spawn_blocking(end).await.is_err() {
             error!("flushing at the end panicked");
         }
         info!("stopped");

@@ -96,7 +96,8 @@ impl Source {
     /// The same source in the form that the store takes.
     pub fn for_store(&self) -> mailstore::Source {
         let (wall, random) = (self.clone(), self.clone());
-        mailstore::Source::new(move || wall.wall(), move || random.random())
+        let source = mailstore::Source::new(move || wall.wall(), move || random.random());
+        source.with_clock(|| tokio::time::Instant::now().into_std())
     }
 }
 

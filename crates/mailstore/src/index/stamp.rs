@@ -60,6 +60,11 @@ impl Stamps {
         new: Stamp::NEVER,
         cur: Stamp::NEVER,
     };
+
+    /// Whether unchanged times can be believed fully.
+    pub(crate) fn are_settled(&self) -> bool {
+        self.new.trust == Trust::Settled && self.cur.trust == Trust::Settled
+    }
 }
 
 impl Stamp {

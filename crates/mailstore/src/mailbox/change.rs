@@ -19,7 +19,7 @@ use crate::replace::{failed, sync_directory};
 use crate::snapshot::{Message, Place, Snapshot};
 use crate::store::Fsync;
 use crate::sync::{IN_NAMES, merged_keywords, message_path, new_keywords};
-use crate::watch::WatchId;
+use crate::watch::{Change, WatchId};
 
 impl Mailbox {
     pub(super) fn change_flags(&self, uids: &[Uid], change: &FlagChange) -> Result<()> {
@@ -293,6 +293,9 @@ impl Transaction<'_> {
         let to = message_path(directory, place, name);
         let found = found(&from, fs::rename(&from, &to))?;
         if found == Found::Yes {
+            let notices = &self.mailbox.notices;
+            notices.note_own(message.place(), message.file_name(), Change::Vanished);
+            notices.note_own(place, name, Change::Appeared);
             self.renamed.push((from, to));
         }
         Ok(found)
@@ -307,6 +310,10 @@ impl Transaction<'_> {
             let grave = mailbox.grave(self.snapshot().uid_validity(), message.uid());
             match fs::rename(&path, &grave) {
                 Ok(()) => {
+                    let name = message.file_name();
+                    mailbox
+                        .notices
+                        .note_own(message.place(), name, Change::Vanished);
                     mailbox.graveyard().bury(message.uid(), grave);
                     return Ok(Found::Yes);
                 }
@@ -315,7 +322,14 @@ impl Transaction<'_> {
                 Err(error) => tracing::debug!(%error, "expunged file not kept"),
             }
         }
-        found(&path, fs::remove_file(&path))
+        let found = found(&path, fs::remove_file(&path))?;
+        if found == Found::Yes {
+            let name = message.file_name();
+            mailbox
+                .notices
+                .note_own(message.place(), name, Change::Vanished);
+        }
+        Ok(found)
     }
 
     fn note_removed(&mut self, removed: &Removed) -> Result<()> {

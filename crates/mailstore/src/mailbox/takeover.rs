@@ -281,6 +281,7 @@ impl Mailbox {
             directory: &self.directory,
             state: &index.state,
             environment: &self.environment,
+            guard: self.guard,
             start,
             mod_seq,
         }
@@ -299,6 +300,7 @@ impl Mailbox {
             directory: &self.directory,
             state: &index.state,
             environment: &self.environment,
+            guard: self.guard,
             start: self.file_system_time(),
             mod_seq,
         }

@@ -47,8 +47,13 @@ impl<'a> Transaction<'a> {
         index: &'a mut Index,
         looked: Looked,
     ) -> Result<Self> {
+        let before = Observed::now(&mailbox.directory)?;
+        let stamps = &index.state.stamps;
+        if before.matches(stamps) && stamps.are_settled() {
+            mailbox.notices.settle();
+        }
         Ok(Self {
-            before: Observed::now(&mailbox.directory)?,
+            before,
             mailbox,
             index,
             entries: Vec::new(),
@@ -74,22 +79,21 @@ impl Transaction<'_> {
 
     /// Whether the directories must be read.
     pub(super) fn is_stale(&self) -> bool {
-        let guard = self.mailbox.environment.options.mtime_guard;
-        let now = || self.mailbox.file_system_time();
-        self.looked == Looked::NotYet && self.before.is_stale(&self.index.state.stamps, guard, now)
+        let stamps = &self.index.state.stamps;
+        self.looked == Looked::NotYet && self.mailbox.must_read(self.before, stamps)
     }
 
     /// Reads the directories and brings the index up to date.
     pub(super) fn scan(&mut self) -> Result<()> {
         self.commit()?;
-        let entries = Scan {
+        let entries = self.mailbox.read_directories(&Scan {
             directory: &self.mailbox.directory,
             state: &self.index.state,
             environment: &self.mailbox.environment,
+            guard: self.mailbox.guard,
             start: self.mailbox.file_system_time(),
             mod_seq: self.index.next_mod_seq()?,
-        }
-        .run()?;
+        })?;
         self.append(&entries)?;
         self.before = Observed::now(&self.mailbox.directory)?;
         Ok(())

@@ -25,6 +25,7 @@ use crate::replace::failed;
 use crate::snapshot::{Added, Message, Place, Snapshot};
 use crate::store::Environment;
 use crate::sync::message_path;
+use crate::watch::Change;
 
 /// A message that is complete, its bytes on the disk.
 struct Incoming {
@@ -209,6 +210,8 @@ impl Transaction<'_> {
             let name = filename::with_flags(name.as_bytes(), flags);
             let path = message_path(&self.mailbox.directory, Place::Cur, &name);
             message.file.place(&path)?;
+            let notices = &self.mailbox.notices;
+            notices.note_own(Place::Cur, &name, Change::Appeared);
             placed.push(path);
             uids.push(uid);
             self.entries.push(Entry::Add(Added {

@@ -1,5 +1,7 @@
 //! The one writer of a mailbox: locking, refreshing, committing, publishing.
 
+mod notice;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -91,6 +93,8 @@ impl Mailbox {
         if let Err(error) = forced {
             tracing::warn!(mailbox = %self.name, %error, "flags not forced to disk");
         }
+        drop(writer);
+        self.heed();
     }
 
     /// Ends the use of the index in good order: no mod-sequence is in flight any more.
@@ -156,11 +160,13 @@ impl Mailbox {
         if matches!(published, Ok(true)) || self.is_gone() {
             self.watchers.wake();
         }
+        self.heed();
         self.sweep_graves();
         result.and_then(|value| published.map(|_| value))
     }
 
     fn look_with(&self, writer: &mut Writer) -> Result<()> {
+        self.begin_notices();
         match self.catch_up(writer) {
             Ok(()) => {}
             Err(Short::NeedsLock) => return self.look_locked(writer),
@@ -180,8 +186,7 @@ impl Mailbox {
             Err(Error::NotFound) => return Err(self.vanish()),
             other => other?,
         };
-        let guard = self.environment.options.mtime_guard;
-        Ok(observed.is_stale(&index.state.stamps, guard, || self.file_system_time()))
+        Ok(self.must_read(observed, &index.state.stamps))
     }
 
     /// Reads the directories under the lock. While another process has it, what is known stays;
@@ -228,14 +233,14 @@ impl Mailbox {
         let Some(index) = &mut writer.index else {
             return Err(Error::NotFound);
         };
-        let entries = Scan {
+        let entries = self.read_directories(&Scan {
             directory: &self.directory,
             state: &index.state,
             environment: &self.environment,
+            guard: self.guard,
             start: FileTime::from(self.environment.options.source.wall()),
             mod_seq: index.next_mod_seq()?,
-        }
-        .run()?;
+        })?;
         index.append(&entries, Force::Never)
     }
 
@@ -244,9 +249,17 @@ impl Mailbox {
         if writer.doubtful {
             return Err(Short::NeedsLock);
         }
+        let before = writer.position();
         match &mut writer.index {
             Some(index) => match index.refresh() {
                 Ok(_) => {}
+                // Whoever removes it removes the rest too: not even a lock is to be made anew.
+                Err(Error::Corrupt { path, .. })
+                    if path.symlink_metadata().is_err() && writer.uid_validity.is_some() =>
+                {
+                    tracing::warn!(path = %path.display(), "index was removed");
+                    return Err(Short::Failed(self.vanish()));
+                }
                 Err(Error::Corrupt { .. }) => return Err(Short::NeedsLock),
                 Err(error) => return Err(Short::Failed(error)),
             },
@@ -259,11 +272,15 @@ impl Mailbox {
                 Err(error) => return Err(Short::Failed(error)),
             },
         }
+        if writer.position() != before {
+            self.notices.others_wrote();
+        }
         Ok(self.recognize(writer)?)
     }
 
     /// The same under the lock, mending what has to be mended.
     fn catch_up_locked(&self, writer: &mut Writer) -> Result<()> {
+        let before = writer.position();
         if writer.index.as_ref().is_some_and(Index::is_in_memory) {
             writer.index = None;
         }
@@ -285,6 +302,9 @@ impl Mailbox {
             }
             Err(error) => return Err(error),
         };
+        if before != Some(index.position()) {
+            self.notices.others_wrote();
+        }
         if refreshed == Refreshed::Tail {
             index.cut_tail()?;
         }
@@ -357,6 +377,7 @@ impl Mailbox {
             other => other?,
         };
         writer.looked = Looked::NotYet;
+        self.begin_notices();
         self.catch_up_locked(writer)?;
         let looked = writer.looked;
         let Some(index) = &mut writer.index else {

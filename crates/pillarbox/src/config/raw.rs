@@ -8,7 +8,7 @@ use auth::name::TemplateError;
 use auth::{MailTemplate, Name};
 use serde::{Deserialize, Deserializer};
 
-use super::settings::{self, Protocol, Settings, TlsMode};
+use super::settings::{self, ChangeNotices, Protocol, Settings, TlsMode};
 use super::unit::{GIB, HOUR, KIB, MIB, MINUTE, SECOND};
 use super::value::{Refused, addresses, duration, number, one_of, size, text};
 
@@ -64,6 +64,7 @@ pub(super) struct Storage {
     pub(super) directory_names: DirectoryNames,
     #[serde(deserialize_with = "duration::<_, SECOND, { 10 * MINUTE }>")]
     pub(super) lock_timeout: Duration,
+    pub(super) change_notices: ChangeNotices,
     #[serde(deserialize_with = "duration::<_, 100, MINUTE>")]
     pub(super) poll_interval: Duration,
     #[serde(deserialize_with = "duration::<_, 0, MINUTE>")]
@@ -81,6 +82,7 @@ impl Default for Storage {
             prefix: settings.namespace.prefix,
             directory_names: DirectoryNames::Utf7,
             lock_timeout: settings.lock_timeout,
+            change_notices: settings.change_notices,
             poll_interval: settings.poll_interval,
             mtime_guard: settings.mtime_guard,
             cache: settings.cache,

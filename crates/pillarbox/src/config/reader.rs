@@ -236,6 +236,7 @@ fn storage<'i>(document: &mut Document<'i>, top: &mut DeTable<'i>) -> Storage {
             utf8_on_disk: raw.directory_names == raw::DirectoryNames::Utf8,
         },
         lock_timeout: raw.lock_timeout,
+        change_notices: raw.change_notices,
         poll_interval: raw.poll_interval,
         mtime_guard: raw.mtime_guard,
         cache: raw.cache,

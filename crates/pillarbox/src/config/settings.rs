@@ -302,7 +302,9 @@ pub struct Storage {
     pub namespace: mailstore::Namespace,
     /// How long to wait for another process's lock.
     pub lock_timeout: Duration,
-    /// How often to look for changes by other programs.
+    /// How changes by other programs are found.
+    pub change_notices: ChangeNotices,
+    /// How often to look for changes by other programs where the kernel does not tell of them.
     pub poll_interval: Duration,
     /// A directory modified less than this before a scan may still change unseen.
     pub mtime_guard: Duration,
@@ -316,11 +318,23 @@ impl Default for Storage {
             fsync: mailstore::Fsync::Optimized,
             namespace: mailstore::Namespace::default(),
             lock_timeout: Duration::from_secs(10),
+            change_notices: ChangeNotices::Auto,
             poll_interval: Duration::from_secs(1),
             mtime_guard: Duration::from_secs(1),
             cache: 64 << 20,
         }
     }
+}
+
+/// How changes by other programs are found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChangeNotices {
+    /// The kernel tells of them where it can; else by polling.
+    #[default]
+    Auto,
+    /// By polling only.
+    Poll,
 }
 
 /// What is particular to POP3.

@@ -160,6 +160,7 @@ separator = "."
 prefix = "INBOX."
 directory_names = "utf8"
 lock_timeout = "20s"
+change_notices = "poll"
 poll_interval = "100ms"
 mtime_guard = "3s"
 cache = 0
@@ -222,6 +223,7 @@ fn every_setting_is_taken() {
                 utf8_on_disk: true,
             },
             lock_timeout: seconds(20),
+            change_notices: ChangeNotices::Poll,
             poll_interval: Duration::from_millis(100),
             mtime_guard: seconds(3),
             cache: 0,

@@ -9,7 +9,6 @@
 mod unique_ids;
 
 use std::sync::Arc;
-use std::task::Waker;
 
 use auth::Identity;
 use mailstore::{
@@ -63,7 +62,7 @@ impl Maildrop {
         let mailbox = account.open(&MailboxName::inbox()).map_err(not_opened)?;
         // The watch comes first: what is expunged after the snapshot stays readable. Opening it
         // has looked at the directories.
-        let watch = mailbox.watch(Waker::noop().clone());
+        let watch = mailbox.hold();
         let snapshot = mailbox.snapshot();
         let order = order(&snapshot);
         Ok(Self {
