@@ -4,6 +4,7 @@
 #[cfg(test)]
 mod cache {
     use std::fs;
+    use std::os::unix::fs::symlink;
     use std::path::{Path, PathBuf};
     use std::sync::Arc;
     use std::time::{Duration, UNIX_EPOCH};
@@ -204,11 +205,23 @@ mod cache {
     #[test]
     fn what_is_no_file_of_ours_is_left_alone_or_begun_anew() {
         let maildir = Maildir::new(2);
-        fs::create_dir(maildir.cache()).unwrap();
+        let elsewhere = maildir.root.join("elsewhere");
+        fs::write(&elsewhere, "not ours").unwrap();
+        symlink(&elsewhere, maildir.cache()).unwrap();
         let mailbox = maildir.open();
         keep(&mailbox, [1], KIND, 10);
         assert_eq!(found(&mailbox, KIND, 10), []);
-        fs::remove_dir(maildir.cache()).unwrap();
+        assert_eq!(fs::read_link(maildir.cache()).unwrap(), elsewhere);
+        assert_eq!(fs::read(&elsewhere).unwrap(), b"not ours");
+        // A directory makes room, with all that is in it.
+        fs::remove_file(maildir.cache()).unwrap();
+        fs::create_dir(maildir.cache()).unwrap();
+        fs::write(maildir.cache().join("inside"), "not ours").unwrap();
+        assert_eq!(found(&mailbox, KIND, 10), []);
+        keep(&mailbox, [1], KIND, 10);
+        assert_eq!(found(&mailbox, KIND, 10), [1]);
+        let aside = maildir.root.join("pillarbox.cache.in-the-way.0");
+        assert_eq!(fs::read(aside.join("inside")).unwrap(), b"not ours");
         for foreign in [&b""[..], b"x", &[0; 4096]] {
             fs::write(maildir.cache(), foreign).unwrap();
             assert_eq!(found(&mailbox, KIND, 10), []);
