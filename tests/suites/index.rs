@@ -246,14 +246,13 @@ fn dovecot_serves_what_happened_meanwhile() {
     let made = Namespace::default().parse(b"Made/here").unwrap();
     account.create(&made).unwrap();
     let made = account.open(&made).unwrap().snapshot().uid_validity();
-    let differs = past.index("check");
-    assert!(!differs.status.success());
-    let text = String::from_utf8_lossy(&differs.stdout).into_owned();
+    let text = well(&past.index("check"));
     for told in [
-        format!("UID {added} is not in dovecot-uidlist"),
-        format!("UID {gone} is only in dovecot-uidlist"),
+        "dovecot-uidlist is older than the last UIDs; 1 message has one",
+        // `Made/here` has no list.
+        "no difference; 1 with an older list of Dovecot's",
     ] {
-        assert!(text.contains(&told), "{text}");
+        assert!(text.contains(told), "{text}");
     }
     drop((inbox, account));
     well(&past.index("export --format dovecot"));

@@ -302,6 +302,7 @@ impl Session {
                 true
             }
             Progress::Gone => {
+                tracing::info!("ended: the selected mailbox has been deleted or made anew");
                 self.bye(
                     PlainCode::NonExistent,
                     "Selected mailbox has been deleted or made anew",

@@ -30,7 +30,7 @@ use crate::replace::{failed, open_regular_with_metadata};
 use crate::sync::file_time;
 
 pub(crate) use adoption::{Adopted, Adoption, Uids};
-pub use compare::{Disagreement, compare};
+pub use compare::{Comparison, Disagreement, compare};
 pub use export::Exported;
 pub use survey::{Survey, survey};
 pub use uidlist::{Uidlist, UidlistEntry, UidlistError, UidlistProblem};

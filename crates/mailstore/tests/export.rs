@@ -9,11 +9,11 @@ mod export {
     use std::sync::Arc;
     use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-    use mailstore::foreign::{Disagreement, Exported, Uidlist, compare};
+    use mailstore::foreign::{Comparison, Disagreement, Exported, Uidlist, compare};
     use mailstore::inspect::{Finding, Inspection, Sizes, Verification, verify};
     use mailstore::{
         Account, Appending, FlagChange, FlagOp, FlagSet, Fsync, Keyword, Mailbox, MailboxName,
-        Namespace, Options, Source, Store, SystemFlag, Uid,
+        Namespace, Options, Source, Store, SystemFlag, Uid, UidValidity,
     };
 
     const NOW: u64 = 1_700_000_000;
@@ -79,7 +79,7 @@ mod export {
             Uidlist::parse(&file).unwrap()
         }
 
-        fn compare(&self) -> Vec<Disagreement> {
+        fn compare(&self) -> Comparison {
             let inspection = Inspection::read(&self.root).unwrap().unwrap();
             compare(&inspection).unwrap().unwrap()
         }
@@ -128,7 +128,7 @@ mod export {
         assert_eq!(uids, [first]);
         let keywords = fs::read_to_string(world.root.join("dovecot-keywords")).unwrap();
         assert_eq!(keywords, "0 Work\n1 $Later\n");
-        assert_eq!(world.compare(), []);
+        assert_eq!(world.compare(), Comparison::default());
         assert!(!world.root.join("dovecot-uidlist.lock").exists());
         assert!(!world.root.join("dovecot-uidlist.tmp").exists());
     }
@@ -228,7 +228,7 @@ mod export {
         let mut list = world.list();
         let changed = |list: &Uidlist| {
             fs::write(world.root.join("dovecot-uidlist"), list.write()).unwrap();
-            let told = world.compare();
+            let told = world.compare().disagreements;
             told.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
         list.entries[1].uidl = Some(b"abc".as_slice().into());
@@ -248,11 +248,57 @@ mod export {
         assert!(told[0].starts_with("UIDNEXT is 4 in the index, 10 in"));
         assert!(told[1].contains("has UID 3 in the index, 9 in"));
         fs::write(world.root.join("dovecot-keywords"), "0 Home\n").unwrap();
-        assert!(world.compare().contains(&Disagreement::Letter {
-            letter: 'a',
-            index: "Work".to_owned(),
-            file: "Home".to_owned(),
-        }));
+        assert!(
+            world
+                .compare()
+                .disagreements
+                .contains(&Disagreement::Letter {
+                    letter: 'a',
+                    index: "Work".to_owned(),
+                    file: "Home".to_owned(),
+                })
+        );
+        // With another UIDVALIDITY, no UID means anything.
+        list.uid_validity = UidValidity::new(7).unwrap();
+        let told = changed(&list);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with("UIDVALIDITY is "));
+    }
+
+    #[test]
+    fn an_older_list_that_says_nothing_wrong_is_only_behind() {
+        let world = World::new();
+        let first = world.append(&[]);
+        let second = world.append(&[]);
+        world.export();
+        let removed = |gone| Comparison {
+            gone,
+            ..Comparison::default()
+        };
+        // Dovecot finds out by itself.
+        world.inbox().expunge(&[first]).unwrap();
+        assert_eq!(world.compare(), removed(1));
+        assert!(world.compare().is_equal());
+        // A UID that Dovecot would give again.
+        let third = world.append(&[]);
+        let told = world.compare();
+        assert_eq!((told.behind, told.later, told.gone), (true, 1, 1));
+        assert!(told.disagreements.is_empty() && !told.is_equal());
+        world.inbox().expunge(&[second, third]).unwrap();
+        let told = world.compare();
+        assert_eq!((told.behind, told.later, told.gone), (true, 0, 2));
+        // The file of a removed message that came back is not the message that the list has.
+        let base = world.list().entries[0].base.clone();
+        let back = world
+            .root
+            .join("cur")
+            .join(String::from_utf8_lossy(&base).as_ref());
+        fs::write(back, "Subject: back\n\n").unwrap();
+        let told = world.compare();
+        assert_eq!(told.gone, 1);
+        assert!(
+            matches!(told.disagreements[..], [Disagreement::OnlyListed { uid, .. }] if uid == first)
+        );
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Whether an index and the files that Dovecot keeps beside the Maildir say the same.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::fs;
 use std::path::Path;
 
 use super::export::UIDLIST;
@@ -13,8 +14,8 @@ use crate::flag::Keywords;
 use crate::id::Uid;
 use crate::inspect::Inspection;
 use crate::keyword_file;
-
-use crate::snapshot::Message;
+use crate::replace::failed;
+use crate::snapshot::{Message, Place};
 
 /// A difference between an index and Dovecot's files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,14 +31,14 @@ pub enum Disagreement {
         /// In the list.
         list: String,
     },
-    /// Only the index has a message.
+    /// Only the index has a message, with a UID that the list has left out.
     NotListed {
         /// Its UID.
         uid: Uid,
         /// The base of its file.
         base: String,
     },
-    /// Only the list has a message.
+    /// Only the list has a message, whose file is there or whose UID was not given by the index.
     OnlyListed {
         /// Its UID.
         uid: Uid,
@@ -117,37 +118,72 @@ impl fmt::Display for Disagreement {
     }
 }
 
+/// What a comparison of an index with Dovecot's files found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Comparison {
+    /// What the two say differently.
+    pub disagreements: Vec<Disagreement>,
+    /// Whether the index has given UIDs since the list was written.
+    pub behind: bool,
+    /// How many messages have one of these UIDs.
+    pub later: usize,
+    /// How many messages of the list have been removed. Dovecot notices that by itself, and removes
+    /// them from its list at its leisure.
+    pub gone: usize,
+}
+
+impl Comparison {
+    /// Whether Dovecot would serve just what the index says.
+    pub fn is_equal(&self) -> bool {
+        self.disagreements.is_empty() && !self.behind
+    }
+}
+
 /// Compares an index with Dovecot's list of UIDs and keywords. `None` if there is no list.
 ///
 /// # Errors
 /// If a file cannot be read.
-pub fn compare(inspection: &Inspection) -> Result<Option<Vec<Disagreement>>> {
+pub fn compare(inspection: &Inspection) -> Result<Option<Comparison>> {
     let directory = inspection.directory();
     let Some((bytes, _)) = read_whole(&directory.join(UIDLIST), MAX_LIST)? else {
         return Ok(None);
     };
+    let mut out = Comparison::default();
     let list = match Uidlist::parse(&bytes) {
         Ok(list) => list,
-        Err(error) => return Ok(Some(vec![Disagreement::Damaged(error)])),
+        Err(error) => {
+            out.disagreements.push(Disagreement::Damaged(error));
+            return Ok(Some(out));
+        }
     };
-    let mut out = Vec::new();
     compare_numbers(inspection, &list, &mut out);
-    compare_messages(inspection, list, &mut out);
-    compare_letters(directory, inspection.snapshot().keywords(), &mut out)?;
+    if list.uid_validity != inspection.snapshot().uid_validity() {
+        // Their UIDs have nothing to do with each other.
+        return Ok(Some(out));
+    }
+    compare_messages(inspection, list, &mut out)?;
+    let keywords = inspection.snapshot().keywords();
+    compare_letters(directory, keywords, &mut out.disagreements)?;
     Ok(Some(out))
 }
 
-fn compare_numbers(inspection: &Inspection, list: &Uidlist, out: &mut Vec<Disagreement>) {
+fn compare_numbers(inspection: &Inspection, list: &Uidlist, out: &mut Comparison) {
     let snapshot = inspection.snapshot();
     let mut number = |what, index: String, list: String| {
         if index != list {
-            out.push(Disagreement::Number { what, index, list });
+            let number = Disagreement::Number { what, index, list };
+            out.disagreements.push(number);
         }
     };
     let (ours, theirs) = (snapshot.uid_validity(), list.uid_validity);
     number("UIDVALIDITY", ours.to_string(), theirs.to_string());
+    if ours != theirs {
+        return;
+    }
     let (ours, theirs) = (snapshot.uid_next(), list.next_uid);
-    number("UIDNEXT", ours.to_string(), theirs.to_string());
+    if ours < theirs {
+        number("UIDNEXT", ours.to_string(), theirs.to_string());
+    }
     if let Some(guid) = list.mailbox_guid {
         let (ours, theirs) = (inspection.mailbox_id(), guid);
         number(
@@ -156,36 +192,64 @@ fn compare_numbers(inspection: &Inspection, list: &Uidlist, out: &mut Vec<Disagr
             format!("{theirs:032x}"),
         );
     }
+    out.behind = ours > theirs;
 }
 
-fn compare_messages(inspection: &Inspection, list: Uidlist, out: &mut Vec<Disagreement>) {
+fn compare_messages(inspection: &Inspection, list: Uidlist, out: &mut Comparison) -> Result<()> {
     let mut listed: HashMap<Box<[u8]>, UidlistEntry> = list
         .entries
         .into_iter()
         .map(|entry| (entry.base.clone(), entry))
         .collect();
+    let told = &mut out.disagreements;
     for message in inspection.snapshot().iter() {
         let uid = message.uid();
         let base = base(message.file_name());
         match listed.remove(base) {
-            None => out.push(Disagreement::NotListed {
+            None if uid >= list.next_uid => out.later += 1,
+            None => told.push(Disagreement::NotListed {
                 uid,
                 base: shown(base),
             }),
-            Some(entry) if entry.uid != uid => out.push(Disagreement::Uid {
+            Some(entry) if entry.uid != uid => told.push(Disagreement::Uid {
                 base: shown(base),
                 index: uid,
                 list: entry.uid,
             }),
-            Some(entry) => compare_kept(message, &entry, out),
+            Some(entry) => compare_kept(message, &entry, told),
         }
     }
+    if listed.is_empty() {
+        return Ok(());
+    }
+    let files = bases(inspection.directory())?;
+    let next = inspection.snapshot().uid_next();
     let mut rest: Vec<UidlistEntry> = listed.into_values().collect();
     rest.sort_unstable_by_key(|entry| entry.uid);
-    out.extend(rest.into_iter().map(|entry| Disagreement::OnlyListed {
-        uid: entry.uid,
-        base: shown(&entry.base),
-    }));
+    for entry in rest {
+        if entry.uid < next && !files.contains(&entry.base) {
+            out.gone += 1;
+            continue;
+        }
+        told.push(Disagreement::OnlyListed {
+            uid: entry.uid,
+            base: shown(&entry.base),
+        });
+    }
+    Ok(())
+}
+
+/// The bases of all names in the directories of messages.
+fn bases(directory: &Path) -> Result<HashSet<Box<[u8]>>> {
+    let mut out = HashSet::new();
+    for place in [Place::Cur, Place::New] {
+        let path = directory.join(place.directory());
+        for entry in fs::read_dir(&path).map_err(failed(&path))? {
+            let name = entry.map_err(failed(&path))?.file_name();
+            out.insert(base(name.as_encoded_bytes()).into());
+        }
+    }
+    Ok(out)
 }
 
 fn compare_kept(message: Message<'_>, entry: &UidlistEntry, out: &mut Vec<Disagreement>) {

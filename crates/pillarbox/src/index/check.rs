@@ -1,6 +1,7 @@
 //! `pillarbox index check`: whether the indexes agree with the files, and with what Dovecot keeps.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -8,6 +9,7 @@ use mailstore::foreign;
 use mailstore::inspect::{self, Listed, Sizes, Verification};
 
 use super::context::{Context, Work, count, count_files, files_in, plain, problems, say};
+use super::import::finding;
 use super::progress::Progress;
 use super::table::{Align, Table};
 use crate::cli::CheckArgs;
@@ -42,9 +44,11 @@ struct Sum {
     mailboxes: usize,
     messages: usize,
     differences: usize,
+    unindexed: usize,
+    behind: usize,
 }
 
-impl std::fmt::Display for Sum {
+impl Display for Sum {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let differences = match self.differences {
             0 => "no difference".to_owned(),
@@ -52,7 +56,14 @@ impl std::fmt::Display for Sum {
         };
         let mailboxes = count(self.mailboxes, "mailbox", "mailboxes");
         let messages = count(self.messages, "message", "messages");
-        writeln!(f, "{mailboxes}, {messages}: {differences}")
+        write!(f, "{mailboxes}, {messages}: {differences}")?;
+        if self.unindexed > 0 {
+            write!(f, "; {} without an index", self.unindexed)?;
+        }
+        if self.behind > 0 {
+            write!(f, "; {} with an older list of Dovecot's", self.behind)?;
+        }
+        writeln!(f)
     }
 }
 
@@ -75,24 +86,25 @@ fn check_account(
         ("PENDING", right),
     ]);
     let mut report = work.report.clone();
+    sum.differences += problems(&report);
     for listed in &work.mailboxes {
-        let before = problems(&report);
         let row = check_mailbox(context, listed, sizes, progress, &mut report);
-        let found = problems(&report) - before;
         let shown = plain(&context.show(&listed.name));
         sum.mailboxes += 1;
         sum.messages += row.messages;
+        sum.differences += row.differences;
+        sum.unindexed += usize::from(row.unindexed);
+        sum.behind += usize::from(row.dovecot == BEHIND);
         table.row(vec![
             shown,
             row.messages.to_string(),
             row.read.to_string(),
             row.uid_validity,
             row.dovecot.to_owned(),
-            found.to_string(),
+            row.differences.to_string(),
             row.pending.to_string(),
         ]);
     }
-    sum.differences += problems(&report);
     let mut text = format!("{}\n{table}", work.target.root.display());
     for finding in report.findings() {
         // Writing to a string cannot fail.
@@ -108,7 +120,10 @@ struct Row {
     read: usize,
     uid_validity: String,
     dovecot: &'static str,
+    differences: usize,
     pending: usize,
+    /// Whether it has no index, and may have none.
+    unindexed: bool,
 }
 
 fn check_mailbox(
@@ -123,64 +138,135 @@ fn check_mailbox(
         read: 0,
         uid_validity: "-".to_owned(),
         dovecot: "-",
+        differences: 0,
         pending: 0,
+        unindexed: false,
     };
     let path = &listed.directory;
-    let mut error = |problem: String, fix: &str| {
-        report.push(Finding::error(path, None, plain(&problem), fix));
-    };
     let shown = path.display();
-    let wrong = format!("if it stays after a client has looked: pillarbox index rebuild {shown}");
-    let damaged = format!(
-        "bring pillarbox.index back from a backup, or make it anew, so that clients download \
-         again: pillarbox index rebuild {shown}"
-    );
     let files = usize::try_from(files_in(path)).unwrap_or_default();
     let verified = inspect::verify(path, context.options(), sizes, || progress.step());
     match verified {
         Ok(Some(verification)) => {
-            row.messages = verification.inspection.snapshot().len();
+            let snapshot = verification.inspection.snapshot();
+            row.messages = snapshot.len();
             row.read = verification.read;
-            row.uid_validity = verification
-                .inspection
-                .snapshot()
-                .uid_validity()
-                .to_string();
+            row.uid_validity = snapshot.uid_validity().to_string();
             row.pending = verification.pending.len();
-            for fault in &verification.faults {
-                error(fault.to_string(), &wrong);
-            }
-            compare(&verification, &mut row, &mut error);
+            let fix =
+                format!("if it stays after a client has looked: pillarbox index rebuild {shown}");
+            row.differences += tell(path, &verification.faults, &fix, report);
+            compare(&verification, &mut row, report);
         }
-        Ok(None) => error(
-            "has no index yet".to_owned(),
-            &format!("pillarbox index import {shown}"),
-        ),
-        Err(mailstore::Error::Corrupt { path, problem }) => {
-            error(format!("{}: {problem}", path.display()), &damaged);
+        Ok(None) => without_index(path, &mut row, report),
+        Err(mailstore::Error::Corrupt {
+            path: file,
+            problem,
+        }) => {
+            let fix = format!(
+                "bring pillarbox.index back from a backup, or make it anew, so that clients \
+                 download again: pillarbox index rebuild {shown}"
+            );
+            let problem = format!("{}: {problem}", file.display());
+            row.differences += tell(path, &[problem], &fix, report);
         }
-        Err(other) => error(other.to_string(), "mend that, and check again"),
+        Err(other) => row.differences += tell(path, &[other], "mend that, and check again", report),
     }
     progress.steps(files.saturating_sub(row.read));
     row
 }
 
+/// A mailbox that nobody has opened is as it should be, unless something stands in the way.
+fn without_index(path: &Path, row: &mut Row, report: &mut Report) {
+    match foreign::survey(path) {
+        Ok(survey) => {
+            let before = problems(report);
+            for problem in &survey.problems {
+                report.push(finding(path, problem));
+            }
+            row.differences += problems(report) - before;
+        }
+        Err(other) => row.differences += tell(path, &[other], "mend that, and check again", report),
+    }
+    if row.differences == 0 {
+        row.unindexed = true;
+        let fix = format!(
+            "nothing to do: it gets one when it is first opened, or now by: \
+             pillarbox index import {}",
+            path.display()
+        );
+        report.push(Finding::warning(path, None, "has no index yet", fix));
+    }
+}
+
 /// Compares with what Dovecot keeps, if it has been here.
-fn compare(verification: &Verification, row: &mut Row, error: &mut impl FnMut(String, &str)) {
-    let shown = verification.inspection.directory().display();
-    let export = format!(
+fn compare(verification: &Verification, row: &mut Row, report: &mut Report) {
+    let path = verification.inspection.directory();
+    let shown = path.display();
+    let fix = format!(
         "before going back to Dovecot: pillarbox index export --format dovecot {shown}; \
          if that will never be, remove {shown}/dovecot-uidlist"
     );
     match foreign::compare(&verification.inspection) {
         Ok(None) => {}
-        Ok(Some(differences)) if differences.is_empty() => row.dovecot = "equal",
-        Ok(Some(differences)) => {
+        Ok(Some(comparison)) if comparison.is_equal() => row.dovecot = "equal",
+        Ok(Some(comparison)) if comparison.disagreements.is_empty() => {
+            row.dovecot = BEHIND;
+            let later = count(comparison.later, "message has one", "messages have one");
+            let problem = format!("dovecot-uidlist is older than the last UIDs; {later}");
+            report.push(Finding::warning(path, None, problem, fix));
+        }
+        Ok(Some(comparison)) => {
             row.dovecot = "differs";
-            for difference in differences {
-                error(difference.to_string(), &export);
+            row.differences += tell(path, &comparison.disagreements, &fix, report);
+        }
+        Err(other) => row.differences += tell(path, &[other], "mend that, and check again", report),
+    }
+}
+
+/// Reports what is wrong with a mailbox: the first few, and how many there are. Returns that.
+fn tell<T: Display>(path: &Path, found: &[T], fix: &str, report: &mut Report) -> usize {
+    for problem in found.iter().take(SHOWN) {
+        report.push(Finding::error(path, None, plain(&problem.to_string()), fix));
+    }
+    let rest = found.len().saturating_sub(SHOWN);
+    if rest > 0 {
+        let more = count(rest, "more difference", "more differences");
+        report.push(Finding::error(
+            path,
+            None,
+            format!("{more} like these"),
+            fix,
+        ));
+    }
+    found.len()
+}
+
+/// What the table says if Dovecot's list says nothing wrong but lacks the last UIDs.
+const BEHIND: &str = "older";
+/// How many differences of one kind are shown of a mailbox: enough to see what it is about.
+const SHOWN: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_differences_is_cut_but_counted() {
+        for (found, lines) in [
+            (0, 0),
+            (SHOWN, SHOWN),
+            (SHOWN + 1, SHOWN + 1),
+            (400, SHOWN + 1),
+        ] {
+            let mut report = Report::default();
+            let differences: Vec<usize> = (0..found).collect();
+            let told = tell(Path::new("/mail"), &differences, "mend it", &mut report);
+            assert_eq!((told, report.findings().len()), (found, lines));
+            if found > SHOWN {
+                let last = report.findings().last().unwrap().problem.clone();
+                assert!(last.starts_with(&(found - SHOWN).to_string()), "{last}");
             }
         }
-        Err(other) => error(other.to_string(), "mend that, and check again"),
     }
 }

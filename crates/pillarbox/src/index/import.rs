@@ -201,7 +201,7 @@ fn failure(path: &Path, error: &Error) -> Finding {
 }
 
 /// What stands in the way of keeping everything, with what can be done.
-fn finding(path: &Path, problem: &Problem) -> Finding {
+pub(super) fn finding(path: &Path, problem: &Problem) -> Finding {
     let shown = path.display();
     let mut text = problem.to_string();
     let fix = match problem {
