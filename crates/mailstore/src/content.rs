@@ -4,6 +4,8 @@
 //! §2.3), and every size and offset is of that form. A bare LF becomes CRLF, a CRLF stays, and so
 //! does a bare CR.
 
+mod pieces;
+
 use std::fs::File;
 use std::io::{self, Read, Take};
 use std::path::Path;
@@ -12,6 +14,8 @@ use rustix::fs::OFlags;
 
 use crate::error::Result;
 use crate::replace::{failed, open_regular_with_metadata};
+
+pub use pieces::RawPieces;
 
 /// An open message file. Stays readable when the message is expunged or renamed meanwhile.
 #[derive(Debug)]
@@ -112,6 +116,12 @@ impl MessageFile {
             position: 0,
             last: None,
         }
+    }
+
+    /// Reads the message piece by piece as it is in the file, for those who make the line ends CRLF
+    /// themselves.
+    pub fn into_pieces(self) -> RawPieces {
+        RawPieces::new(self.file, self.size)
     }
 
     /// The size in CRLF form, counted in pieces.

@@ -37,7 +37,7 @@ pub mod watch;
 
 pub use account::{Account, Entry, MaildropLock};
 pub use cache::{Cached, Record};
-pub use content::{CrlfReader, MessageFile, crlf_size, push_crlf};
+pub use content::{CrlfReader, MessageFile, RawPieces, crlf_size, push_crlf};
 pub use deliver::Staged;
 pub use error::{Error, Result};
 pub use flag::{FlagChange, FlagOp, FlagSet, Keyword, Keywords, SystemFlag};

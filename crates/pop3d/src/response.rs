@@ -3,10 +3,10 @@
 
 use std::fmt::Display;
 use std::io::Write as _;
+use std::ops::Range;
 
 use auth::sasl::Mechanism;
 use machine::{Link, Security};
-use memchr::memmem;
 
 use crate::digits::decimal;
 use crate::error::Refused;
@@ -56,14 +56,36 @@ impl Responses {
         self.bytes.extend_from_slice(CRLF);
     }
 
-    /// A piece of a message.
-    pub fn message(&mut self, piece: &[u8], stuffing: &mut Stuffing) {
-        stuffing.stuff(piece, &mut self.bytes);
+    /// `+OK octets octets`, before a message that is thought to have so many.
+    pub fn octets(&mut self, octets: u64) -> OctetsLine {
+        let start = self.bytes.len();
+        self.ok(format_args!("{octets} octets"));
+        OctetsLine {
+            octets,
+            line: start..self.bytes.len(),
+        }
+    }
+
+    /// Corrects the number of octets, if need be, before anything was sent.
+    pub fn correct(&mut self, line: OctetsLine, octets: u64) {
+        if line.octets == octets {
+            return;
+        }
+        let mut right = Self::default();
+        right.ok(format_args!("{octets} octets"));
+        if line.line.end <= self.bytes.len() {
+            self.bytes.splice(line.line, right.bytes);
+        }
+    }
+
+    /// A piece of a message as it is in its file. Gives how many octets it has in CRLF form.
+    pub fn message(&mut self, piece: &[u8], encoding: &mut Encoding) -> u64 {
+        encoding.encode(piece, &mut self.bytes)
     }
 
     /// The end of a message: completes its last line if need be, then ends the response.
-    pub fn message_end(&mut self, stuffing: &Stuffing) {
-        if !stuffing.at_line_start {
+    pub fn message_end(&mut self, encoding: &Encoding) {
+        if encoding.last != b'\n' {
             self.bytes.extend_from_slice(CRLF);
         }
         self.end();
@@ -105,39 +127,62 @@ impl Responses {
     }
 }
 
-/// Byte-stuffing across the pieces of one message (RFC 1939 §3).
-#[derive(Clone, Copy, Debug)]
-pub struct Stuffing {
-    at_line_start: bool,
+/// A line with a number of octets that has turned out to be another one, or not yet.
+#[derive(Debug)]
+#[must_use]
+pub struct OctetsLine {
+    octets: u64,
+    line: Range<usize>,
 }
 
-impl Stuffing {
-    /// Appends `piece` to `output`, with a dot before every line that begins with one.
-    fn stuff(&mut self, piece: &[u8], output: &mut Vec<u8>) {
-        output.reserve(piece.len() + piece.len() / 64);
-        if self.at_line_start && piece.first() == Some(&b'.') {
+/// What becomes of a message on its way from the file to the wire, across its pieces: every line
+/// ends in CRLF (a bare LF becomes one, a bare CR stays), and is byte-stuffed (RFC 1939 §3).
+#[derive(Clone, Copy, Debug)]
+pub struct Encoding {
+    /// The last octet of the message so far.
+    last: u8,
+}
+
+impl Encoding {
+    /// Appends `piece` to `output`, in one pass. Gives the octets of its CRLF form, without dots
+    /// that were added.
+    fn encode(&mut self, piece: &[u8], output: &mut Vec<u8>) -> u64 {
+        let Some(&last) = piece.last() else {
+            return 0;
+        };
+        // Lines are longer than this on average, as a rule.
+        output.reserve(piece.len() + piece.len() / SHORT_LINE + CRLF.len());
+        if self.last == b'\n' && piece.first() == Some(&b'.') {
             output.push(b'.');
         }
-        let mut rest = piece;
-        while let Some(line_end) = memmem::find(rest, b"\n.") {
-            let (line, after) = rest.split_at(line_end + 1);
-            output.extend_from_slice(line);
-            output.push(b'.');
-            rest = after;
+        let (mut copied, mut octets) = (0, piece.len());
+        for end in memchr::memchr_iter(b'\n', piece) {
+            let before = match end.checked_sub(1) {
+                Some(before) => piece.get(before).copied(),
+                None => Some(self.last),
+            };
+            if before != Some(b'\r') {
+                output.extend_from_slice(piece.get(copied..end).unwrap_or_default());
+                output.push(b'\r');
+                copied = end;
+                octets += 1;
+            }
+            if piece.get(end + 1) == Some(&b'.') {
+                output.extend_from_slice(piece.get(copied..=end).unwrap_or_default());
+                output.push(b'.');
+                copied = end + 1;
+            }
         }
-        output.extend_from_slice(rest);
-        if let Some(&last) = piece.last() {
-            self.at_line_start = last == b'\n';
-        }
+        output.extend_from_slice(piece.get(copied..).unwrap_or_default());
+        self.last = last;
+        u64::try_from(octets).unwrap_or(u64::MAX)
     }
 }
 
-impl Default for Stuffing {
+impl Default for Encoding {
     /// A message begins at the start of a line.
     fn default() -> Self {
-        Self {
-            at_line_start: true,
-        }
+        Self { last: b'\n' }
     }
 }
 
@@ -178,6 +223,9 @@ const CRLF: &[u8] = b"\r\n";
 /// How much of a text fits in a line of 512 octets (RFC 2449 §4).
 const TEXT_LIMIT: usize = 490;
 
+/// A short line of text on average: room is made for an octet more for so many.
+const SHORT_LINE: usize = 24;
+
 /// How much output is worth sending at once.
 pub const SLICE: usize = 64 * 1024;
 
@@ -190,12 +238,43 @@ mod tests {
     /// A message as it goes out, given in pieces.
     fn sent(message: &[u8], piece: usize) -> Vec<u8> {
         let mut responses = Responses::default();
-        let mut stuffing = Stuffing::default();
+        let mut encoding = Encoding::default();
+        let mut octets = 0;
         for bytes in message.chunks(piece) {
-            responses.message(bytes, &mut stuffing);
+            octets += responses.message(bytes, &mut encoding);
         }
-        responses.message_end(&stuffing);
+        assert_eq!(octets, crlf(message).len() as u64);
+        responses.message_end(&encoding);
         responses.take()
+    }
+
+    /// A message in CRLF form.
+    fn crlf(message: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for byte in message {
+            if *byte == b'\n' && out.last() != Some(&b'\r') {
+                out.push(b'\r');
+            }
+            out.push(*byte);
+        }
+        out
+    }
+
+    /// What is to be sent: the CRLF form, its last line completed, a dot more before each line
+    /// that begins with one, and the end.
+    fn wire(message: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for line in crlf(message).split_inclusive(|byte| *byte == b'\n') {
+            if line.starts_with(b".") {
+                out.push(b'.');
+            }
+            out.extend_from_slice(line);
+        }
+        if !out.is_empty() && !out.ends_with(b"\n") {
+            out.extend_from_slice(CRLF);
+        }
+        out.extend_from_slice(b".\r\n");
+        out
     }
 
     /// What a client makes of it: lines up to the lone dot, one leading dot removed.
@@ -221,6 +300,9 @@ mod tests {
             ("..\r\n", "...\r\n.\r\n"),
             ("no end", "no end\r\n.\r\n"),
             ("no end\r\n.", "no end\r\n..\r\n.\r\n"),
+            ("a\n.b\n\n..\n", "a\r\n..b\r\n\r\n...\r\n.\r\n"),
+            ("\n\r\r\n\r.\n", "\r\n\r\r\n\r.\r\n.\r\n"),
+            ("bare\r", "bare\r\r\n.\r\n"),
         ] {
             for piece in 1..=message.len().max(1) {
                 let got = sent(message.as_bytes(), piece);
@@ -242,7 +324,25 @@ mod tests {
         assert!(responses.take().len() <= 512);
     }
 
+    #[test]
+    fn a_number_of_octets_is_corrected_where_it_stands() {
+        for octets in [0, 7, 12, 12_345] {
+            let mut responses = Responses::default();
+            responses.ok("before");
+            let line = responses.octets(12);
+            responses.message(b"message\r\n", &mut Encoding::default());
+            responses.correct(line, octets);
+            let expected = format!("+OK before\r\n+OK {octets} octets\r\nmessage\r\n");
+            assert_eq!(responses.take(), expected.into_bytes());
+        }
+    }
+
     proptest! {
+        #[test]
+        fn one_pass_gives_what_two_do(text in "[.a\r\n]{0,40}", piece in 1usize..20) {
+            prop_assert_eq!(sent(text.as_bytes(), piece), wire(text.as_bytes()));
+        }
+
         #[test]
         fn what_is_sent_is_received(
             lines in proptest::collection::vec("[.a]{0,4}", 0..40),

@@ -2,13 +2,13 @@
 
 use std::io::{self, Read};
 
-use mailstore::CrlfReader;
+use mailstore::RawPieces;
 
 use super::context::{Context, Utf8Mode};
 use super::maildrop::Maildrop;
 use crate::command::MsgNum;
 use crate::error::Refused;
-use crate::response::{SLICE, Stuffing};
+use crate::response::{Encoding, SLICE};
 use crate::settings::Utf8Headers;
 
 /// How much of a message is asked for.
@@ -24,10 +24,11 @@ pub(super) enum Extent {
 #[derive(Debug)]
 pub(super) struct Download {
     position: usize,
-    reader: CrlfReader,
+    pieces: RawPieces,
+    /// The size in CRLF form of what was sent.
     octets: u64,
     top: Option<Top>,
-    stuffing: Stuffing,
+    encoding: Encoding,
 }
 
 /// Whether a download goes on.
@@ -51,40 +52,41 @@ impl Download {
         if context.settings.utf8_headers == Utf8Headers::Refuse && context.utf8 == Utf8Mode::Off {
             refuse_utf8(position, maildrop)?;
         }
-        let file = maildrop.read(position)?;
-        // In CRLF form a message is at most twice as long as its file.
-        let most = usize::try_from(file.physical_size()).map_or(SLICE, |size| 2 * size.min(SLICE));
-        let most = match extent {
-            Extent::Whole => SLICE.min(most + 1),
-            Extent::Top(_) => TOP_PIECE.min(most + 1),
-        };
         let mut download = Self {
             position,
-            reader: file.into_reader(),
+            pieces: maildrop.read(position)?.into_pieces(),
             octets: 0,
             top: match extent {
                 Extent::Whole => None,
                 Extent::Top(lines) => Some(Top::new(lines)),
             },
-            stuffing: Stuffing::default(),
+            encoding: Encoding::default(),
         };
-        let mut piece = Vec::new();
+        let first = match extent {
+            Extent::Whole => SLICE,
+            Extent::Top(_) => TOP_PIECE,
+        };
         let unreadable = |_| Refused::Unreadable(MsgNum::at(position));
-        let more = download.fetch(&mut piece, most).map_err(unreadable)?;
-        match (extent, more) {
-            (Extent::Top(_), _) => context.responses.ok("top of message follows"),
-            // The end is in sight, so the size is exact whatever the file's name says.
-            (Extent::Whole, Progress::Complete) => {
-                context
-                    .responses
-                    .ok(format_args!("{} octets", download.octets));
+        download.pieces.read_next(first).map_err(unreadable)?;
+        let line = match extent {
+            Extent::Top(_) => {
+                context.responses.ok("top of message follows");
+                None
             }
-            (Extent::Whole, Progress::More) => {
+            // The end is in sight, so the size will be exact whatever the file's name says.
+            Extent::Whole if download.pieces.is_at_end() => {
+                Some(context.responses.octets(maildrop.octets(position)))
+            }
+            Extent::Whole => {
                 let octets = maildrop.measure_one(position)?;
                 context.responses.ok(format_args!("{octets} octets"));
+                None
             }
+        };
+        let progress = download.send(maildrop, context);
+        if let Some(line) = line {
+            context.responses.correct(line, download.octets);
         }
-        let progress = download.send(&piece, more, maildrop, context);
         Ok((progress == Progress::More).then_some(download))
     }
 
@@ -97,58 +99,29 @@ impl Download {
         maildrop: &mut Maildrop,
         context: &mut Context,
     ) -> io::Result<Progress> {
-        let mut piece = Vec::new();
-        let more = self.fetch(&mut piece, SLICE)?;
-        Ok(self.send(&piece, more, maildrop, context))
+        self.pieces.read_next(SLICE)?;
+        Ok(self.send(maildrop, context))
     }
 
-    /// Reads the next piece, of at most so many octets, and says whether there may be more.
-    fn fetch(&mut self, piece: &mut Vec<u8>, most: usize) -> io::Result<Progress> {
-        piece.resize(most, 0);
-        let mut octets = 0;
-        while let Some(room) = piece.get_mut(octets..)
-            && !room.is_empty()
-        {
-            match self.reader.read(room) {
-                Ok(0) => break,
-                Ok(count) => octets += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        piece.truncate(octets);
-        self.octets += u64::try_from(octets).unwrap_or(u64::MAX);
-        Ok(if octets < most {
-            Progress::Complete
-        } else {
-            Progress::More
-        })
-    }
-
-    /// Sends a piece.
-    fn send(
-        &mut self,
-        piece: &[u8],
-        more: Progress,
-        maildrop: &mut Maildrop,
-        context: &mut Context,
-    ) -> Progress {
+    /// Sends what was read, and the end of the response after the last of it.
+    fn send(&mut self, maildrop: &mut Maildrop, context: &mut Context) -> Progress {
+        let piece = self.pieces.piece();
         let wanted = self.top.as_mut().map_or(piece.len(), |top| top.take(piece));
-        let piece = piece.get(..wanted).unwrap_or(piece);
-        context.responses.message(piece, &mut self.stuffing);
+        let kept = piece.get(..wanted).unwrap_or(piece);
+        self.octets += context.responses.message(kept, &mut self.encoding);
         let enough = self.top.as_ref().is_some_and(Top::is_complete);
-        if more == Progress::Complete {
-            maildrop.note_octets(self.position, self.octets);
-        }
-        if more == Progress::More && !enough {
+        if !self.pieces.is_at_end() && !enough {
             return Progress::More;
         }
-        context.responses.message_end(&self.stuffing);
+        if self.pieces.is_at_end() && wanted == piece.len() {
+            maildrop.note_octets(self.position, self.octets);
+        }
+        context.responses.message_end(&self.encoding);
         Progress::Complete
     }
 }
 
-/// Finds the end of what TOP asks for, across the pieces of a message.
+/// Finds the end of what TOP asks for, across the pieces of a message. Line ends may be LF or CRLF.
 #[derive(Clone, Copy, Debug)]
 struct Top {
     /// How many lines of the body are still wanted; nothing while the header lasts.
@@ -257,6 +230,8 @@ const TOP_PIECE: usize = 8 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// What TOP keeps of a message that passes in pieces.
@@ -304,6 +279,19 @@ mod tests {
             for piece in 1..=message.len().max(1) {
                 assert_eq!(top(message, lines, piece), expected, "{message:?}");
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn top_keeps_the_same_lines_whatever_their_ends(
+            message in "[a\r\n]{0,30}",
+            lines in 0u64..6,
+            piece in 1usize..9,
+        ) {
+            let crlf = |text: &str| text.replace("\r\n", "\n").replace('\n', "\r\n");
+            let kept = crlf(&top(&message, lines, piece));
+            prop_assert_eq!(kept, top(&crlf(&message), lines, piece));
         }
     }
 }
