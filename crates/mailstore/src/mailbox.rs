@@ -188,6 +188,12 @@ impl Mailbox {
         self.learn_sizes(messages)
     }
 
+    /// The sizes in CRLF form of the messages of a snapshot, in its order, as far as they are known;
+    /// no I/O.
+    pub fn known_sizes(&self, snapshot: &Snapshot) -> Vec<Option<u64>> {
+        self.sizes_at_hand(snapshot)
+    }
+
     /// The message's internal date in seconds since 1970; asks the file system once if it is not
     /// known yet, and remembers it.
     ///

@@ -183,6 +183,24 @@ fn sizes_of_many_messages_are_learned_in_slices() {
 }
 
 #[test]
+fn sizes_that_another_session_has_learned_are_known() {
+    let dir = Arc::new(tempfile::tempdir().unwrap());
+    deliver(dir.path(), &vec![b"A: b\n\nc\n".to_vec(); 1000]);
+    let store = store();
+    let mut first = true;
+    for _ in 0..2 {
+        let settings = Settings::new(Arc::clone(&store));
+        let mut client = Client::with(settings, Arc::clone(&dir), Security::Clear);
+        client.send(b"USER mrose\r\nPASS secret\r\n");
+        client.slices = 0;
+        assert_eq!(client.send(b"STAT\r\n"), b"+OK 1000 11000\r\n");
+        assert_eq!(client.slices > 0, first);
+        first = false;
+        client.send(b"QUIT\r\n");
+    }
+}
+
+#[test]
 fn a_long_listing_is_sent_in_pieces() {
     let mut client = Client::logged_in(&vec![b"A: b\n\nc\n".to_vec(); 5000]);
     let listing = client.send(b"UIDL\r\n");

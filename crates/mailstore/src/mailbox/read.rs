@@ -13,7 +13,7 @@ use crate::filename::{FileName, base};
 use crate::id::Uid;
 use crate::index::Entry;
 use crate::replace::failed;
-use crate::snapshot::Message;
+use crate::snapshot::{Message, Snapshot};
 use crate::sync::{find_base, message_path};
 
 /// What was learned about a message and is not in the index yet.
@@ -77,6 +77,23 @@ impl Mailbox {
             self.note(message.uid(), Some(measured.size), Some(date));
         }
         Ok(measured.size)
+    }
+
+    /// The sizes in CRLF form that are known, in the order of the snapshot: those in it, and what was
+    /// learned since.
+    pub(super) fn sizes_at_hand(&self, snapshot: &Snapshot) -> Vec<Option<u64>> {
+        let learned = self.learned();
+        let learned = learned.iter();
+        let mut learned = learned
+            .filter_map(|(uid, learned)| Some((*uid, learned.size?)))
+            .peekable();
+        let messages = snapshot.iter().map(|message| {
+            let uid = message.uid();
+            while learned.next_if(|(other, _)| *other < uid).is_some() {}
+            let size = learned.next_if(|(other, _)| *other == uid);
+            size.map(|(_, size)| size).or(message.rfc822_size())
+        });
+        messages.collect()
     }
 
     /// The sizes of the first of some messages, as [`Self::learn_size`], by several threads if

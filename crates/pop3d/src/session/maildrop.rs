@@ -67,7 +67,7 @@ impl Maildrop {
         let order = order(&snapshot);
         Ok(Self {
             marks: vec![Mark::Kept; snapshot.len()],
-            octets: sizes(&snapshot, order.as_deref()),
+            octets: sizes(&mailbox, &snapshot, order.as_deref()),
             unique_ids: UniqueIds::new(&settings.uidl_format, snapshot.len()),
             mailbox,
             snapshot,
@@ -245,14 +245,14 @@ impl Maildrop {
     }
 }
 
-/// The sizes that a snapshot knows, in the order of the listing.
-fn sizes(snapshot: &Snapshot, order: Option<&[usize]>) -> Vec<u64> {
-    let size = |message: Message<'_>| message.rfc822_size().unwrap_or(UNKNOWN);
+/// The sizes that are known, in the order of the listing.
+fn sizes(mailbox: &Mailbox, snapshot: &Snapshot, order: Option<&[usize]>) -> Vec<u64> {
+    let known = mailbox.known_sizes(snapshot);
     match order {
-        None => snapshot.iter().map(size).collect(),
+        None => known.into_iter().map(|it| it.unwrap_or(UNKNOWN)).collect(),
         Some(order) => {
-            let messages = order.iter().map(|at| snapshot.get(*at));
-            messages.map(|it| it.map_or(UNKNOWN, size)).collect()
+            let at = |at: &usize| known.get(*at).copied().flatten().unwrap_or(UNKNOWN);
+            order.iter().map(at).collect()
         }
     }
 }
