@@ -16,7 +16,7 @@
 //! | copy | fsync of the file (`transfer::copy` says when) → lock → link in `cur/` → as for append |
 //! | flags | lock → rename in `cur/` → frame |
 //! | expunge | lock → remove → fsync of `cur/` → frame → fdatasync of the index |
-//! | move | fsync of the file, as for copy → lock both → link in `cur/` of the target → as for append → as for expunge |
+//! | move | fsync of the file, as for copy → lock both → note (`transfer::unfinished`) → link in `cur/` of the target → as for append → as for expunge → note away |
 //!
 //! A crash in between leaves files that differ from the index, and the next look at the
 //! directories (`sync`) mends the index: the files are the truth.

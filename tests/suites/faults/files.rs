@@ -12,7 +12,7 @@ use pillarbox_tests::serve::Serve;
 use crate::{append, message, subjects};
 
 /// Our files in the root, which is INBOX, and in another mailbox.
-const FILES: [&str; 12] = [
+const FILES: [&str; 14] = [
     "pillarbox.index",
     "pillarbox.cache",
     "pillarbox.lock",
@@ -21,10 +21,12 @@ const FILES: [&str; 12] = [
     "pillarbox.tree.lock",
     "pillarbox.maildrop.lock",
     "pillarbox.renaming",
+    "pillarbox.moving",
     "dovecot-keywords",
     "subscriptions",
     ".Folder/pillarbox.index",
     ".Folder/pillarbox.cache",
+    ".Folder/pillarbox.moving",
 ];
 
 /// What happens to a file.
@@ -92,6 +94,10 @@ fn prepared() -> Serve {
     assert!(pop3.ask("QUIT").starts_with("+OK"));
     let journal = "pillarbox renaming 1\n.Gone\t.Here\n";
     fs::write(maildir.join("pillarbox.renaming"), journal).unwrap();
+    // Not a whole one: what a power cut may leave.
+    let note = b"pillarbox moving 1\0.Folder\x001.gone\x002.gone\0";
+    fs::write(maildir.join("pillarbox.moving"), note).unwrap();
+    fs::write(maildir.join(".Folder/pillarbox.moving"), note).unwrap();
     server
 }
 

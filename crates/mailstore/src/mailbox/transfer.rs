@@ -1,7 +1,8 @@
-//! Messages that come: APPEND, COPY, and the move of a whole mailbox.
+//! Messages that come: APPEND, COPY, MOVE, and the move of a whole mailbox.
 
 mod copy;
 mod r#move;
+mod unfinished;
 
 use copy::Original;
 pub use r#move::Moving;
@@ -30,6 +31,8 @@ use crate::watch::Change;
 /// A message that is complete, its bytes on the disk.
 struct Incoming {
     file: Arriving,
+    /// The first part of the name that it will have.
+    name: String,
     flags: FlagChange,
     size: Option<u64>,
     date: i64,
@@ -75,6 +78,7 @@ impl Mailbox {
                 .unwrap_or_else(|| options.source.wall());
             message.staged.finish(date, options.fsync)?;
             incoming.push(Incoming {
+                name: message.staged.name(),
                 size: message.staged.rfc822_size(),
                 file: Arriving::Staged(message.staged),
                 flags: message.flags,
@@ -206,8 +210,7 @@ impl Transaction<'_> {
         for (message, flags) in incoming.iter_mut().zip(flags) {
             let uid = next;
             next = uid.next().ok_or(Error::Limit("UIDs"))?;
-            let name = message.file.name(&self.mailbox.environment, message.size);
-            let name = filename::with_flags(name.as_bytes(), flags);
+            let name = filename::with_flags(message.name.as_bytes(), flags);
             let path = message_path(&self.mailbox.directory, Place::Cur, &name);
             message.file.place(&path)?;
             let notices = &self.mailbox.notices;

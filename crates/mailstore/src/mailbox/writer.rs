@@ -167,12 +167,13 @@ impl Mailbox {
 
     fn look_with(&self, writer: &mut Writer) -> Result<()> {
         self.begin_notices();
+        let opening = writer.index.is_none();
         match self.catch_up(writer) {
             Ok(()) => {}
             Err(Short::NeedsLock) => return self.look_locked(writer),
             Err(Short::Failed(error)) => return Err(error),
         }
-        if self.is_stale(writer)? {
+        if self.is_stale(writer)? || opening && self.has_unfinished_move() {
             return self.look_locked(writer);
         }
         Ok(())
@@ -386,7 +387,8 @@ impl Mailbox {
         let mut transaction = Transaction::begin(self, index, looked)?;
         transaction.sync_places(&writer.unforced)?;
         writer.unforced.clear();
-        let result = work(&mut transaction);
+        let finished = transaction.finish_move();
+        let result = finished.and_then(|()| work(&mut transaction));
         let committed = transaction.commit();
         let broken = transaction.is_broken() || committed.is_err();
         writer.unforced.append(&mut transaction.unforced);

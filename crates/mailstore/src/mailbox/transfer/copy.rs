@@ -112,11 +112,16 @@ impl Mailbox {
         self.settle(&originals)?;
         let messages = uids.iter().filter_map(|uid| snapshot.by_uid(*uid));
         let originals = messages.zip(originals);
-        let incoming = originals.into_iter().map(|(message, original)| Incoming {
-            flags: translated.flags(&snapshot, message),
-            size: message.rfc822_size(),
-            date: original.date,
-            file: Arriving::Original(original),
+        let incoming = originals.into_iter().map(|(message, original)| {
+            let (size, date) = (message.rfc822_size(), original.date);
+            let file = Arriving::Original(original);
+            Incoming {
+                flags: translated.flags(&snapshot, message),
+                name: file.name(&target.environment, size),
+                size,
+                date,
+                file,
+            }
         });
         Ok(copied(uids, target.place(incoming.collect())?))
     }
@@ -133,6 +138,7 @@ impl Mailbox {
             let message = snapshot.by_uid(*uid).ok_or(Error::Expunged)?;
             incoming.push(Incoming {
                 flags: translated.flags(&snapshot, message),
+                name: staged.name(),
                 size: staged.rfc822_size(),
                 date: staged.date(),
                 file: Arriving::Staged(staged),

@@ -2,9 +2,10 @@
 //!
 //! Order: force the bytes to the disk where they may not be there yet (as COPY does) → the locks of
 //! both mailboxes → are the messages all there? → the steps of COPY in the target: a second link to
-//! each → those of EXPUNGE in the source → unlock. A crash leaves messages in both mailboxes at the
-//! worst, never in none. A rename in place of link and removal would not be faster (ext4), and the
-//! two directories might reach the disk in the wrong order.
+//! each → those of EXPUNGE in the source → unlock. A crash leaves messages in both mailboxes, never
+//! in none, and a note (`unfinished`) of what is to be removed from the source yet. A rename in
+//! place of link and removal would not be faster (ext4), and the two directories might reach the
+//! disk in the wrong order.
 //!
 //! Where a link is not possible, the bytes are copied to the target's `tmp/` first, without a lock.
 //!
@@ -16,6 +17,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::copy::{Translated, copied};
+use super::unfinished::Written;
 use super::{ATTEMPTS, Arriving, Incoming, cannot_link};
 use crate::error::{Error, Result};
 use crate::id::Uid;
@@ -128,9 +130,16 @@ impl Moving {
         if source.directory == target.directory {
             return source.transact(|both| {
                 let incoming = incoming(both, &self.uids, arriving)?;
-                let copied = copied(&self.uids, both.put(incoming)?);
-                both.remove(&sources(&copied), self.by)?;
-                Ok(copied)
+                let note = Written::write(source, target, &incoming);
+                let moved = both.put(incoming).and_then(|appended| {
+                    let copied = copied(&self.uids, appended);
+                    both.remove(&sources(&copied), self.by)?;
+                    Ok(copied)
+                });
+                if let Some(note) = note {
+                    note.remove();
+                }
+                moved
             });
         }
         if source.directory < target.directory {
@@ -148,12 +157,19 @@ impl Moving {
         arriving: Vec<(Arriving, Option<u64>, i64)>,
     ) -> Result<Copied> {
         let incoming = incoming(from, &self.uids, arriving)?;
-        let copied = copied(&self.uids, to.put(incoming)?);
-        if let Err(error) = from.remove(&sources(&copied), self.by) {
-            take_back(from, to, &copied);
-            return Err(error);
+        let note = Written::write(&self.source, &self.target, &incoming);
+        let moved = to.put(incoming).and_then(|appended| {
+            let copied = copied(&self.uids, appended);
+            if let Err(error) = from.remove(&sources(&copied), self.by) {
+                take_back(from, to, &copied);
+                return Err(error);
+            }
+            Ok(copied)
+        });
+        if let Some(note) = note {
+            note.remove();
         }
-        Ok(copied)
+        moved
     }
 }
 
@@ -195,9 +211,11 @@ fn incoming(
             let directory = &from.mailbox.directory;
             original.path = message_path(directory, message.place(), message.file_name());
         }
+        let size = size.or(message.rfc822_size());
         incoming.push(Incoming {
             flags: translated.flags(snapshot, message),
-            size: size.or(message.rfc822_size()),
+            name: file.name(&from.mailbox.environment, size),
+            size,
             date,
             file,
         });
@@ -206,4 +224,4 @@ fn incoming(
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -160,11 +160,13 @@ fn a_file_that_cannot_be_linked_takes_the_others_back() {
         .map(|message| {
             let path = message_path(&from, message.place(), message.file_name());
             let original = Original::find(path).unwrap();
+            let (date, file) = (original.date, Arriving::Original(original));
             Incoming {
                 flags: translated.flags(&snapshot, message),
+                name: file.name(&target.environment, None),
                 size: None,
-                date: original.date,
-                file: Arriving::Original(original),
+                date,
+                file,
             }
         })
         .collect();

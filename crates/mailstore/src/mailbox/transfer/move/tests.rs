@@ -19,7 +19,7 @@ use crate::name::{MailboxName, Namespace};
 use crate::source::Source;
 use crate::store::{Fsync, Options, Store};
 
-fn account(root: &Path) -> Account {
+pub(in crate::mailbox::transfer) fn account(root: &Path) -> Account {
     static SEED: AtomicU64 = AtomicU64::new(1);
     let random = || SEED.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
     let options = Options {
@@ -34,7 +34,7 @@ fn account(root: &Path) -> Account {
     Store::new(options).account(root).unwrap()
 }
 
-fn open(account: &Account, name: &str) -> Arc<Mailbox> {
+pub(in crate::mailbox::transfer) fn open(account: &Account, name: &str) -> Arc<Mailbox> {
     let name: MailboxName = account.namespace().parse(name.as_bytes()).unwrap();
     match account.create(&name) {
         Ok(()) | Err(Error::Exists) => {}
@@ -43,7 +43,7 @@ fn open(account: &Account, name: &str) -> Arc<Mailbox> {
     account.open(&name).unwrap()
 }
 
-fn change(system: &[SystemFlag], keywords: &[&str]) -> FlagChange {
+pub(in crate::mailbox::transfer) fn change(system: &[SystemFlag], keywords: &[&str]) -> FlagChange {
     let system = system.iter();
     FlagChange {
         op: FlagOp::Replace,
@@ -55,7 +55,7 @@ fn change(system: &[SystemFlag], keywords: &[&str]) -> FlagChange {
     }
 }
 
-fn append(mailbox: &Mailbox, text: &str) -> Uid {
+pub(in crate::mailbox::transfer) fn append(mailbox: &Mailbox, text: &str) -> Uid {
     let mut staged = mailbox.stage().unwrap();
     staged.write_all(text.as_bytes()).unwrap();
     let appended = mailbox.append(vec![Appending {
@@ -66,12 +66,12 @@ fn append(mailbox: &Mailbox, text: &str) -> Uid {
     appended.unwrap().uids[0]
 }
 
-fn uids(mailbox: &Mailbox) -> Vec<Uid> {
+pub(in crate::mailbox::transfer) fn uids(mailbox: &Mailbox) -> Vec<Uid> {
     let snapshot = mailbox.refresh().unwrap();
     snapshot.iter().map(|message| message.uid()).collect()
 }
 
-fn texts(mailbox: &Mailbox) -> Vec<String> {
+pub(in crate::mailbox::transfer) fn texts(mailbox: &Mailbox) -> Vec<String> {
     let snapshot = mailbox.refresh().unwrap();
     let text = |message| {
         let bytes = mailbox.read(message).unwrap().read_crlf().unwrap();
@@ -81,7 +81,7 @@ fn texts(mailbox: &Mailbox) -> Vec<String> {
 }
 
 /// The files of a mailbox, also those in `tmp/`.
-fn files(mailbox: &Mailbox) -> usize {
+pub(in crate::mailbox::transfer) fn files(mailbox: &Mailbox) -> usize {
     let parts = ["cur", "new", "tmp"].into_iter();
     let count = |part| {
         fs::read_dir(mailbox.directory.join(part))
@@ -92,7 +92,11 @@ fn files(mailbox: &Mailbox) -> usize {
     parts.map(count).sum()
 }
 
-fn move_to(source: &Arc<Mailbox>, uids: &[Uid], target: &Arc<Mailbox>) -> Result<usize, Error> {
+pub(in crate::mailbox::transfer) fn move_to(
+    source: &Arc<Mailbox>,
+    uids: &[Uid],
+    target: &Arc<Mailbox>,
+) -> Result<usize, Error> {
     let mut moving = source.begin_move(target);
     moving.add(uids)?;
     Ok(moving.finish()?.uids.len())
