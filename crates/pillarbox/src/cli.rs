@@ -140,7 +140,7 @@ pub struct HashArgs {
     /// Where the password comes from.
     #[command(flatten)]
     pub password: PasswordArgs,
-    /// The configuration file, for the costs of the hash (defaults apply without)
+    /// The configuration file, for the costs of the hash; if not given, they are the defaults
     #[arg(long, short, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }

@@ -36,12 +36,23 @@ pub(super) fn check(check: &mut Check<'_>, users: &Users) {
         ),
         Ok(found) => match probe(root) {
             Ok(()) => check_owners(check, users, Person::owner(&found)),
-            Err(source) => error(
-                format!("the root of the mail cannot be written: {}", source.kind()),
-                format!("let {shown} belong to the user that Pillarbox runs as"),
-            ),
+            Err(source) => check.push("mail", unwritable(root, source.kind())),
         },
     }
+}
+
+/// A root that cannot be written is wrong, unless nobody can: then it is a backup or a snapshot,
+/// from which mail can be read.
+fn unwritable(root: &Path, kind: io::ErrorKind) -> Finding {
+    if kind == io::ErrorKind::ReadOnlyFilesystem {
+        let problem = "the file system is read-only: mail can be read, but nothing be changed";
+        let fix = "nothing to do if that is wanted; if not, mount it for writing";
+        return Finding::warning(root, None, problem, fix);
+    }
+    let problem = format!("the root of the mail cannot be written: {kind}");
+    let shown = root.display();
+    let fix = format!("let {shown} belong to the user that Pillarbox runs as");
+    Finding::error(root, None, problem, fix)
 }
 
 /// Whether the mail that is there is ours, and the mail that we would make the server's.
@@ -250,3 +261,19 @@ pub(super) const MAX_ACCOUNTS: usize = 300;
 
 /// How many entries of each account's directory are looked at.
 pub(super) const MAX_ENTRIES: usize = 300;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_read_only_file_system_may_be_served_unwritten() {
+        let root = Path::new("/mail");
+        let severity = |kind| unwritable(root, kind).severity;
+        assert_eq!(
+            severity(io::ErrorKind::ReadOnlyFilesystem),
+            Severity::Warning
+        );
+        assert_eq!(severity(io::ErrorKind::PermissionDenied), Severity::Error);
+    }
+}

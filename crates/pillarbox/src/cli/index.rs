@@ -29,7 +29,8 @@ pub enum IndexCommand {
 /// How mail is kept.
 #[derive(Args, Clone, Debug)]
 pub struct StoreArgs {
-    /// The configuration file; its defaults apply if PATH is given and this file does not exist
+    /// The configuration file; if this is not given, nor that file there, PATH is needed, and
+    /// every setting has its default
     #[arg(long, short, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
     /// What every mailbox name but INBOX begins with for clients, instead of `prefix`

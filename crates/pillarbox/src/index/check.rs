@@ -8,7 +8,9 @@ use anyhow::Result;
 use mailstore::foreign;
 use mailstore::inspect::{self, Listed, Sizes, Verification};
 
-use super::context::{Context, Work, count, count_files, files_in, plain, problems, say};
+use super::context::{
+    Context, Work, count, count_files, files_in, gone, is_gone, plain, problems, say,
+};
 use super::import::finding;
 use super::progress::Progress;
 use super::table::{Align, Table};
@@ -159,6 +161,7 @@ fn check_mailbox(
             compare(&verification, &mut row, report);
         }
         Ok(None) => without_index(path, &mut row, report),
+        Err(_) if is_gone(listed) => report.push(gone(listed)),
         Err(mailstore::Error::Corrupt {
             path: file,
             problem,

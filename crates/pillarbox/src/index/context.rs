@@ -188,6 +188,19 @@ pub(super) fn files_in(directory: &Path) -> u64 {
     u64::try_from(count("cur") + count("new")).unwrap_or(u64::MAX)
 }
 
+/// Whether a mailbox has been deleted or renamed since the account was listed.
+pub(super) fn is_gone(listed: &Listed) -> bool {
+    let found = fs::symlink_metadata(&listed.directory);
+    found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+/// What is said of such a mailbox.
+pub(super) fn gone(listed: &Listed) -> Finding {
+    let fix = "nothing to do, or once more for the mailboxes as they are now";
+    let path = &listed.directory;
+    Finding::warning(path, None, "was deleted or renamed meanwhile", fix)
+}
+
 /// Writes to standard output, while the bar is away.
 pub(super) fn say(progress: &Progress, text: &str) -> io::Result<()> {
     progress.pause(|| {

@@ -7,7 +7,9 @@ use anyhow::Result;
 use mailstore::foreign::Exported;
 use mailstore::inspect::Listed;
 
-use super::context::{Context, Work, count, count_files, files_in, plain, problems, say};
+use super::context::{
+    Context, Work, count, count_files, files_in, gone, is_gone, plain, problems, say,
+};
 use super::progress::Progress;
 use super::table::{Align, Table};
 use crate::cli::{ExportArgs, Format};
@@ -83,6 +85,7 @@ fn export_account(
                 ]);
                 complain(listed, &exported, &mut report);
             }
+            Err(_) if is_gone(listed) => report.push(gone(listed)),
             Err(error) => {
                 let fix = "mend that, and export again";
                 let finding = Finding::error(&listed.directory, None, error.to_string(), fix);
@@ -120,7 +123,11 @@ fn complain(listed: &Listed, exported: &Exported, report: &mut Report) {
             "UIDVALIDITY was {before} in Dovecot's list and is {} now",
             exported.uid_validity
         );
-        let fix = "nothing to do: clients that last saw it through Dovecot download it again";
+        let fix = format!(
+            "before Dovecot starts, remove {}/dovecot.index*, or its first session shows the old \
+             UIDs; clients that last saw it through Dovecot download it again",
+            path.display()
+        );
         report.push(Finding::warning(path, None, problem, fix));
     }
 }

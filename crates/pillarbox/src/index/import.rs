@@ -9,7 +9,9 @@ use mailstore::foreign::{Problem, Server, Survey, survey};
 use mailstore::inspect::{Listed, subscriptions};
 use mailstore::{Account, Error};
 
-use super::context::{Context, Work, count, count_files, files_in, plain, problems, say};
+use super::context::{
+    Context, Work, count, count_files, files_in, gone, is_gone, plain, problems, say,
+};
 use super::progress::Progress;
 use super::table::{Align, Table};
 use crate::cli::ImportArgs;
@@ -173,7 +175,7 @@ fn import_mailbox(listed: &Listed, opening: Opening<'_>, report: &mut Report) ->
     let survey = match looked {
         Ok(survey) => survey,
         Err(error) => {
-            report.push(failure(path, &error));
+            report.push(failure(listed, &error));
             return Survey::default();
         }
     };
@@ -183,7 +185,7 @@ fn import_mailbox(listed: &Listed, opening: Opening<'_>, report: &mut Report) ->
     match opening {
         Opening::Open(account) | Opening::Again(account) if !survey.is_refused() => {
             if let Err(error) = account.open(&listed.name) {
-                report.push(failure(path, &error));
+                report.push(failure(listed, &error));
             }
         }
         Opening::Dry | Opening::Open(_) | Opening::Again(_) => {}
@@ -191,7 +193,11 @@ fn import_mailbox(listed: &Listed, opening: Opening<'_>, report: &mut Report) ->
     survey
 }
 
-fn failure(path: &Path, error: &Error) -> Finding {
+fn failure(listed: &Listed, error: &Error) -> Finding {
+    if is_gone(listed) {
+        return gone(listed);
+    }
+    let path = &listed.directory;
     let fix = if matches!(error, Error::NoPermission { .. }) {
         "run this as the user that Pillarbox runs as"
     } else {
@@ -229,4 +235,32 @@ pub(super) fn finding(path: &Path, problem: &Problem) -> Finding {
         }
     };
     Finding::error(path, None, text, fix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Settings;
+    use crate::source::Source;
+    use mailstore::Store;
+
+    #[test]
+    fn a_mailbox_that_goes_away_meanwhile_is_no_problem() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Settings::default().store(&Source::system());
+        let account = Store::new(options.clone()).account(dir.path()).unwrap();
+        let name = options.namespace.parse(b"Old").unwrap();
+        account.create(&name).unwrap();
+        let directory = dir.path().join(".Old");
+        let listed = Listed { name, directory };
+        account.delete(&listed.name).unwrap();
+        let mut report = Report::default();
+        let survey = import_mailbox(&listed, Opening::Open(&account), &mut report);
+        assert_eq!(survey, Survey::default());
+        assert_eq!((report.findings().len(), problems(&report)), (1, 0));
+        // A file in its place is a problem.
+        std::fs::write(&listed.directory, "").unwrap();
+        import_mailbox(&listed, Opening::Open(&account), &mut report);
+        assert_eq!(problems(&report), 1);
+    }
 }
