@@ -70,7 +70,14 @@ impl Account {
     /// # Errors
     /// [`Error::NotFound`] if it does not exist.
     pub fn open(&self, name: &MailboxName) -> Result<Arc<Mailbox>> {
-        let directory = self.tree().existing(name)?;
+        let tree = self.tree();
+        // One that is in memory looks for itself whether its directories are there.
+        if let Some(directory) = tree.directory(name)?
+            && let Some(mailbox) = self.store.open_again(&directory)?
+        {
+            return Ok(mailbox);
+        }
+        let directory = tree.existing(name)?;
         self.store
             .open_mailbox(&self.root, &directory, name.clone())
     }

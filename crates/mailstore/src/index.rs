@@ -26,6 +26,14 @@
 //! When the frames exceed 64 KiB and half the snapshot: write `pillarbox.index.tmp` → `fdatasync` →
 //! `rename` → `fsync` of the directory, all under the lock.
 //!
+//! # The first file
+//!
+//! Where there is no index, there is nothing that half a file could take away: `rename` →
+//! `fdatasync` → `fsync` of the directory, which journaling file systems do in one commit, where
+//! the order of compaction takes two. Up to then nothing is noted as committed, not even the
+//! snapshot, so whoever reads it earlier forces the file and its name to the disk himself before he
+//! shows anything of it. What a loss of power leaves of it is damaged or whole.
+//!
 //! # Crashes
 //!
 //! A crash leaves a prefix of the file that reaches at least as far as it is committed. Flag
@@ -100,12 +108,33 @@ struct Known {
     snapshot: u64,
     /// Up to where frames were applied.
     offset: u64,
-    /// Whether frames before `offset` may not be on the disk yet.
-    unforced: bool,
-    /// Whether a client must not see the state before they are.
-    hidden: bool,
+    /// What of it may not be on the disk yet.
+    pending: Pending,
     /// Whether forcing it to the disk has failed.
     trust: Trust,
+}
+
+/// What of a file may not be on the disk yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Pending {
+    Nothing,
+    /// Frames that clients may see before.
+    Frames,
+    /// Frames that no client must see before.
+    Hidden,
+    /// All of it, with its name; no client must see anything before.
+    All,
+}
+
+impl Pending {
+    /// What is pending after a frame.
+    fn of(entries: &[Entry]) -> Self {
+        if entries.iter().any(Entry::must_be_durable) {
+            Self::Hidden
+        } else {
+            Self::Frames
+        }
+    }
 }
 
 /// Whether what was written to a file is there, or will be.
@@ -201,6 +230,8 @@ impl Index {
         let (state, length) = columns::decode(&header, &bytes)
             .ok_or_else(|| damaged(&path, "has a damaged snapshot"))?;
         let snapshot = u64::try_from(length).unwrap_or(u64::MAX);
+        let committed = columns::read_committed(header.generation, &bytes);
+        let first = committed < snapshot;
         let mut index = Self {
             state,
             path,
@@ -209,13 +240,15 @@ impl Index {
                 generation: header.generation,
                 snapshot,
                 offset: snapshot,
-                unforced: false,
-                hidden: false,
+                pending: if first {
+                    Pending::All
+                } else {
+                    Pending::Nothing
+                },
                 trust: Trust::Sound,
             }),
         };
         let frames = bytes.get(length..).unwrap_or_default();
-        let committed = columns::read_committed(header.generation, &bytes);
         let refreshed = index.apply_frames(frames, committed)?;
         Ok((index, refreshed))
     }
@@ -290,8 +323,7 @@ impl Index {
         while let Some((length, more)) = frame::decode(known.generation, known.offset, rest) {
             known.offset += u64::try_from(length).unwrap_or_default();
             if known.offset > committed {
-                known.unforced = true;
-                known.hidden |= more.iter().any(Entry::must_be_durable);
+                known.pending = known.pending.max(Pending::of(&more));
             }
             rest = rest.get(length..).unwrap_or_default();
             entries.extend(more);
@@ -322,7 +354,9 @@ impl Index {
             let too_large = || Error::Limit("changes at once");
             let frame = frame::encode(known.generation, known.offset, entries);
             let frame = frame.ok_or_else(too_large)?;
-            self.change_file(|file, known| append_frame(file, known, &frame, entries, force))?
+            let path = self.path.clone();
+            let to = (frame.as_slice(), path.as_path());
+            self.change_file(|file, known| append_frame(file, known, to, entries, force))?
                 .ok_or_else(|| damaged(&self.path, "was replaced without the lock"))?;
         }
         self.state
@@ -356,8 +390,9 @@ impl Index {
         if !self.is_unforced() {
             return Ok(());
         }
+        let path = self.path.clone();
         let forced = self.change_file(|file, known| {
-            sync(file, known)?;
+            sync(file, known, &path)?;
             commit(file, known)
         })?;
         if forced.is_none() {
@@ -369,12 +404,14 @@ impl Index {
 
     /// Whether frames may not be on the disk yet.
     pub(crate) fn is_unforced(&self) -> bool {
-        self.file.is_some_and(|known| known.unforced)
+        self.file
+            .is_some_and(|known| known.pending != Pending::Nothing)
     }
 
     /// Whether no client may see the state before [`Index::force`].
     pub(crate) fn is_hidden(&self) -> bool {
-        self.file.is_some_and(|known| known.hidden)
+        self.file
+            .is_some_and(|known| known.pending >= Pending::Hidden)
     }
 
     /// Whether it is only in memory.
@@ -393,8 +430,7 @@ impl Index {
     /// Takes everything for durable, because the store's data is thrown away.
     pub(crate) fn believe(&mut self) {
         if let Some(known) = &mut self.file {
-            known.unforced = false;
-            known.hidden = false;
+            known.pending = Pending::Nothing;
         }
     }
 
@@ -410,22 +446,10 @@ impl Index {
         state.reserve = Reserve::default();
         let too_large = || Error::Limit("messages in a mailbox");
         let bytes = columns::encode(&state, generation).ok_or_else(too_large)?;
-        let temporary = self.path.with_extension("index.tmp");
-        let identity = write_whole(&temporary, &self.path, &bytes, force).inspect_err(|_| {
-            // The error that is reported is the first one.
-            std::fs::remove_file(&temporary).ok();
-        })?;
-        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        self.state = state;
-        self.file = Some(Known {
-            identity,
-            generation,
-            snapshot: length,
-            offset: length,
-            unforced: false,
-            hidden: false,
-            trust: Trust::Sound,
-        });
+        if force != Force::Never && std::fs::symlink_metadata(&self.path).is_err() {
+            return self.place_first(state, generation, bytes);
+        }
+        self.write(state, generation, &bytes, force)?;
         if force == Force::Never {
             return Ok(());
         }
@@ -436,6 +460,42 @@ impl Index {
                 known.trust = Trust::Doubtful;
             }
         })
+    }
+
+    /// Puts the file where there is none. It gets its name before it is forced to the disk: most
+    /// file systems bring both there at once. Until then nothing of it is committed.
+    fn place_first(&mut self, state: State, generation: u64, mut bytes: Vec<u8>) -> Result<()> {
+        columns::uncommit(generation, &mut bytes);
+        let (old_state, old_file) = (self.state.clone(), self.file);
+        self.write(state, generation, &bytes, Force::Never)?;
+        if let Some(known) = &mut self.file {
+            known.pending = Pending::All;
+        }
+        self.force().inspect_err(|_| {
+            // Nobody has been shown anything of it.
+            std::fs::remove_file(&self.path).ok();
+            (self.state, self.file) = (old_state, old_file);
+        })
+    }
+
+    /// Writes the file and moves it to its place; the new name is not forced to the disk.
+    fn write(&mut self, state: State, generation: u64, bytes: &[u8], force: Force) -> Result<()> {
+        let temporary = self.path.with_extension("index.tmp");
+        let identity = write_whole(&temporary, &self.path, bytes, force).inspect_err(|_| {
+            // The error that is reported is the first one.
+            std::fs::remove_file(&temporary).ok();
+        })?;
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.state = state;
+        self.file = Some(Known {
+            identity,
+            generation,
+            snapshot: length,
+            offset: length,
+            pending: Pending::Nothing,
+            trust: Trust::Sound,
+        });
+        Ok(())
     }
 
     /// The lowest mod-sequence that no message has.
@@ -472,7 +532,7 @@ impl Index {
 fn append_frame(
     file: &File,
     known: &mut Known,
-    frame: &[u8],
+    (frame, path): (&[u8], &Path),
     entries: &[Entry],
     force: Force,
 ) -> io::Result<()> {
@@ -484,7 +544,7 @@ fn append_frame(
     let end = known.offset + u64::try_from(frame.len()).unwrap_or_default();
     match force {
         Force::Now => {
-            sync(file, known)?;
+            sync(file, known, path)?;
             known.offset = end;
             commit(file, known)
         }
@@ -494,28 +554,30 @@ fn append_frame(
         }
         Force::Later => {
             known.offset = end;
-            known.unforced = true;
-            known.hidden |= entries.iter().any(Entry::must_be_durable);
+            known.pending = known.pending.max(Pending::of(entries));
             Ok(())
         }
     }
 }
 
-/// Forces the file to the disk, unless that has failed before: then it would prove nothing.
-fn sync(file: &File, known: &mut Known) -> io::Result<()> {
+/// Forces the file to the disk, and its name where that may be missing, unless that has failed
+/// before: then it would prove nothing.
+fn sync(file: &File, known: &mut Known, path: &Path) -> io::Result<()> {
     if known.trust == Trust::Doubtful {
         return Err(io::Error::other("was not forced to the disk before"));
     }
     known.trust = Trust::Doubtful;
     file.sync_data()?;
+    if known.pending == Pending::All {
+        File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()?;
+    }
     known.trust = Trust::Sound;
     Ok(())
 }
 
 /// Notes that everything up to the offset is on the disk.
 fn commit(file: &File, known: &mut Known) -> io::Result<()> {
-    known.unforced = false;
-    known.hidden = false;
+    known.pending = Pending::Nothing;
     let note = columns::committed(known.generation, known.offset);
     file.write_all_at(&note, u64::try_from(columns::HEADER).unwrap_or_default())
 }

@@ -253,13 +253,8 @@ impl Store {
         directory: &Path,
         name: MailboxName,
     ) -> Result<Arc<Mailbox>> {
-        if let Some(mailbox) = self.registered(directory) {
-            match mailbox.refresh() {
-                Ok(_) => return Ok(mailbox),
-                // Deleted and perhaps made again by another process.
-                Err(Error::NotFound) => self.forget(directory),
-                Err(error) => return Err(error),
-            }
+        if let Some(mailbox) = self.open_again(directory)? {
+            return Ok(mailbox);
         }
         let environment = Arc::clone(&self.environment);
         let opened = Arc::new(Mailbox::open(environment, root, directory, name)?);
@@ -268,6 +263,22 @@ impl Store {
             self.evict();
         }
         Ok(mailbox)
+    }
+
+    /// The mailbox in `directory` if this process has it in memory, brought up to date.
+    pub(crate) fn open_again(&self, directory: &Path) -> Result<Option<Arc<Mailbox>>> {
+        let Some(mailbox) = self.registered(directory) else {
+            return Ok(None);
+        };
+        match mailbox.refresh() {
+            Ok(_) => Ok(Some(mailbox)),
+            // Deleted and perhaps made again by another process.
+            Err(Error::NotFound) => {
+                self.forget(directory);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Indexes the mailbox in `directory` again; sessions that have it open lose it.

@@ -102,6 +102,17 @@ impl<'a> Tree<'a> {
         Ok(entries)
     }
 
+    /// The directory of a mailbox if it is there, complete or not.
+    pub(crate) fn directory(&self, name: &MailboxName) -> Result<Option<PathBuf>> {
+        let path = self.path(name);
+        let is_there = if name.is_inbox() {
+            path.is_dir()
+        } else {
+            is_directory(&path)?
+        };
+        Ok(is_there.then_some(path))
+    }
+
     /// The directory of a mailbox that exists, complete with `cur`, `new` and `tmp`.
     pub(crate) fn existing(&self, name: &MailboxName) -> Result<PathBuf> {
         let path = self.path(name);

@@ -5,7 +5,8 @@
 //! would be given twice. So the values are noted where neither an index that is damaged nor one
 //! that is removed takes them along: in `pillarbox.lock`, ten digits and a line end for each. A
 //! value is noted, durably, after the index that brings it is in its place and before anybody is
-//! shown a UID (`mailbox::takeover`).
+//! shown a UID (`mailbox::takeover`). Where no other server has left anything, there is no list that it
+//! could keep from being used, and it need not be forced to the disk.
 
 use std::fs::File;
 use std::io;

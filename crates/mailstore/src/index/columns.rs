@@ -135,6 +135,13 @@ pub(super) fn read_committed(generation: u64, head: &[u8]) -> u64 {
     }
 }
 
+/// Makes a file say that nothing of it is committed.
+pub(super) fn uncommit(generation: u64, file: &mut [u8]) {
+    if let Some(field) = file.get_mut(HEADER..HEADER + COMMITTED) {
+        field.copy_from_slice(&committed(generation, 0));
+    }
+}
+
 /// The whole snapshot as a file of `generation`, committed.
 pub(super) fn encode(state: &State, generation: u64) -> Option<Vec<u8>> {
     let snapshot = &state.snapshot;

@@ -389,3 +389,48 @@ fn compaction_starts_when_frames_outgrow_the_snapshot() {
     let (loaded, _) = Index::load(directory.path()).unwrap().unwrap();
     assert_eq!(fingerprint(&loaded.state), before);
 }
+
+#[test]
+fn the_first_file_is_hidden_until_it_and_its_name_are_forced() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    let state = State::new(Snapshot::empty(UidValidity::MIN), 9);
+    let mut index = Index::in_memory(directory, state);
+    index.append(&[add(1), add(2)], Force::Never).unwrap();
+    index.replace(5, Force::Now).unwrap();
+    assert!(!index.is_hidden() && !index.is_unforced());
+    let path = Index::path_in(directory);
+    let whole = std::fs::read(&path).unwrap();
+    let (mut read, _) = Index::load(directory).unwrap().unwrap();
+    assert!(!read.is_hidden() && read.is_current());
+
+    // As somebody finds it who is faster, or after a crash.
+    let mut early = whole.clone();
+    columns::uncommit(5, &mut early);
+    std::fs::write(&path, &early).unwrap();
+    for frame in [false, true] {
+        let (mut found, refreshed) = Index::load(directory).unwrap().unwrap();
+        assert_eq!(refreshed, Refreshed::Whole);
+        assert_eq!(found.state.snapshot.len(), 2);
+        assert!(found.is_hidden() && found.is_unforced());
+        if frame {
+            found.append(&[add(3)], Force::Now).unwrap();
+        } else {
+            found.force().unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), whole);
+        }
+        assert!(!found.is_hidden() && found.is_current());
+        let (again, _) = Index::load(directory).unwrap().unwrap();
+        assert!(!again.is_hidden());
+        std::fs::write(&path, &early).unwrap();
+    }
+    for length in 0..early.len() {
+        std::fs::write(&path, &early[..length]).unwrap();
+        let torn = Index::load(directory);
+        assert!(matches!(torn, Err(Error::Corrupt { .. })), "{length}");
+    }
+    // Where a file is, the next comes to its place only when it is on the disk.
+    read.replace(6, Force::Now).unwrap();
+    let (next, _) = Index::load(directory).unwrap().unwrap();
+    assert!(!next.is_hidden());
+}

@@ -99,7 +99,10 @@ impl Mailbox {
         index.append(&keywords, Force::Never)?;
         self.adopt(&mut index, &first.adoption, start, first.uids)?;
         index.replace(source.random(), force)?;
-        served::note(&self.directory, uid_validity, force)?;
+        // Where no other server has been, it matters only if the index is lost as well.
+        let later = force == Force::Now && first.left.is_none() && first.stamp.is_none();
+        let note = if later { Force::Later } else { force };
+        served::note(&self.directory, uid_validity, note)?;
         if let Some(stamp) = first.stamp {
             index.append(&[Entry::Agreed(stamp)], force)?;
         }
