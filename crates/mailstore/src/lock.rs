@@ -117,19 +117,12 @@ impl Dotlock {
         stale: Duration,
         now: impl Fn() -> Result<SystemTime>,
     ) -> Result<Self> {
+        let holder = format!("{}:{}", std::process::id(), host());
         for pause in pauses(timeout) {
-            let created = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(path);
-            match created {
-                Ok(mut file) => {
-                    let lock = Self {
-                        path: path.to_owned(),
-                    };
-                    write!(file, "{}:{}", std::process::id(), host()).map_err(failed(path))?;
-                    return Ok(lock);
+            match place(path, holder.as_bytes()) {
+                Ok(()) => {
+                    let path = path.to_owned();
+                    return Ok(Self { path });
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     if !remove_stale(path, stale, now()?) {
@@ -149,6 +142,46 @@ impl Drop for Dotlock {
             tracing::warn!(path = %self.path.display(), %error, "lock file not removed");
         }
     }
+}
+
+/// Makes a lock file, unless there is one. It says whose it is from the first moment on, so that
+/// nobody has to wait for it after a crash.
+fn place(path: &Path, holder: &[u8]) -> io::Result<()> {
+    if fs::symlink_metadata(path).is_ok() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(".tmp");
+    let temporary = PathBuf::from(name);
+    // What a crash has left.
+    drop(fs::remove_file(&temporary));
+    if write_new(&temporary, holder).is_err() {
+        return write_new(path, holder);
+    }
+    let linked = fs::hard_link(&temporary, path);
+    drop(fs::remove_file(&temporary));
+    match linked {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            // There are file systems without links.
+            write_new(path, holder)
+        }
+        linked => linked,
+    }
+}
+
+/// Makes a new file with these contents, or none.
+fn write_new(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    let written = file.write_all(contents);
+    if written.is_err() {
+        drop(fs::remove_file(path));
+    }
+    written
 }
 
 /// Removes a lock file whose holder is gone; says whether trying again at once makes sense.
@@ -320,5 +353,26 @@ mod tests {
         fs::write(&path, format!("{}:{}", child.id(), host())).unwrap();
         let now = || Ok(fs::metadata(&path).unwrap().modified().unwrap());
         Dotlock::acquire(&path, LONG, now).unwrap();
+    }
+
+    #[test]
+    fn a_dotlock_comes_into_being_with_its_holders_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("subscriptions.lock");
+        let temporary = directory.path().join("subscriptions.lock.tmp");
+        let now = || Ok(fs::metadata(&path).unwrap().modified().unwrap());
+        // A crash in between leaves a file that is no lock.
+        fs::write(&temporary, "").unwrap();
+        let held = Dotlock::acquire(&path, Duration::ZERO, now).unwrap();
+        assert!(!temporary.exists());
+        drop(held);
+        // Where that is no way, the lock is made as it is.
+        fs::create_dir(&temporary).unwrap();
+        let held = Dotlock::acquire(&path, Duration::ZERO, now).unwrap();
+        assert!(fs::read_to_string(&path).unwrap().ends_with(&host()));
+        let second = Dotlock::acquire(&path, Duration::ZERO, now);
+        assert!(matches!(second, Err(Error::Locked)));
+        drop(held);
+        assert!(!path.exists());
     }
 }
