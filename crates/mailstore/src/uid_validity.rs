@@ -104,8 +104,11 @@ pub(crate) fn raise_foreign(root: &Path, value: UidValidity) -> Result<()> {
     made.map_err(failed(&counter))?;
     Replacement::begin(&path)?.commit(format!("{wanted:08x}").as_bytes(), None)?;
     for old in foreign_counters(root)? {
-        if old != counter {
-            fs::remove_file(&old).map_err(failed(&old))?;
+        if old != counter
+            && let Err(error) = fs::remove_file(&old)
+        {
+            // The highest one counts.
+            tracing::warn!(path = %old.display(), %error, "old counter not removed");
         }
     }
     Ok(())

@@ -380,4 +380,41 @@ mod export {
         fs::write(world.root.join("pillarbox.index"), "damaged").unwrap();
         assert!(Inspection::read(&world.root).is_err());
     }
+
+    #[test]
+    fn a_list_that_dovecot_is_writing_is_left_alone() {
+        let world = World::new();
+        world.append(&[]);
+        // Its lock, and the new list that it is about to put into its place.
+        let lock = world.root.join("dovecot-uidlist.lock");
+        let new = world.root.join("dovecot-uidlist.tmp");
+        fs::write(&lock, "1:elsewhere.example").unwrap();
+        fs::write(&new, "3 V1 N2\n").unwrap();
+        let hasty = Store::new(Options {
+            lock_timeout: Duration::from_millis(50),
+            ..options()
+        });
+        let account = hasty.account(&world.root).unwrap();
+        let locked = account.export(&MailboxName::inbox());
+        assert!(matches!(locked, Err(mailstore::Error::Locked)));
+        assert_eq!(fs::read_to_string(&new).unwrap(), "3 V1 N2\n");
+        // Two minutes without a sign of life are enough.
+        let dead = SystemTime::now() - Duration::from_secs(121);
+        let file = fs::File::options().write(true).open(&lock).unwrap();
+        file.set_modified(dead).unwrap();
+        account.export(&MailboxName::inbox()).unwrap();
+        assert!(!lock.exists() && !new.exists());
+        assert_eq!(world.list().entries.len(), 1);
+    }
+
+    #[test]
+    fn a_directory_with_the_name_of_a_counter_is_no_hindrance() {
+        let world = World::new();
+        world.append(&[]);
+        let directory = world.root.join("dovecot-uidvalidity.00000001");
+        fs::create_dir(&directory).unwrap();
+        let exported = world.export();
+        let counter = format!("dovecot-uidvalidity.{:08x}", exported.uid_validity.get());
+        assert!(world.root.join(counter).exists() && directory.exists());
+    }
 }

@@ -13,7 +13,9 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::OFlags;
 
 use super::{MAX_LIST, Uidlist, UidlistEntry, read_whole};
 use crate::error::{Error, Result};
@@ -23,7 +25,8 @@ use crate::id::UidValidity;
 use crate::index::{Agreed, State};
 use crate::keyword_file;
 use crate::lock::Dotlock;
-use crate::replace::{Replacement, failed};
+use crate::mailbox::LOCK;
+use crate::replace::{Replacement, failed, open_regular, touch};
 use crate::snapshot::{Message, Snapshot};
 use crate::sync::file_time;
 
@@ -56,9 +59,10 @@ pub(crate) fn export(
     timeout: Duration,
 ) -> Result<(Exported, Agreed)> {
     let path = directory.join(UIDLIST);
-    let replacement = Replacement::begin(&path)?;
     let lock = directory.join(UIDLIST_LOCK);
-    let _lock = Dotlock::acquire_with(&lock, timeout, STALE, || replacement.file_system_time())?;
+    let _lock = Dotlock::acquire_with(&lock, timeout, STALE, || file_system_time(directory))?;
+    // Dovecot writes a new list into a file of the same name, while it has the lock.
+    let replacement = Replacement::begin(&path)?;
     let snapshot = &state.snapshot;
     let (known, _) = keyword_file::load(directory)?;
     if has_other_letters(snapshot.keywords(), &known) {
@@ -86,6 +90,13 @@ pub(crate) fn export(
         size: written.len(),
     };
     Ok((exported, agreed))
+}
+
+/// The file system's present time, by which the age of a lock file counts.
+fn file_system_time(directory: &Path) -> Result<SystemTime> {
+    let path = directory.join(LOCK);
+    let file = open_regular(&path, OFlags::RDWR | OFlags::CREATE)?;
+    touch(&file).map_err(failed(&path))
 }
 
 /// The list of a mailbox, with what only the old list knows.

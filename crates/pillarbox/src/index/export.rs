@@ -1,9 +1,11 @@
 //! `pillarbox index export`: handing mail back to Dovecot.
 
 use std::fmt::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use mailstore::Error;
 use mailstore::foreign::Exported;
 use mailstore::inspect::Listed;
 
@@ -86,11 +88,7 @@ fn export_account(
                 complain(listed, &exported, &mut report);
             }
             Err(_) if is_gone(listed) => report.push(gone(listed)),
-            Err(error) => {
-                let fix = "mend that, and export again";
-                let finding = Finding::error(&listed.directory, None, error.to_string(), fix);
-                report.push(finding);
-            }
+            Err(error) => report.push(failure(&listed.directory, &error)),
         }
         progress.steps(usize::try_from(files_in(&listed.directory)).unwrap_or_default());
     }
@@ -102,6 +100,19 @@ fn export_account(
     }
     text.push('\n');
     Ok(text)
+}
+
+/// Why a mailbox was not handed over, and what can be done.
+fn failure(directory: &Path, error: &Error) -> Finding {
+    let lock = directory.join("dovecot-uidlist.lock");
+    if matches!(error, Error::Locked) && lock.symlink_metadata().is_ok() {
+        let problem = "Dovecot is at work in the mailbox: dovecot-uidlist.lock is there";
+        let fix = "stop Dovecot, and export again; a lock that a crash has left counts for two \
+                   minutes";
+        return Finding::error(directory, None, problem, fix);
+    }
+    let fix = "mend that, and export again";
+    Finding::error(directory, None, plain(&error.to_string()), fix)
 }
 
 /// Tells what Dovecot will serve differently.
