@@ -67,6 +67,8 @@ pub enum Problem {
     /// UIDs under the list's UIDVALIDITY have been given by us as well, and we know no longer
     /// which: the list's UIDs cannot be used.
     Served,
+    /// The list leaves fewer UIDs than messages need that are not on it.
+    NoUids,
     /// The index has another UIDVALIDITY than the list: the list is not used.
     Different {
         /// That of the index.
@@ -95,6 +97,9 @@ impl fmt::Display for Problem {
             Self::Served => f.write_str(
                 "the list of UIDs is older than UIDs given since: all messages get new UIDs",
             ),
+            Self::NoUids => {
+                f.write_str("the list of UIDs leaves too few for the messages that are not on it")
+            }
             Self::Different { index, list } => write!(
                 f,
                 "the index has UIDVALIDITY {index}, the list of UIDs has {list} and is not used"
@@ -215,13 +220,19 @@ pub(crate) fn read_whole(path: &Path, limit: u64) -> Result<Option<(Vec<u8>, Agr
         opened => opened?,
     };
     let stamp = stamp(&metadata);
-    let mut bytes = Vec::with_capacity(usize::try_from(stamp.size.min(limit)).unwrap_or_default());
+    let too_large = || Error::Corrupt {
+        path: PathBuf::from(path),
+        problem: "file is too large",
+    };
+    // Not a byte of a file that is mostly a hole.
+    if stamp.size > limit {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(stamp.size).unwrap_or_default());
     let read = file.take(limit + 1).read_to_end(&mut bytes);
     read.map_err(failed(path))?;
     if bytes.len() as u64 > limit {
-        let path = PathBuf::from(path);
-        let problem = "file is too large";
-        return Err(Error::Corrupt { path, problem });
+        return Err(too_large());
     }
     Ok(Some((bytes, stamp)))
 }

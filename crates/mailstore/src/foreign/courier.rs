@@ -28,6 +28,10 @@ pub(crate) type KeywordsByBase = HashMap<Vec<u8>, Vec<Keyword>>;
 /// keyword (RFC 3501 §9) is left out, and so is a file that is none.
 pub(crate) fn keywords(directory: &Path) -> Result<KeywordsByBase> {
     let path = directory.join(KEYWORDS);
+    // A link could lead to somebody else's.
+    if !fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir()) {
+        return Ok(HashMap::new());
+    }
     let entries = match fs::read_dir(&path) {
         Err(error) if is_absent(&error) => return Ok(HashMap::new()),
         entries => entries.map_err(failed(&path))?,
@@ -244,6 +248,19 @@ mod tests {
         fs::create_dir(path.join("1.dir")).unwrap();
         let expected = ["1.a Later", "1.b $Work,Newest", "1.c Junk", "1.e Junk"];
         assert_eq!(shown(&keywords(mailbox.path()).unwrap()), expected);
+    }
+
+    #[test]
+    fn the_keywords_of_somebody_else_are_not_read() {
+        let mailbox = tempfile::tempdir().unwrap();
+        let other = tempfile::tempdir().unwrap();
+        fs::write(other.path().join("1.a"), "Secret\n").unwrap();
+        let path = mailbox.path().join(KEYWORDS);
+        for target in [other.path(), Path::new(KEYWORDS)] {
+            std::os::unix::fs::symlink(target, &path).unwrap();
+            assert!(keywords(mailbox.path()).unwrap().is_empty());
+            fs::remove_file(&path).unwrap();
+        }
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl Survey {
         let refuses = |problem: &Problem| {
             matches!(
                 problem,
-                Problem::Damaged(_) | Problem::Missing | Problem::NoList
+                Problem::Damaged(_) | Problem::Missing | Problem::NoList | Problem::NoUids
             )
         };
         self.problems.iter().any(refuses)
@@ -106,6 +106,11 @@ impl Survey {
             self.uids += usize::from(there && adopted.uid.is_some());
             self.uidls += usize::from(there && adopted.kept.uidl.is_some());
             self.gone += usize::from(!there && adopted.uid.is_some());
+        }
+        let left = self.uid_next.map(|next| Uid::MAX.get() - next.get());
+        let others = self.messages.saturating_sub(self.uids);
+        if left.is_some_and(|left| usize::try_from(left).is_ok_and(|left| left < others)) {
+            self.problems.push(Problem::NoUids);
         }
         Ok(())
     }

@@ -96,6 +96,8 @@ pub enum UidlistProblem {
     Fields,
     /// The file name is empty or has a `/`.
     Name,
+    /// There are more lines than messages can be.
+    TooMany,
 }
 
 impl fmt::Display for UidlistError {
@@ -117,6 +119,7 @@ impl fmt::Display for UidlistProblem {
             Self::TooHigh => "the UID is not below the next one",
             Self::Fields => "the fields before the file name cannot be read",
             Self::Name => "the file name is empty or has a slash",
+            Self::TooMany => "there are too many lines",
         })
     }
 }
@@ -127,6 +130,10 @@ impl Uidlist {
     /// # Errors
     /// If it is damaged, or of another version. No part of it can be trusted then.
     pub fn parse(file: &[u8]) -> Result<Self, UidlistError> {
+        Self::parse_at_most(file, MAX_ENTRIES)
+    }
+
+    fn parse_at_most(file: &[u8], most: usize) -> Result<Self, UidlistError> {
         let mut lines = Lines {
             rest: file,
             number: 0,
@@ -143,6 +150,10 @@ impl Uidlist {
                 problem,
             })?;
             last = Some(entry.uid);
+            if list.entries.len() >= most {
+                let (line, problem) = (lines.number, UidlistProblem::TooMany);
+                return Err(UidlistError { line, problem });
+            }
             list.entries.push(entry);
         }
         // What the writer was about to give.
@@ -242,6 +253,8 @@ impl Uidlist {
         for entry in &self.entries {
             let forbidden = |byte: &u8| matches!(byte, b'/' | b':' | b'\n' | 0);
             let proper = !entry.base.is_empty() && !entry.base.iter().any(forbidden);
+            // It would be read as a part of the line end.
+            let proper = proper && !entry.base.ends_with(b"\r");
             if proper && Some(entry.uid) > last && entry.uid < Uid::MAX {
                 entry.write(&mut out);
                 last = Some(entry.uid);
@@ -285,8 +298,8 @@ impl UidlistEntry {
                 b'S' => set(&mut self.size, whole_large(value)),
                 b'W' => set(&mut self.rfc822_size, whole_large(value)),
                 b'O' => set(&mut self.order, whole_number(value)),
-                b'P' => set(&mut self.uidl, Some(value.into())),
-                b'G' => set(&mut self.guid, Some(value.into())),
+                b'P' => set(&mut self.uidl, identity(value)),
+                b'G' => set(&mut self.guid, identity(value)),
                 _ => false,
             };
             if !known {
@@ -363,8 +376,16 @@ impl<'a> Lines<'a> {
         let (line, rest) = self.rest.split_at_checked(end)?;
         self.rest = rest.get(1..)?;
         self.number += 1;
-        Some(line)
+        // As Dovecot reads it, which takes a list that was edited elsewhere.
+        Some(line.strip_suffix(b"\r").unwrap_or(line))
     }
+}
+
+/// A UIDL or a GUID, unless a client could not be shown it (RFC 1939 §7). It may be longer than
+/// allowed there, because file names are, and clients know it as it is.
+fn identity(value: &[u8]) -> Option<Box<[u8]>> {
+    let shown = value.len() <= MAX_IDENTITY && value.iter().all(u8::is_ascii_graphic);
+    shown.then(|| value.into())
 }
 
 /// Puts a value in its place, unless it cannot be read; says whether it did.
@@ -423,6 +444,12 @@ fn guid(digits: &[u8]) -> Option<u128> {
     }
     u128::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()
 }
+
+/// How many messages a list can have: below what a line of each needs, so that a file of very
+/// short lines takes no more memory than any other.
+const MAX_ENTRIES: usize = 4 << 20;
+/// The longest UIDL or GUID: as long as a file name.
+const MAX_IDENTITY: usize = 255;
 
 #[cfg(test)]
 mod tests;

@@ -40,6 +40,7 @@
 //! in `dovecot-keywords`, before the first index is made: so they last as long as the messages, and
 //! doing it twice changes nothing. Keywords that find no letter are only in the index.
 
+use std::collections::HashSet;
 use std::time::UNIX_EPOCH;
 
 use super::Mailbox;
@@ -50,7 +51,7 @@ use crate::flag::{FlagSet, Keywords};
 use crate::foreign::courier::{self, KeywordsByBase};
 use crate::foreign::served::{self, Served};
 use crate::foreign::{self, Adoption, Left, Problem, Server, Uids};
-use crate::id::{ModSeq, UidValidity};
+use crate::id::{ModSeq, Uid, UidValidity};
 use crate::index::{Agreed, Entry, FileTime, Force, Index, Refreshed, State};
 use crate::keyword_file;
 use crate::replace::{failed, sync_directory};
@@ -97,7 +98,8 @@ impl Mailbox {
         let start = self.file_system_time();
         let mut index = Index::in_memory(&self.directory, first.state);
         index.append(&keywords, Force::Never)?;
-        self.adopt(&mut index, &first.adoption, start, first.uids)?;
+        self.adopt(&mut index, &first.adoption, start, first.uids)
+            .map_err(|error| self.full(error, first.uids))?;
         index.replace(source.random(), force)?;
         // Where no other server has been, it matters only if the index is lost as well.
         let later = force == Force::Now && first.left.is_none() && first.stamp.is_none();
@@ -214,6 +216,10 @@ impl Mailbox {
             let difference = before.difference(&index.state.snapshot);
             let (added, removed) = (difference.added.len(), difference.expunged.len());
             tracing::info!(mailbox = %self.name, %uid_validity, added, removed, "changes by another server taken over");
+            let renumbered = renumbered(&before, &index.state.snapshot);
+            if renumbered > 0 {
+                tracing::warn!(mailbox = %self.name, renumbered, "{}", WITHOUT_EXPORT);
+            }
         } else {
             let other = list.uid_validity;
             tracing::info!(mailbox = %self.name, %uid_validity, %other, "list of another UIDVALIDITY ignored");
@@ -266,6 +272,16 @@ impl Mailbox {
             stamp,
             uids,
         })
+    }
+
+    /// Says what can be done if a list leaves no UIDs.
+    fn full(&self, error: Error, uids: Uids) -> Error {
+        if uids != Uids::Adopt || !matches!(error, Error::Limit("UIDs")) {
+            return error;
+        }
+        let path = foreign::list_path(&self.directory);
+        let problem = Problem::NoUids;
+        Error::Takeover { path, problem }
     }
 
     /// Fills an index with the files that are there.
@@ -397,9 +413,25 @@ impl Mailbox {
     }
 }
 
+/// How many messages have another UID than before.
+fn renumbered(before: &Snapshot, after: &Snapshot) -> usize {
+    let difference = before.difference(after);
+    let bases = |snapshot: &Snapshot, uids: &[Uid]| -> HashSet<Box<[u8]>> {
+        let messages = uids.iter().filter_map(|uid| snapshot.by_uid(*uid));
+        messages.map(|message| message.base_name().into()).collect()
+    };
+    let gone = bases(before, &difference.expunged);
+    let come = bases(after, &difference.added);
+    gone.intersection(&come).count()
+}
+
 fn is_couriers(left: &Left) -> bool {
     left.server == Server::Courier
 }
+
+/// What to tell an administrator who let another server go on with a list that was out of date.
+const WITHOUT_EXPORT: &str = "messages have new UIDs, because another server went on without \
+     knowing ours and may have given the same: before it comes again, run `pillarbox index export`";
 
 #[cfg(test)]
 mod tests;

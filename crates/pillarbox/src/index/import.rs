@@ -211,7 +211,11 @@ pub(super) fn finding(path: &Path, problem: &Problem) -> Finding {
     let shown = path.display();
     let mut text = problem.to_string();
     let fix = match problem {
-        Problem::Damaged(_) | Problem::Missing | Problem::Nothing | Problem::NoList => {
+        Problem::Damaged(_)
+        | Problem::Missing
+        | Problem::Nothing
+        | Problem::NoList
+        | Problem::NoUids => {
             text.push_str("; the mailbox is not opened");
             format!(
                 "bring the list back from a backup, or accept that clients download again: \

@@ -266,3 +266,39 @@ proptest! {
         drop(Uidlist::parse(&[b"3 V5 N9\n".as_slice(), &bytes].concat()));
     }
 }
+
+#[test]
+fn line_ends_of_other_systems_are_no_part_of_names() {
+    let text = str::from_utf8(DOVECOT).unwrap().replace('\n', "\r\n");
+    assert_eq!(read(text.as_bytes()), read(DOVECOT));
+    let first = b"1 1234 60\r\n25 100.host\r\n";
+    assert_eq!(uids(&read(first)), [(25, "100.host")]);
+    // Such a name could not be read again.
+    let mut list = read(DOVECOT);
+    list.entries = vec![UidlistEntry::new(Uid::MIN, b"100.host\r")];
+    assert!(read(&list.write()).entries.is_empty());
+}
+
+#[test]
+fn what_no_client_can_be_shown_is_no_identity() {
+    let long = "x".repeat(256);
+    for bad in ["\u{1}\u{1b}[31m", "a\rb", "\u{7f}", "\u{e4}", "a\tb", &long] {
+        let list = format!("3 V1 N9\n1 P{bad} G{bad} O4 :100.host\n");
+        let entry = read(list.as_bytes()).entries.remove(0);
+        assert_eq!((entry.uidl, entry.guid), (None, None), "{bad:?}");
+        assert_eq!(entry.order, Some(4));
+    }
+    let longest = "x".repeat(255);
+    let list = format!("3 V1 N9\n1 P{longest} G{longest} :100.host\n");
+    let entry = read(list.as_bytes()).entries.remove(0);
+    assert_eq!(entry.uidl.as_deref(), Some(longest.as_bytes()));
+    assert_eq!(entry.guid, entry.uidl);
+}
+
+#[test]
+fn a_list_of_more_messages_than_there_can_be_is_damaged() {
+    let list = b"3 V1 N9\n1 :a\n2 :b\n3 :c\n";
+    assert_eq!(Uidlist::parse_at_most(list, 3), Uidlist::parse(list));
+    let error = Uidlist::parse_at_most(list, 2).unwrap_err();
+    assert_eq!((error.line, error.problem), (4, UidlistProblem::TooMany));
+}

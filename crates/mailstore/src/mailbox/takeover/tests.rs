@@ -336,6 +336,7 @@ fn a_uid_that_both_gave_is_given_to_none() {
         tree.put(file, "x\n");
         drop(tree.open());
     }
+    let before = tree.open().snapshot();
     tree.put("cur/300.theirs:2,", "x\n");
     tree.put("cur/301.theirs:2,", "x\n");
     // Both have given 10 and 11; one of ours has the same UID in both; 12 is ours alone.
@@ -355,6 +356,8 @@ fn a_uid_that_both_gave_is_given_to_none() {
             (15, "301.theirs"),
         ])
     );
+    assert_eq!(renumbered(&before, &mailbox.snapshot()), 1);
+    assert_eq!(renumbered(&before, &before), 0);
 }
 
 #[test]
@@ -460,8 +463,31 @@ fn a_missing_list_is_for_somebody_to_decide() {
 fn what_is_no_file_is_no_list() {
     let tree = Tree::new("", &["100.a:2,"]);
     tree.remove("dovecot-uidlist");
-    fs::create_dir(tree.root.join("dovecot-uidlist")).unwrap();
+    let list = tree.root.join("dovecot-uidlist");
+    fs::create_dir(&list).unwrap();
     assert_eq!(expect_takeover(tree.try_open()), Problem::NoList);
+    fs::remove_dir(&list).unwrap();
+    // Mostly a hole.
+    let file = fs::File::create(&list).unwrap();
+    file.set_len(2 << 30).unwrap();
+    assert_eq!(expect_takeover(tree.try_open()), Problem::NoList);
+}
+
+#[test]
+fn a_list_that_leaves_no_uids_is_for_somebody_to_decide() {
+    let list = format!("{LIST}{} :full.host\n", u32::MAX - 2);
+    let files = ["100.M1P1.host:2,", "new.host:2,", "newer.host:2,"];
+    let tree = Tree::new(&list, &files);
+    assert_eq!(tree.survey().problems, [Problem::NoUids]);
+    assert!(tree.survey().is_refused());
+    assert_eq!(expect_takeover(tree.try_open()), Problem::NoUids);
+    tree.account().rebuild(&MailboxName::inbox()).unwrap();
+    assert_eq!(uids(&tree.open()).len(), 3);
+
+    // One is left, and there is one message.
+    let tree = Tree::new(&list, &files[..2]);
+    assert_eq!(tree.survey().problems, []);
+    assert_eq!(uids(&tree.open())[1], (u32::MAX - 1, "new.host".to_owned()));
 }
 
 #[test]
@@ -671,7 +697,7 @@ fn steps() -> impl Strategy<Value = Vec<(bool, u8)>> {
 
 /// The UIDs that clients of either server have seen, each with its message.
 #[derive(Default)]
-struct Seen(std::collections::HashMap<u32, std::collections::HashSet<String>>);
+struct Seen(std::collections::HashMap<u32, HashSet<String>>);
 
 impl Seen {
     fn see(&mut self, uid: u32, base: &str) {
