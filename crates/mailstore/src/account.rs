@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::file_system::is_read_only;
 use crate::foreign::Exported;
 use crate::lock::FileLock;
 use crate::mailbox::{self, Again, Mailbox};
@@ -33,7 +34,7 @@ pub struct Entry {
 /// The exclusive lock on a maildrop (RFC 1939 §4), held by the kernel and gone with its holder.
 #[derive(Debug)]
 pub struct MaildropLock {
-    _lock: FileLock,
+    _lock: Option<FileLock>,
 }
 
 impl Account {
@@ -174,13 +175,19 @@ impl Account {
         Ok(exported)
     }
 
-    /// Takes the exclusive lock of the maildrop, without waiting.
+    /// Takes the exclusive lock of the maildrop, without waiting. On a read-only file system, where
+    /// nobody can remove anything, it can be had without a file to lock.
     ///
     /// # Errors
     /// [`Error::Locked`] if another session has it.
     pub fn lock_maildrop(&self) -> Result<MaildropLock> {
         let path = self.root.join(MAILDROP_LOCK);
-        let lock = FileLock::acquire(&path, Duration::ZERO)?;
+        let lock = match FileLock::acquire(&path, Duration::ZERO) {
+            Err(Error::NoPermission { .. }) if is_read_only(&self.root) => {
+                FileLock::acquire_read_only(&path, Duration::ZERO)?
+            }
+            acquired => Some(acquired?),
+        };
         Ok(MaildropLock { _lock: lock })
     }
 

@@ -6,6 +6,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::fs::StatVfsMountFlags;
+
 /// Who may change the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reach {
@@ -44,6 +46,12 @@ impl Reach {
             Self::Remote => setting.max(REMOTE_GUARD),
         }
     }
+}
+
+/// Whether nothing can be written to the file system of `directory`; not if that cannot be told.
+pub(crate) fn is_read_only(directory: &Path) -> bool {
+    let found = rustix::fs::statvfs(directory);
+    found.is_ok_and(|found| found.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
 /// See [`Reach::guard`].

@@ -47,17 +47,34 @@ impl FileLock {
     /// # Errors
     /// [`Error::Locked`] when `timeout` is over.
     pub(crate) fn acquire_to_read(path: &Path, timeout: Duration) -> Result<Option<Self>> {
-        let file = match open_regular(path, OFlags::RDONLY) {
-            Ok(file) => file,
-            Err(Error::NotFound) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        Self::wait(path, file, timeout, File::try_lock_shared).map(Some)
+        Self::acquire_there(path, timeout, File::try_lock_shared)
+    }
+
+    /// As [`acquire`](Self::acquire), on a file that is there and cannot be written to. `None`
+    /// without a file.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] when `timeout` is over.
+    pub(crate) fn acquire_read_only(path: &Path, timeout: Duration) -> Result<Option<Self>> {
+        Self::acquire_there(path, timeout, File::try_lock)
     }
 
     /// The locked file.
     pub(crate) fn file(&self) -> &File {
         &self.file
+    }
+
+    fn acquire_there(
+        path: &Path,
+        timeout: Duration,
+        attempt: impl Fn(&File) -> Result<(), TryLockError>,
+    ) -> Result<Option<Self>> {
+        let file = match open_regular(path, OFlags::RDONLY) {
+            Ok(file) => file,
+            Err(Error::NotFound) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        Self::wait(path, file, timeout, attempt).map(Some)
     }
 
     fn acquire_by(

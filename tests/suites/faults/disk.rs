@@ -226,6 +226,21 @@ fn s7_no_inodes_left() {
     full("size=16m,nr_inodes=200", fill_inodes);
 }
 
+/// Whether there is a file to lock the maildrop by.
+fn lockable(server: &Serve) -> bool {
+    server
+        .maildir("ann")
+        .join("pillarbox.maildrop.lock")
+        .exists()
+}
+
+/// Whether a second POP3 session is refused.
+fn locked_out(server: &Serve) -> bool {
+    let mut pop3 = Client::greeted(server, "pop3");
+    assert!(pop3.ask("USER ann").starts_with("+OK"));
+    pop3.ask("PASS pw").starts_with("-ERR [IN-USE]")
+}
+
 #[test]
 fn s10_a_read_only_disk() {
     let server = serve("");
@@ -257,11 +272,21 @@ fn s10_a_read_only_disk() {
     }
     let mut reader = Client::imap(&server, "ann");
     assert_eq!(subjects(&mut reader, "INBOX"), before);
-    // Without the lock of the maildrop there is no session.
-    let mut pop3 = Client::greeted(&server, "pop3");
-    assert!(pop3.ask("USER ann").starts_with("+OK"));
-    let answer = pop3.ask("PASS pw");
-    assert!(answer.starts_with("-ERR [SYS/"), "{answer}");
+    // First without a file to lock, then with one.
+    for _ in 0..2 {
+        let mut pop3 = Client::pop3(&server, "ann");
+        assert!(pop3.ask("STAT").starts_with("+OK 4 "));
+        assert_eq!(locked_out(&server), lockable(&server));
+        assert!(pop3.ask("DELE 1").starts_with("+OK"));
+        let answer = pop3.ask("QUIT");
+        assert!(answer.starts_with("-ERR [SYS/PERM]"), "{answer}");
+        mount.remount("rw");
+        let mut pop3 = Client::pop3(&server, "ann");
+        assert!(pop3.ask("STAT").starts_with("+OK 4 "));
+        assert!(pop3.ask("QUIT").starts_with("+OK"));
+        assert!(lockable(&server));
+        mount.remount("ro");
+    }
     mount.remount("rw");
     client.ok("UID STORE 1 +FLAGS (\\Deleted word)");
     client.ok("EXPUNGE");

@@ -196,3 +196,26 @@ fn s9_replaced_or_removed() {
         }
     }
 }
+
+#[test]
+fn s36_a_link_in_place_of_a_lock_is_refused_by_name() {
+    let mut server = prepared();
+    server.kill().unwrap();
+    let lock = server.maildir("ann").join("pillarbox.lock");
+    let outside = server.dir().join("outside");
+    fs::remove_file(&lock).unwrap();
+    symlink(&outside, &lock).unwrap();
+    let server = server.restart().unwrap();
+    let mut client = Client::imap(&server, "ann");
+    let answer = client.completion(append("INBOX", "x"));
+    assert!(answer.starts_with("NO "), "{answer}");
+    let name = lock.display().to_string();
+    let refused = |line: &&str| line.contains(&name) && line.contains("not a regular file");
+    let log = server.log();
+    assert!(log.lines().any(|line| refused(&line)), "{log}");
+    assert!(lock.is_symlink() && !outside.exists());
+    // Nothing else suffers.
+    client.ok(&append("Folder", "x"));
+    fs::remove_file(&lock).unwrap();
+    client.ok(&append("INBOX", "x"));
+}
