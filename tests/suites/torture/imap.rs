@@ -352,7 +352,14 @@ impl Worker<'_> {
             return Ok(());
         }
         let from = self.random.pick(&mailboxes).clone();
-        let to = format!("w{}", self.shared.number());
+        let may_have = |name: &&String| !name.contains('/') && **name != from;
+        let parents: Vec<&String> = mailboxes.iter().filter(may_have).collect();
+        let number = self.shared.number();
+        let to = if parents.is_empty() || self.random.once_in(2) {
+            format!("w{number}")
+        } else {
+            format!("{}/r{number}", self.random.pick(&parents))
+        };
         self.unselect()?;
         let pending = Pending::Rename(from.clone(), to.clone());
         self.change(pending, &format!("RENAME {from} {to}"))?;

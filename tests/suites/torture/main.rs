@@ -3,7 +3,8 @@
 //! acknowledged is lost, altered or back (S1, S3–S6, S8).
 //!
 //! `PILLARBOX_TORTURE_SECONDS` says how long (10 if not set), `PILLARBOX_TORTURE_SEED` repeats the
-//! choices of a run, though not its timing.
+//! choices of a run, though not its timing, `PILLARBOX_TORTURE_SERVERS` says how many servers serve
+//! the same tree (one with an even seed, two with an odd one).
 #![cfg(target_os = "linux")]
 #![expect(
     clippy::unwrap_used,
@@ -72,11 +73,15 @@ fn s1_nothing_acknowledged_is_lost_or_comes_back() {
     let time = Duration::from_secs(number("PILLARBOX_TORTURE_SECONDS").unwrap_or(10));
     let random = || RandomState::new().hash_one("torture");
     let seed = number("PILLARBOX_TORTURE_SEED").unwrap_or_else(random);
-    say(&format!("torture: seed {seed}, {} s", time.as_secs()));
+    let servers = number("PILLARBOX_TORTURE_SERVERS").unwrap_or(1 + seed % 2);
+    let seconds = time.as_secs();
+    say(&format!(
+        "torture: seed {seed}, servers {servers}, {seconds} s"
+    ));
     let mut random = Random::new(seed);
     let mut oracle = Oracle::default();
-    let mut server = Serve::start(&Setup::default()).unwrap();
-    Client::imap(&server, imap::USER).ok(&format!("CREATE {}", imap::COMMON[1]));
+    let mut servers = beside(Serve::start(&Setup::default()).unwrap(), servers);
+    Client::imap(&servers[0], imap::USER).ok(&format!("CREATE {}", imap::COMMON[1]));
     let (acknowledged, told) = mpsc::channel();
     let shared = Shared {
         next: AtomicU64::new(1),
@@ -88,16 +93,17 @@ fn s1_nothing_acknowledged_is_lost_or_comes_back() {
     let mut starts = Vec::new();
     while spent < time {
         let ((), round) = timed(|| {
-            round(&mut server, &mut oracle, &shared, &told, &mut random);
-            oracle.high_water(&server);
+            round(&mut servers, &mut oracle, &shared, &told, &mut random);
+            oracle.high_water(&servers[0]);
             let (started, start) = timed(|| {
-                let started = server.restart().unwrap();
+                let started = servers[0].restart().unwrap();
                 Client::greeted(&started, "imap");
                 started
             });
-            server = started;
+            servers = beside(started, servers.len() as u64);
             starts.push(start);
-            oracle.verify(&server, &mut random);
+            // By any of them, which the others then find done.
+            oracle.verify(random.pick(&servers), &mut random);
         });
         spent += round;
     }
@@ -112,12 +118,23 @@ fn s1_nothing_acknowledged_is_lost_or_comes_back() {
     oracle.check_moves();
     // The median, because a loaded machine may well stop for a while.
     assert!(median < Duration::from_secs(2), "S8: {median:?}");
-    assert!(!server.log().contains("panicked"), "{}", server.log());
+    for server in servers {
+        assert!(!server.log().contains("panicked"), "{}", server.log());
+    }
 }
 
-/// Workers work until the server is killed under them.
+/// A server and others on the same files.
+fn beside(first: Serve, all: u64) -> Vec<Serve> {
+    let mut servers = vec![first];
+    for _ in 1..all {
+        servers.push(servers[0].beside().unwrap());
+    }
+    servers
+}
+
+/// Workers work until the servers are killed under them.
 fn round(
-    server: &mut Serve,
+    servers: &mut [Serve],
     oracle: &mut Oracle,
     shared: &Shared,
     told: &Receiver<()>,
@@ -127,18 +144,20 @@ fn round(
     told.try_iter().for_each(drop);
     let ends = thread::scope(|scope| {
         let mut workers = Vec::new();
-        for share in oracle.shares() {
+        for (number, share) in oracle.shares().into_iter().enumerate() {
             let seed = random.next();
-            let address = server.address("imap").unwrap();
+            let address = servers[number % servers.len()].address("imap").unwrap();
             workers.push(scope.spawn(move || imap::work(address, share, shared, seed)));
         }
-        let pop3 = server.address("pop3").unwrap();
+        let pop3 = servers[0].address("pop3").unwrap();
         let seed = random.next();
         let removed = scope.spawn(move || pop3::work(pop3, shared, seed));
-        let deliverer = Deliverer::new(server, random.next());
+        let deliverer = Deliverer::new(&servers[0], random.next());
         let delivered = scope.spawn(move || deliverer.work(shared));
         wait(told, random);
-        server.kill().unwrap();
+        for server in servers.iter_mut() {
+            server.kill().unwrap();
+        }
         shared.stop.store(true, Ordering::Relaxed);
         let shares = workers.into_iter().map(|worker| worker.join().unwrap());
         let shares = shares.collect();
@@ -146,13 +165,11 @@ fn round(
     });
     let (shares, removed, delivered) = ends;
     oracle.after_kill(shares, removed, delivered);
-    assert!(!server.log().contains("panicked"), "{}", server.log());
-    let damaged = server
-        .log()
-        .lines()
-        .filter(|line| line.contains(" ERROR "))
-        .count();
-    assert_eq!(damaged, 0, "{}", server.log());
+    for server in servers {
+        let log = server.log();
+        assert!(!log.contains("panicked"), "{log}");
+        assert!(!log.contains(" ERROR "), "{log}");
+    }
 }
 
 /// Waits for so many acknowledgements, and then a little, but not for another one.
