@@ -7,11 +7,16 @@
 //! # When bytes are on the disk
 //!
 //! Our own deliveries force them there, but others may not have cared. The system writes what was
-//! written at last after some seconds. Therefore a file that nothing has happened to for
-//! [`SETTLED_AFTER`], by the one time of a file that nobody can set (ctime), needs no sync, unless
-//! the system is told to wait longer or everything is to be forced (`Fsync::Always`). Few others
-//! are forced one by one. For many, the whole file system is: it waits once for the disk and not as
-//! often as there are messages.
+//! written at last after some seconds. Therefore a file whose bytes nobody has written for
+//! [`SETTLED_AFTER`] needs no sync, unless the system is told to wait longer or everything is to be
+//! forced (`Fsync::Always`). Few others are forced one by one. For many, the whole file system is:
+//! it waits once for the disk and not as often as there are messages.
+//!
+//! When bytes were written at last is told by the modification time, if it is the kernel's. Programs
+//! set it too, to when a message was received: that is before the file was made (btime), or in whole
+//! seconds, and then, as where there is no btime, ctime counts, which nobody can set. But every
+//! change of flags, which renames the file, and every link makes ctime the present, and mail is
+//! often moved just after it was flagged.
 //!
 //! If one cannot be forced, what it has on the disk is not known any more, and a second attempt
 //! would succeed without writing anything. From then on this process copies bytes.
@@ -42,7 +47,7 @@ pub(super) struct Original {
     pub(super) octets: u64,
     /// Its modification time in seconds since 1970, the internal date.
     pub(super) date: i64,
-    /// When something last happened to it, in seconds since 1970.
+    /// When its bytes were written at the latest, in seconds since 1970.
     changed: i64,
     /// The file system that it is on.
     device: u64,
@@ -64,7 +69,7 @@ impl Original {
         Ok(Self {
             octets: metadata.len(),
             date: metadata.mtime(),
-            changed: metadata.ctime(),
+            changed: written(&metadata),
             device: metadata.dev(),
             path,
         })
@@ -76,6 +81,17 @@ impl Original {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::NotFound),
             linked => linked.map_err(failed(target)),
         }
+    }
+}
+
+/// When the bytes of a file were written at the latest.
+fn written(metadata: &fs::Metadata) -> i64 {
+    let times = metadata.created().ok().zip(metadata.modified().ok());
+    match times {
+        Some((born, modified)) if modified >= born && metadata.mtime_nsec() != 0 => {
+            metadata.mtime()
+        }
+        _ => metadata.ctime(),
     }
 }
 

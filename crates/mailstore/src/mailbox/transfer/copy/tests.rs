@@ -82,6 +82,34 @@ fn only_what_the_system_has_written_by_itself_is_not_forced() {
 }
 
 #[test]
+fn the_modification_time_counts_unless_a_program_has_set_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("1.host:2,S");
+    fs::write(&path, "one").unwrap();
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    let times = || fs::metadata(&path).unwrap();
+    // As if it were the present two days later: no clock has to be waited for.
+    let (later, two_days) = (
+        times().ctime() + 2 * 86_400,
+        Duration::from_secs(2 * 86_400),
+    );
+    let natural = times().modified().unwrap() + two_days;
+    let told = |modified: std::time::SystemTime| {
+        file.set_modified(modified).unwrap();
+        written(&times())
+    };
+    let odd = Duration::from_nanos(1);
+    let whole = UNIX_EPOCH + Duration::from_secs(u64::try_from(later).unwrap());
+    let ctime = times().ctime();
+    if times().created().is_ok() {
+        assert_eq!(told(whole + odd), later);
+    }
+    assert!((ctime..later).contains(&told(whole)), "whole seconds");
+    let before = natural - 2 * two_days;
+    assert!((ctime..later).contains(&told(before)), "before it was born");
+}
+
+#[test]
 fn who_wants_everything_forced_gets_it() {
     let directory = tempfile::tempdir().unwrap();
     maildir(directory.path(), &[]);
