@@ -20,6 +20,7 @@
 //! Under the lock (`pillarbox.lock`): refresh → cut off an invalid tail → file-system work → one
 //! `pwrite` at the end → `fdatasync` (if the change asks for it) → note the length as committed.
 //! The note itself is not forced to the disk; it may be older than the truth but never newer.
+//! On a network file system the file is opened for that refresh, whatever its name says of it.
 //!
 //! # Compaction
 //!
@@ -278,21 +279,39 @@ impl Index {
             return Ok(Refreshed::Whole);
         };
         let path = &self.path;
-        let gone = || damaged(path, "is gone");
         let metadata = match std::fs::symlink_metadata(path) {
             Ok(metadata) => metadata,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(gone()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(damaged(path, "is gone"));
+            }
             Err(error) => return Err(failed(path)(error)),
         };
         let identity = Identity::of(&metadata);
         if identity == known.identity && identity.size == known.offset {
             return Ok(Refreshed::Whole);
         }
+        self.refresh_opened()
+    }
+
+    /// As [`refresh`](Self::refresh), but opens the file even if it seems to be unchanged. On a
+    /// network file system, only that asks the server: what a name says of a file may be from a
+    /// cache, and UIDs that another machine has given since would be given again.
+    ///
+    /// # Errors
+    /// As `refresh`.
+    pub(crate) fn refresh_opened(&mut self) -> Result<Refreshed> {
+        let Some(known) = self.file else {
+            return Ok(Refreshed::Whole);
+        };
+        let path = &self.path;
         let file = match open_regular(path, OFlags::RDONLY) {
-            Err(Error::NotFound) => return Err(gone()),
+            Err(Error::NotFound) => return Err(damaged(path, "is gone")),
             opened => opened?,
         };
         let identity = Identity::of(&file.metadata().map_err(failed(path))?);
+        if identity == known.identity && identity.size == known.offset {
+            return Ok(Refreshed::Whole);
+        }
         let head = read_from(&file, 0, HEAD).map_err(failed(path))?;
         let header = Header::decode(&head);
         let same = identity.is_same_file(&known.identity)

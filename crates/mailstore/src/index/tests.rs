@@ -146,6 +146,7 @@ fn a_reader_follows_appends_and_replacements() {
     let directory = tempfile::tempdir().unwrap();
     let mut writer = sample(directory.path());
     let (mut reader, _) = Index::load(directory.path()).unwrap().unwrap();
+    let (mut opener, _) = Index::load(directory.path()).unwrap().unwrap();
     for value in 4..40 {
         writer.append(&[add(value)], Force::Now).unwrap();
         if value % 10 == 0 {
@@ -154,6 +155,15 @@ fn a_reader_follows_appends_and_replacements() {
         assert_eq!(reader.refresh().unwrap(), Refreshed::Whole);
         assert_eq!(fingerprint(&reader.state), fingerprint(&writer.state));
         assert!(!reader.is_hidden());
+        // With something new, and with nothing.
+        for _ in 0..2 {
+            assert_eq!(opener.refresh_opened().unwrap(), Refreshed::Whole);
+            assert_eq!(fingerprint(&opener.state), fingerprint(&writer.state));
+        }
+    }
+    std::fs::remove_file(Index::path_in(directory.path())).unwrap();
+    for gone in [reader.refresh(), opener.refresh_opened()] {
+        assert!(matches!(gone, Err(Error::Corrupt { .. })), "{gone:?}");
     }
 }
 

@@ -13,6 +13,7 @@ use super::Mailbox;
 use super::takeover::Lists;
 use super::transaction::{Looked, Transaction};
 use crate::error::{Error, Result};
+use crate::file_system::Reach;
 use crate::id::{ModSeq, UidValidity};
 use crate::index::{Entry, FileTime, Force, Index, Refreshed};
 use crate::lock::FileLock;
@@ -287,7 +288,13 @@ impl Mailbox {
         }
         let opening = writer.index.is_none();
         let caught_up = match writer.index.take() {
-            Some(mut index) => index.refresh().map(|refreshed| Some((index, refreshed))),
+            Some(mut index) => {
+                let refreshed = match self.reach {
+                    Reach::Local => index.refresh(),
+                    Reach::Remote => index.refresh_opened(),
+                };
+                refreshed.map(|refreshed| Some((index, refreshed)))
+            }
             None => Index::load(&self.directory),
         };
         let (mut index, refreshed) = match caught_up {
