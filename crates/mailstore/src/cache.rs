@@ -98,8 +98,13 @@ impl Cached {
         self.octets.get(self.found.get(index)?.clone()?)
     }
 
+    /// For how many messages was looked, from the first one on.
+    pub fn looked(&self) -> usize {
+        self.found.len()
+    }
+
     /// Begins anew, for so many messages, in the same memory.
-    fn restart(&mut self, messages: usize) {
+    pub(crate) fn restart(&mut self, messages: usize) {
         self.read = 0;
         self.found.clear();
         self.found.resize(messages, None);
@@ -151,16 +156,16 @@ impl Cache {
     }
 
     /// Reads records of one kind, in few pieces where they lie together, in the place of what
-    /// `cached` had.
+    /// `cached` had: about `most` octets, and one record at the least if there is one.
     pub(crate) fn read(
         &self,
         uid_validity: UidValidity,
         messages: &[Message<'_>],
-        kind: u8,
+        (kind, most): (u8, u64),
         cached: &mut Cached,
     ) {
         cached.restart(messages.len());
-        match self.read_into(uid_validity, messages, kind, cached) {
+        match self.read_into(uid_validity, messages, (kind, most), cached) {
             Ok(()) | Err(Error::NotFound) => {}
             Err(error) => tracing::debug!(%error, "cache not read"),
         }
@@ -183,7 +188,7 @@ impl Cache {
         &self,
         uid_validity: UidValidity,
         messages: &[Message<'_>],
-        kind: u8,
+        (kind, most): (u8, u64),
         cached: &mut Cached,
     ) -> Result<()> {
         let failed = || failed(&self.path);
@@ -196,8 +201,17 @@ impl Cache {
         };
         let mut wanted = Vec::with_capacity(messages.len());
         let mut places = known.places.walk(kind);
+        let mut octets = 0;
         for (index, message) in messages.iter().enumerate() {
             if let Some(place) = places.find(message.uid()) {
+                let last: Option<&Wanted<'_>> = wanted.last();
+                let from = last.filter(|last| last.place.is_near(&place));
+                let from = from.map_or(place.offset(), |last| last.place.end());
+                octets += place.end() - from;
+                if octets > most && !wanted.is_empty() {
+                    cached.found.truncate(index);
+                    break;
+                }
                 wanted.push(Wanted {
                     place,
                     index,
@@ -349,8 +363,7 @@ impl Cache {
 fn runs<'w, 'n>(wanted: &'w [Wanted<'n>]) -> impl Iterator<Item = &'w [Wanted<'n>]> {
     let mut start = wanted.first().map_or(0, |first| first.place.offset());
     wanted.chunk_by(move |Wanted { place, .. }, Wanted { place: next, .. }| {
-        let near = next.offset() >= place.end() && next.offset() - place.end() <= GAP;
-        let joined = near && next.end() - start <= RUN;
+        let joined = place.is_near(next) && next.end() - start <= RUN;
         if !joined {
             start = next.offset();
         }
@@ -366,11 +379,8 @@ fn name(newest: &Snapshot, uid: Uid) -> Option<&[u8]> {
 /// The name of the file.
 const FILE: &str = "pillarbox.cache";
 
-/// What two records may have between them to be read at once.
-const GAP: u64 = 4 * 1024;
-
 /// How much is read at once.
-const RUN: u64 = 1024 * 1024;
+const RUN: u64 = 128 * 1024;
 
 /// How many dead octets are never worth a new file.
 const SMALL: u64 = 256 * 1024;

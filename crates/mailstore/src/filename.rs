@@ -16,7 +16,8 @@ use crate::source::Source;
 
 /// The identity of a message: everything before the first `:` of its file name.
 pub fn base(name: &[u8]) -> &[u8] {
-    name.split(|&byte| byte == b':').next().unwrap_or_default()
+    let end = memchr::memchr(b':', name).unwrap_or(name.len());
+    name.get(..end).unwrap_or_default()
 }
 
 /// What a file name says.

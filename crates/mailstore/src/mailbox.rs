@@ -218,18 +218,20 @@ impl Mailbox {
     /// process. Any may be missing.
     pub fn cached(&self, messages: &[Message<'_>], kind: u8) -> Cached {
         let mut cached = Cached::default();
-        self.read_cached(messages, kind, &mut cached);
+        self.read_cached(messages, kind, u64::MAX, &mut cached);
         cached
     }
 
-    /// The same, in the place and the memory of what was found earlier.
-    pub fn read_cached(&self, messages: &[Message<'_>], kind: u8, cached: &mut Cached) {
+    /// The same, in the place and the memory of what was found earlier. It ends before the message
+    /// whose record goes beyond `most` octets, [`Cached::looked`]; the first record is always read.
+    pub fn read_cached(&self, messages: &[Message<'_>], kind: u8, most: u64, cached: &mut Cached) {
         if !self.lasting.load(Ordering::Acquire) || self.is_gone() {
-            *cached = Cached::default();
+            cached.restart(messages.len());
             return;
         }
         let uid_validity = self.snapshot().uid_validity();
-        self.cache.read(uid_validity, messages, kind, cached);
+        self.cache
+            .read(uid_validity, messages, (kind, most), cached);
     }
 
     /// Keeps what was made of messages, so that it need not be made again. What cannot be kept is

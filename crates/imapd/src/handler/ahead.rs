@@ -38,6 +38,7 @@ pub(crate) fn make_ahead(
         messages,
         next: AtomicUsize::new(0),
         octets: AtomicUsize::new(0),
+        made: AtomicUsize::new(0),
     };
     let helper = Helper::take();
     thread::scope(|scope| {
@@ -65,6 +66,8 @@ struct Work<'a> {
     next: AtomicUsize,
     /// How much was read.
     octets: AtomicUsize,
+    /// How much was made.
+    made: AtomicUsize,
 }
 
 /// Memory that is used for one message after the other.
@@ -78,7 +81,9 @@ impl Work<'_> {
     fn run(&self) -> Vec<(Uid, Option<Made>)> {
         let mut memory = Memory::default();
         let mut made = Vec::new();
-        while self.octets.load(Ordering::Relaxed) < OCTETS_AT_ONCE {
+        while self.octets.load(Ordering::Relaxed) < OCTETS_AT_ONCE
+            && self.made.load(Ordering::Relaxed) < MADE_AT_ONCE
+        {
             let next = self.next.fetch_add(1, Ordering::Relaxed);
             let Some(message) = self.messages.get(next) else {
                 break;
@@ -107,7 +112,9 @@ impl Work<'_> {
             let made = make(*record, octets, parsed.as_ref());
             (made.len() <= MAX_OCTETS).then_some((*record, made))
         };
-        let records = self.records.iter().map(make).collect::<Option<_>>()?;
+        let records: Vec<_> = self.records.iter().map(make).collect::<Option<_>>()?;
+        let made = records.iter().map(|(_, made)| made.len()).sum();
+        self.made.fetch_add(made, Ordering::Relaxed);
         if message.rfc822_size() != Some(size) || message.internal_date().is_none() {
             self.mailbox.note_read(message.uid(), size, modified);
         }
@@ -188,6 +195,9 @@ const BEGINNING: usize = 16 * 1024;
 
 /// How much is read at once, so that a slice of work stays short.
 const OCTETS_AT_ONCE: usize = 2 * 1024 * 1024;
+
+/// How much is made at once: it waits with the session while its client is slow (S37).
+const MADE_AT_ONCE: usize = 128 * 1024;
 
 #[cfg(test)]
 mod tests {

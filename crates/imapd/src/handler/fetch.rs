@@ -4,74 +4,54 @@
 //! batch at once, then each message is answered. A whole message that is large goes from its file
 //! to the client in pieces.
 
+mod coming;
+mod flags;
 mod pieces;
 mod plan;
 mod quick;
 
-use std::collections::VecDeque;
-use std::sync::Arc;
-
-use mailstore::{Error, FlagChange, FlagOp, FlagSet, Mailbox, Message, SystemFlag, Uid, crlf_size};
+use mailstore::{Error, Mailbox, Message, crlf_size};
 
 use crate::command::FetchItem;
 use crate::encode::{Fetch, fetch_open};
 use crate::error::completion;
 use crate::handler::content::{Resume, correct_size};
-use crate::handler::shelf::Shelf;
 use crate::message::Form;
 use crate::response::{Completion, FetchData};
 use crate::session::positions::Positions;
 use crate::session::responses::Responses;
 use crate::session::running::{Outcome, Step};
 use crate::session::selected::Selected;
-use crate::session::view::Own;
 use crate::types::{ByUid, SeqNum};
+use coming::Coming;
 use pieces::{Flushed, Pieces};
 use plan::{Loaded, Plan};
-use quick::{Batch, Quick, Source, Whole};
+use quick::{Quick, Source, Whole};
 
 /// How many messages one slice of work answers from the index, and how many of these a message
 /// counts for that needs its file.
 const SLICE: usize = 2_000;
 const FILE: usize = 20;
 
-/// How many messages get `\Seen` at once, and after how many octets a batch ends: what the client
-/// never receives because its connection breaks should stay unseen.
-const BATCH: usize = 50;
-const BATCH_OCTETS: u64 = 64 * 1024;
-
-/// How many messages a batch has that sets nothing.
-const AHEAD: usize = 128;
-
 /// A whole message up to this size is put where it is sent from at once.
 const DIRECT_MAX: u64 = 64 * 1024;
 
-/// Fewer messages than this are read one after the other.
-const FEW: usize = 8;
+/// After so many octets of one message a slice of work ends.
+const LONG: u64 = 64 * 1024;
 
 /// How long most responses are that have no text of a message.
 const USUAL_RESPONSE: usize = 512;
 
-/// What a message is taken for whose size is not known yet.
-const USUAL_OCTETS: u64 = 4 * 1024;
-
 /// A FETCH under way.
 #[derive(Debug)]
 pub(crate) struct Fetching {
-    left: Positions,
+    /// The messages to answer.
+    coming: Coming,
     plan: Plan,
     /// For messages that are quickly answered; `None` if none ever is.
     quick: Option<Quick>,
     /// What messages are read into.
     memory: Vec<u8>,
-    /// What is kept of messages.
-    shelf: Shelf,
-    /// The messages that come next.
-    batch: VecDeque<usize>,
-    /// How many they were at first.
-    batched: usize,
-    /// Which of them have just got `\Seen`, ascending.
-    newly_seen: Vec<Uid>,
     /// The message that is being answered.
     current: Option<usize>,
     /// What is left of the response that was begun.
@@ -99,14 +79,10 @@ impl Fetching {
     pub(crate) fn new(left: Positions, items: Vec<FetchItem>, by_uid: ByUid) -> Self {
         let plan = Plan::new(items, by_uid);
         Self {
-            left,
+            coming: Coming::new(left),
             quick: plan.quick(),
             plan,
             memory: Vec::new(),
-            shelf: Shelf::default(),
-            batch: VecDeque::new(),
-            batched: 0,
-            newly_seen: Vec::new(),
             current: None,
             pieces: Pieces::default(),
             rest: None,
@@ -117,7 +93,7 @@ impl Fetching {
     /// Answers some messages, or a part of a large one.
     pub(crate) fn step(&mut self, selected: &mut Selected, out: &mut Responses) -> Outcome {
         let outcome = self.slice(selected, out);
-        self.shelf.keep(&selected.mailbox);
+        self.coming.shelf.keep(&selected.mailbox);
         outcome
     }
 
@@ -150,21 +126,21 @@ impl Fetching {
                 }
                 continue;
             }
-            if self.batch.is_empty() {
-                self.next_batch(selected, out);
-                self.read_ahead(selected);
-            }
+            self.take_more(selected, out);
             slice += self.answer_quickly(selected, out);
             if out.is_full() {
                 break;
             }
-            let made = self.make_ahead(selected);
+            let made = match &self.quick {
+                Some(_) => self.coming.make_ahead(self.plan.records(), selected),
+                None => 0,
+            };
             if made > 0 {
                 slice += made * FILE;
                 continue;
             }
-            let Some(position) = self.batch.pop_front() else {
-                if !self.left.is_empty() {
+            let Some(position) = self.coming.pop() else {
+                if !self.coming.is_done() {
                     continue;
                 }
                 return Ok(Step::Done(self.completion()));
@@ -176,48 +152,24 @@ impl Fetching {
                 Some(_) => FILE,
                 None => 1,
             };
-            if out.is_full() || read > Some(BATCH_OCTETS) {
+            if out.is_full() || read > Some(LONG) {
                 break;
             }
         }
         Ok(Step::More)
     }
 
-    /// Takes the next messages, and sets `\Seen` on them if a section asks for it
-    /// (RFC 3501 §6.4.5). A mailbox that cannot be changed does not keep anybody from reading.
-    fn next_batch(&mut self, selected: &mut Selected, out: &mut Responses) {
-        self.newly_seen.clear();
-        if !self.plan.sets_seen() {
-            self.batch.extend(self.left.by_ref().take(AHEAD));
+    /// Takes the next messages when those are answered that were taken before.
+    fn take_more(&mut self, selected: &mut Selected, out: &mut Responses) {
+        if !self.coming.is_empty() {
             return;
         }
-        let snapshot = Arc::clone(selected.view.snapshot());
-        let mut octets = 0;
-        while self.batch.len() < BATCH && octets < BATCH_OCTETS {
-            let Some(position) = self.left.next() else {
-                break;
-            };
-            let size = snapshot.get(position).and_then(|it| it.rfc822_size());
-            octets = size.unwrap_or(USUAL_OCTETS).saturating_add(octets);
-            self.batch.push_back(position);
-        }
-        let messages = self.batch.iter().filter_map(|&it| snapshot.get(it));
-        let unseen = messages.filter(|it| !it.flags().has(SystemFlag::Seen));
-        let uids: Vec<Uid> = unseen.map(|it| it.uid()).collect();
-        let Ok(mut mailbox) = selected.writable() else {
-            return;
-        };
-        if uids.is_empty() {
-            return;
-        }
-        match mailbox.store_flags(&uids, &seen(), Own::Told(&uids)) {
-            Ok(_) => self.newly_seen = uids,
-            Err(error) => tracing::warn!(%error, "flag could not be set"),
-        }
-        mailbox.tell_keywords(out);
-        if let Some(quick) = &mut self.quick {
+        if self.coming.next_batch(&self.plan, selected, out)
+            && let Some(quick) = &mut self.quick
+        {
             quick.begin();
         }
+        self.coming.read_ahead(self.plan.records(), selected);
     }
 
     /// Answers messages of which nothing has to be read; says how many.
@@ -226,36 +178,8 @@ impl Fetching {
         let Some(quick) = quick.filter(|it| it.source() == Source::Kept) else {
             return 0;
         };
-        let mut batch = Batch {
-            positions: &mut self.batch,
-            read: self.batched,
-            shelf: &self.shelf,
-            newly_seen: &self.newly_seen,
-        };
+        let mut batch = self.coming.batch();
         quick.answer(&mut batch, &selected.view, out)
-    }
-
-    /// Reads the messages that come next, if something is missing that records should have; says
-    /// how many were read.
-    fn make_ahead(&mut self, selected: &Selected) -> usize {
-        let records = self.plan.records();
-        if records.is_empty() || self.quick.is_none() || self.batch.len() < FEW {
-            return 0;
-        }
-        let snapshot = selected.view.snapshot();
-        let messages: Vec<_> = self
-            .batch
-            .iter()
-            .filter_map(|&it| snapshot.get(it))
-            .collect();
-        // While the next one waits for something else, nothing is made.
-        let (shelf, mailbox) = (&mut self.shelf, &selected.mailbox);
-        match messages.first() {
-            Some(first) if shelf.lacks(records, first.uid()) => {
-                shelf.make_ahead(mailbox, records, &messages)
-            }
-            Some(_) | None => 0,
-        }
     }
 
     /// Answers a message that is sent whole, if it is not large; gives the octets that were read.
@@ -288,7 +212,7 @@ impl Fetching {
                 size,
                 modified,
             };
-            let seen = (view, &self.newly_seen[..]);
+            let seen = (view, self.coming.newly_seen());
             quick.answer_whole((seq, message), whole, seen, out)?;
             Some(size)
         };
@@ -299,22 +223,6 @@ impl Fetching {
             mailbox.note_read(message.uid(), size, modified);
         }
         Some(Some(size))
-    }
-
-    /// Reads what is kept of the messages of a batch.
-    fn read_ahead(&mut self, selected: &Selected) {
-        self.batched = self.batch.len();
-        self.shelf.forget_ahead();
-        let records = self.plan.records();
-        if records.is_empty() {
-            return;
-        }
-        let snapshot = selected.view.snapshot();
-        let batch = self.batch.iter();
-        let messages: Vec<_> = batch.filter_map(|&it| snapshot.get(it)).collect();
-        for record in records {
-            self.shelf.fetch(&selected.mailbox, *record, &messages);
-        }
     }
 
     /// Prepares the response about one message; gives the octets that were read for it, if its
@@ -328,7 +236,9 @@ impl Fetching {
             return None;
         };
         let looked = self.plan.needs_look(message).then_some(0);
-        let loaded = self.plan.load(&mut self.shelf, &selected.mailbox, message);
+        let loaded = self
+            .plan
+            .load(&mut self.coming.shelf, &selected.mailbox, message);
         let loaded = match loaded {
             Ok(loaded) => loaded,
             Err(error) => return self.fail(&error),
@@ -340,7 +250,7 @@ impl Fetching {
         if self.plan.wants_uid() {
             fetch.item(pieces.wire(), &FetchData::Uid(message.uid()));
         }
-        if self.plan.wants_flags() || self.newly_seen.binary_search(&message.uid()).is_ok() {
+        if self.plan.wants_flags() || self.coming.is_newly_seen(message.uid()) {
             let flags = FetchData::Flags(view.flags_of(message));
             fetch.item(pieces.wire(), &flags);
         }
@@ -371,7 +281,7 @@ impl Fetching {
         if rest.loaded.is_none() {
             let loaded = self
                 .plan
-                .load(&mut self.shelf, &selected.mailbox, message)?;
+                .load(&mut self.coming.shelf, &selected.mailbox, message)?;
             rest.loaded = Some(loaded);
         }
         self.rest = self.compose(rest, &mut pieces, &selected.mailbox, message, &mut resume)?;
@@ -438,14 +348,5 @@ impl Fetching {
         self.problem
             .take()
             .unwrap_or_else(|| Completion::ok("FETCH completed"))
-    }
-}
-
-/// The change that reading makes.
-fn seen() -> FlagChange {
-    FlagChange {
-        op: FlagOp::Add,
-        system: FlagSet::EMPTY.with(SystemFlag::Seen),
-        keywords: Vec::new(),
     }
 }

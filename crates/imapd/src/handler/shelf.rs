@@ -66,8 +66,15 @@ impl Found {
 }
 
 impl Shelf {
-    /// Reads what is kept of these messages, which ascend.
-    pub(crate) fn fetch(&mut self, mailbox: &Mailbox, record: Record, messages: &[Message<'_>]) {
+    /// Reads what is kept of these messages, which ascend, up to about `most` octets; says for how
+    /// many of them.
+    pub(crate) fn fetch(
+        &mut self,
+        mailbox: &Mailbox,
+        record: Record,
+        messages: &[Message<'_>],
+        most: u64,
+    ) -> usize {
         let old = self.windows.iter().position(|it| it.record == record);
         let mut window = match old {
             Some(old) => self.windows.swap_remove(old),
@@ -78,10 +85,12 @@ impl Shelf {
             },
         };
         window.uids.clear();
+        mailbox.read_cached(messages, record.number(), most, &mut window.cached);
+        let looked = window.cached.looked();
         let uids = messages.iter().map(|message| message.uid());
-        window.uids.extend(uids);
-        mailbox.read_cached(messages, record.number(), &mut window.cached);
+        window.uids.extend(uids.take(looked));
         self.windows.push(window);
+        looked
     }
 
     /// The record of the message at a position if it is kept; of the following ones, what is kept
@@ -98,7 +107,7 @@ impl Shelf {
         if window.is_none_or(|it| it.uids.binary_search(&uid).is_err()) {
             let following = position..position.saturating_add(AHEAD);
             let messages: Vec<_> = following.map_while(|it| snapshot.get(it)).collect();
-            self.fetch(mailbox, record, &messages);
+            self.fetch(mailbox, record, &messages, SEARCHED);
         }
         self.kept(record, uid)
     }
@@ -121,6 +130,8 @@ impl Shelf {
         records: &[Record],
         messages: &[Message<'_>],
     ) -> usize {
+        // What was made before has been of use: messages are answered in order.
+        self.ahead.clear();
         let mut missing = messages.to_vec();
         missing.retain(|it| self.lacks(records, it.uid()));
         let made = make_ahead(mailbox, records, &missing);
@@ -254,3 +265,6 @@ fn is_readable(record: Record, octets: &[u8]) -> bool {
 
 /// For how many messages is read what is kept of them when one is searched.
 const AHEAD: usize = 128;
+
+/// How many octets of it.
+const SEARCHED: u64 = 128 * 1024;

@@ -43,12 +43,21 @@ impl Place {
         self.length().saturating_add(CRC)
     }
 
+    /// Whether a record follows so closely that both are read at once.
+    pub(super) fn is_near(&self, next: &Self) -> bool {
+        let between = next.offset().checked_sub(self.end());
+        between.is_some_and(|octets| octets <= GAP)
+    }
+
     /// Where the record ends.
     pub(super) fn end(&self) -> u64 {
         self.offset()
             .saturating_add(u64::try_from(self.stored()).unwrap_or(u64::MAX))
     }
 }
+
+/// What two records may have between them to be read at once.
+const GAP: u64 = 4 * 1024;
 
 /// The places of all records, by kind and then by UID.
 #[derive(Debug, Default)]

@@ -3,12 +3,13 @@
 
 use std::collections::VecDeque;
 
-use mailstore::{FlagSet, Message, Uid, push_crlf};
+use mailstore::{Message, Uid, push_crlf};
 
+use super::flags::Flags;
 use super::pieces::substitute_nul;
 use super::plan::{Plan, record_for};
 use crate::command::{FetchItem, FetchSection, Partial, Section, SectionText};
-use crate::encode::{Fetch, fetch_open, flag_list, section_name};
+use crate::encode::{Fetch, fetch_open, section_name};
 use crate::handler::shelf::{Shelf, header_in};
 use crate::message::{Form, Listed, Record, Summary, part_of};
 use crate::response::FetchData;
@@ -68,20 +69,6 @@ enum Item {
 struct Named {
     name: Vec<u8>,
     partial: Option<Partial>,
-}
-
-/// Sets of flags as they are written, those that came up last: most messages have one of a few.
-#[derive(Debug, Default)]
-struct Flags {
-    written: Vec<Option<Written>>,
-}
-
-/// A set of flags as it is written.
-#[derive(Debug)]
-struct Written {
-    flags: FlagSet,
-    recent: bool,
-    wire: Vec<u8>,
 }
 
 /// The messages that are to be answered next.
@@ -175,7 +162,7 @@ impl Quick {
 
     /// Forgets what another snapshot may tell otherwise.
     pub(super) fn begin(&mut self) {
-        self.flags.written.clear();
+        self.flags.forget();
     }
 
     /// Answers messages as long as there is room and nothing has to be read; says how many.
@@ -188,14 +175,15 @@ impl Quick {
         let Some(&first) = batch.positions.front() else {
             return 0;
         };
-        if batch.positions.len() > FEW && out.wire().capacity() < Responses::SLICE {
-            out.wire().reserve(Responses::SLICE + SPARE);
+        if out.is_empty() {
+            let usual = batch.positions.len().saturating_mul(USUAL_RESPONSE);
+            out.wire().reserve(usual.min(SLICE) + SPARE);
         }
         let snapshot = view.snapshot();
         let (mut at, mut messages) = (first, snapshot.iter_from(first));
         let mut answered = 0;
         while let Some(&position) = batch.positions.front() {
-            if out.is_full() {
+            if out.len() >= SLICE {
                 break;
             }
             if position != at {
@@ -374,40 +362,12 @@ impl Named {
     }
 }
 
-impl Flags {
-    /// The flags of a message as they are written.
-    fn of(&mut self, message: Message<'_>, view: &View) -> &[u8] {
-        let (flags, recent) = (message.flags(), view.is_recent(message.uid()));
-        if self.written.is_empty() {
-            self.written.resize_with(SETS, || None);
-        }
-        let mixed = (flags.bits() << 1 | u64::from(recent)).wrapping_mul(GOLDEN);
-        let slot = usize::try_from(mixed >> (u64::BITS - SETS.trailing_zeros()));
-        let Some(slot) = slot.ok().and_then(|it| self.written.get_mut(it)) else {
-            return &[];
-        };
-        let right = |it: &Written| it.flags == flags && it.recent == recent;
-        if !slot.as_ref().is_some_and(right) {
-            *slot = None;
-        }
-        let written = slot.get_or_insert_with(|| Written {
-            flags,
-            recent,
-            wire: flag_list(&view.flags_of(message)),
-        });
-        &written.wire
-    }
-}
+/// Output after which a slice of work ends: more than usual, for it is made in no time, and what
+/// it costs to send grows with the number of slices. A slow client keeps it in memory (S37).
+const SLICE: usize = 2 * Responses::SLICE;
 
-/// What the bits of sets of flags are mixed with, the golden ratio: all have a say in where a set
-/// is remembered.
-const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
-
-/// How many sets of flags are remembered; a power of two.
-const SETS: usize = 64;
-
-/// For how many messages no memory for a whole slice is taken.
-const FEW: usize = 16;
+/// How long most responses are.
+const USUAL_RESPONSE: usize = 512;
 
 /// How far a response usually goes beyond a slice.
 const SPARE: usize = 4 * 1024;
