@@ -56,6 +56,19 @@ impl Place {
     }
 }
 
+/// Puts places in order of which the first `known` are: usually only the last of these are
+/// concerned, for records that took longer to make are written with those of the next messages.
+fn put_in_order(places: &mut Vec<Place>, known: usize) {
+    let (old, new) = places.split_at_checked(known).unwrap_or_default();
+    let Some(least) = new.iter().map(|place| place.uid).min() else {
+        return;
+    };
+    let mut tail = places.split_off(old.partition_point(|place| place.uid < least));
+    tail.sort_unstable_by_key(|place| (place.uid, u64::MAX - place.offset()));
+    tail.dedup_by_key(|place| place.uid);
+    places.append(&mut tail);
+}
+
 /// What two records may have between them to be read at once.
 const GAP: u64 = 4 * 1024;
 
@@ -91,6 +104,7 @@ impl Places {
                 continue;
             };
             let places = self.kinds.entry(kind).or_default();
+            let known = places.len();
             let mut ascending = true;
             for entry in same {
                 if let Some(place) = Place::new(entry.uid, offset, entry.length) {
@@ -100,8 +114,7 @@ impl Places {
                 offset = offset.saturating_add(entry.stored());
             }
             if !ascending {
-                places.sort_unstable_by_key(|place| (place.uid, u64::MAX - place.offset()));
-                places.dedup_by_key(|place| place.uid);
+                put_in_order(places, known);
             }
         }
         offset
@@ -168,6 +181,38 @@ mod tests {
         assert_eq!(Place::new(uid(1), 1 << 48, 1), None);
         assert_eq!(Place::new(uid(1), 1, 1 << 16), None);
         assert_eq!(size_of::<Place>(), 12);
+    }
+
+    #[test]
+    fn records_are_found_in_whatever_order_they_came() {
+        // Of each message the last record counts, here known by its length.
+        let frames: [&[u32]; 6] = [
+            &[5, 6, 9],
+            &[7, 10, 11],
+            &[12, 9, 9],
+            &[1],
+            &[1, 20],
+            &[2, 6],
+        ];
+        let mut places = Places::default();
+        let (mut offset, mut length, mut last) = (0, 0, BTreeMap::new());
+        for frame in frames {
+            let entries = frame.iter().map(|number| {
+                length += 1;
+                last.insert(*number, length);
+                Entry {
+                    uid: uid(*number),
+                    kind: 1,
+                    length,
+                }
+            });
+            offset = places.apply(offset, &entries.collect::<Vec<_>>());
+            for number in 1..=21 {
+                let found = places.find(1, uid(number)).map(|place| place.length());
+                let expected = last.get(&number).map(|length| *length as usize);
+                assert_eq!(found, expected, "{number} after {frame:?}");
+            }
+        }
     }
 
     #[test]
