@@ -399,8 +399,9 @@ mod export {
         assert!(matches!(locked, Err(mailstore::Error::Locked)));
         assert_eq!(fs::read_to_string(&new).unwrap(), "3 V1 N2\n");
         // Two minutes without a sign of life are enough.
-        let dead = SystemTime::now() - Duration::from_secs(121);
         let file = fs::File::options().write(true).open(&lock).unwrap();
+        let written = file.metadata().unwrap().modified().unwrap();
+        let dead = written - Duration::from_secs(121);
         file.set_modified(dead).unwrap();
         account.export(&MailboxName::inbox()).unwrap();
         assert!(!lock.exists() && !new.exists());
