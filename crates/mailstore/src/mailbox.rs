@@ -36,7 +36,7 @@ mod writer;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::Waker;
 use std::time::{Duration, SystemTime};
@@ -57,7 +57,7 @@ use crate::sync;
 use crate::watch::{Slot, Watch, WatchId, Watchers};
 use graveyard::Graveyard;
 use read::Learned;
-use writer::Writer;
+use writer::{Looks, Writer};
 
 pub(crate) use writer::LOCK;
 
@@ -72,6 +72,9 @@ pub struct Mailbox {
     environment: Arc<Environment>,
     published: RwLock<Arc<Snapshot>>,
     writer: Mutex<Writer>,
+    looks: Looks,
+    /// The memory that the UIDs of expunged messages take.
+    vanished_bytes: AtomicUsize,
     /// What was learned by reading files and is not in the index yet.
     learned: Mutex<BTreeMap<Uid, Learned>>,
     graveyard: Mutex<Graveyard>,
@@ -147,6 +150,16 @@ impl Mailbox {
     /// [`Error::NotFound`] if the mailbox has been deleted.
     pub fn refresh(&self) -> Result<Arc<Snapshot>> {
         self.look()?;
+        Ok(self.snapshot())
+    }
+
+    /// As [`refresh`](Self::refresh) for a session whose waker was called: what is new may come
+    /// later, by another session's hand; then the waker is called again.
+    ///
+    /// # Errors
+    /// As for [`refresh`](Self::refresh).
+    pub fn refresh_woken(&self) -> Result<Arc<Snapshot>> {
+        self.look_if_needed()?;
         Ok(self.snapshot())
     }
 
@@ -360,6 +373,8 @@ impl Mailbox {
             environment,
             published: RwLock::new(Arc::new(unread)),
             writer: Mutex::default(),
+            looks: Looks::default(),
+            vanished_bytes: AtomicUsize::new(0),
             learned: Mutex::default(),
             graveyard: Mutex::default(),
             watchers: Watchers::default(),
@@ -386,11 +401,9 @@ impl Mailbox {
         }
     }
 
-    /// The memory that it takes: its messages, what it remembers of those that went (unless that is
-    /// being changed), and its cache.
+    /// The memory that it takes: its messages, what it remembers of those that went, and its cache.
     pub(crate) fn bytes(&self) -> usize {
-        let writer = self.writer.try_lock();
-        let vanished = writer.map_or(0, |writer| writer.vanished_bytes());
+        let vanished = self.vanished_bytes.load(Ordering::Relaxed);
         size_of::<Self>() + self.snapshot().bytes() + vanished + self.cache.bytes()
     }
 

@@ -2,16 +2,17 @@
 //!
 //! Wakers are called when there is something to look at, never while a lock of the mailbox is held:
 //! after a new snapshot has been published, and when the kernel tells of a change by somebody else.
-//! Who is woken calls [`Mailbox::refresh`]; the first to do so does the work, the others find it
-//! done.
+//! Who is woken calls [`Mailbox::refresh_woken`]; the first to do so does the work, and the others
+//! leave it to him.
 //!
 //! # Changes by others
 //!
 //! With [`Store::notices`](crate::Store::notices), the kernel watches `new/`, `cur/` and the
 //! mailbox's directory (for its index) from the first [`Mailbox::refresh`] after a session began
 //! to watch until no session does (`inotify`, `notices`). What it tells is compared with what we
-//! did ourselves (`noticed`); only what differs wakes anybody. There is no delay: all that the
-//! kernel has to tell is read first, and then each mailbox is seen to once.
+//! did ourselves (`noticed`, `slot`); only what differs wakes anybody. The first notice is read at
+//! once, and all that came with it; then each mailbox is seen to once. What comes in the next
+//! milliseconds is read together.
 //!
 //! [`Store::poll`](crate::Store::poll) does for all others: on network file systems, where the
 //! kernel has no more room for watches, on systems without notices, and while notices say nothing
@@ -26,6 +27,7 @@ mod absent;
 mod inotify;
 mod noticed;
 mod notices;
+mod slot;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,9 +38,10 @@ use crate::id::Uid;
 use crate::mailbox::{Mailbox, Moving};
 use crate::snapshot::Snapshot;
 
-pub(crate) use noticed::{Slot, Standing};
+pub(crate) use noticed::{Outlook, Standing};
 pub use notices::Notices;
 pub(crate) use notices::{Change, Shared, warn_of_limit};
+pub(crate) use slot::Slot;
 
 /// A session's interest in a mailbox; ends when dropped.
 ///

@@ -37,7 +37,9 @@ pub(crate) struct Idling {
 enum News {
     /// Nothing new.
     None,
-    /// The mailbox may have changed.
+    /// The mailbox may have changed, and whoever knows that wakes all its sessions.
+    Woken,
+    /// The mailbox may have changed, and nobody may have noticed.
     Look,
     /// A part has been told already.
     Tell,
@@ -52,7 +54,7 @@ impl Idling {
     /// The mailbox has changed.
     pub(crate) fn wake(&mut self) {
         if self.news == News::None {
-            self.news = News::Look;
+            self.news = News::Woken;
         }
     }
 
@@ -61,7 +63,9 @@ impl Idling {
         let text = "Still here".to_owned();
         out.untagged(Untagged::Status(Status::Ok, None, text));
         self.keepalive_at = next;
-        self.wake();
+        if matches!(self.news, News::None | News::Woken) {
+            self.news = News::Look;
+        }
     }
 
     /// Tells the client what is new.
@@ -71,8 +75,13 @@ impl Idling {
             return Progress::Done;
         };
         selected.resume = None;
-        if self.news == News::Look {
-            if selected.settle(Look::Disk, ExpungeRule::Allowed).is_gone() {
+        let look = match self.news {
+            News::Woken => Some(Look::Woken),
+            News::Look => Some(Look::Disk),
+            News::None | News::Tell => None,
+        };
+        if let Some(look) = look {
+            if selected.settle(look, ExpungeRule::Allowed).is_gone() {
                 return Progress::Gone;
             }
             self.news = News::Tell;

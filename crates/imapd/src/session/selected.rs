@@ -38,6 +38,8 @@ pub(crate) struct Selected {
 pub(crate) enum Look {
     /// On disk: also at what other programs did.
     Disk,
+    /// On disk, unless others are at it already: the session was woken, and will be again.
+    Woken,
     /// In memory: at what this process knows.
     Memory,
 }
@@ -174,15 +176,17 @@ impl Selected {
     /// What cannot be read now is not news: the client keeps what it knows.
     pub(crate) fn settle(&mut self, look: Look, rule: ExpungeRule) -> Settled {
         let newest = match look {
-            Look::Memory => self.mailbox.snapshot(),
-            Look::Disk => match self.mailbox.refresh() {
-                Ok(newest) => newest,
-                Err(Error::NotFound) => return Settled::Gone,
-                Err(error) => {
-                    tracing::warn!(%error, "mailbox could not be refreshed");
-                    self.mailbox.snapshot()
-                }
-            },
+            Look::Memory => Ok(self.mailbox.snapshot()),
+            Look::Disk => self.mailbox.refresh(),
+            Look::Woken => self.mailbox.refresh_woken(),
+        };
+        let newest = match newest {
+            Ok(newest) => newest,
+            Err(Error::NotFound) => return Settled::Gone,
+            Err(error) => {
+                tracing::warn!(%error, "mailbox could not be refreshed");
+                self.mailbox.snapshot()
+            }
         };
         if !self.view.is_of(&newest) {
             return Settled::Gone;

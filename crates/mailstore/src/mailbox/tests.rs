@@ -1014,6 +1014,8 @@ fn open_without_writing(root: &Path) -> Mailbox {
         environment: Arc::new(Environment::new(options(Fsync::Never))),
         published: RwLock::new(Arc::new(Snapshot::empty(UidValidity::MIN))),
         writer: Mutex::default(),
+        looks: Looks::default(),
+        vanished_bytes: AtomicUsize::new(0),
         learned: Mutex::default(),
         graveyard: Mutex::default(),
         watchers: Watchers::default(),

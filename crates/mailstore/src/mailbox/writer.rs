@@ -1,11 +1,12 @@
 //! The one writer of a mailbox: locking, refreshing, committing, publishing.
 
+mod look;
 mod notice;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError, TryLockError};
 
 use rustix::fs::OFlags;
 
@@ -20,7 +21,8 @@ use crate::lock::FileLock;
 use crate::replace::{open_regular, touch};
 use crate::snapshot::Place;
 use crate::source::Source;
-use crate::sync::{Observed, Scan};
+
+pub(super) use look::Looks;
 
 /// What only one thread at a time works on.
 #[derive(Debug, Default)]
@@ -35,14 +37,8 @@ pub(super) struct Writer {
     doubtful: bool,
     /// Directories that could not be forced to the disk: that comes before any further change.
     unforced: BTreeSet<Place>,
-}
-
-impl Writer {
-    /// The memory that the UIDs of expunged messages take.
-    pub(super) fn vanished_bytes(&self) -> usize {
-        let index = self.index.as_ref();
-        index.map_or(0, |index| index.state.vanished.bytes())
-    }
+    /// Whether the last look succeeded.
+    has_looked: bool,
 }
 
 /// Why a refresh without the lock is not enough.
@@ -60,15 +56,6 @@ impl From<Error> for Short {
 }
 
 impl Mailbox {
-    /// Looks at what others did, and publishes it. Waits for the lock only if there is something
-    /// to write.
-    pub(super) fn look(&self) -> Result<()> {
-        self.check()?;
-        let mut writer = self.writer();
-        let result = self.look_with(&mut writer);
-        self.finish(writer, result)
-    }
-
     /// Does a change under both locks, then publishes. Entries that `work` has left uncommitted
     /// are committed even if it fails: they tell what was done.
     pub(super) fn transact<T>(
@@ -78,7 +65,9 @@ impl Mailbox {
         self.check()?;
         let mut writer = self.writer();
         let result = self.transact_with(&mut writer, work);
-        self.finish(writer, result)
+        let result = self.finish(writer, result);
+        self.pass_on();
+        result
     }
 
     /// Forces flag changes to the disk.
@@ -94,6 +83,7 @@ impl Mailbox {
         if let Err(error) = forced {
             tracing::warn!(mailbox = %self.name, %error, "flags not forced to disk");
         }
+        self.notices.end_work(self.pause());
         drop(writer);
         self.heed();
     }
@@ -127,14 +117,6 @@ impl Mailbox {
         FileTime::from(now)
     }
 
-    /// As [`Self::look`], as if nothing could be written.
-    #[cfg(test)]
-    pub(super) fn look_without_writing(&self) -> Result<()> {
-        let mut writer = self.writer();
-        let result = self.look_only(&mut writer);
-        self.finish(writer, result)
-    }
-
     /// The lock, for a change of the index as a whole.
     pub(super) fn lock_for_takeover(&self) -> Result<FileLock> {
         FileLock::acquire(&self.lock_path(), self.environment.options.lock_timeout)
@@ -144,106 +126,44 @@ impl Mailbox {
         self.directory.join(LOCK)
     }
 
-    /// The writer's state; read anew if a thread panicked while it had it.
+    /// The writer's state; read anew if a thread panicked while it had it. Whoever has had it calls
+    /// [`Self::heed`] afterwards, because others leave work to him meanwhile.
     fn writer(&self) -> MutexGuard<'_, Writer> {
-        self.writer.lock().unwrap_or_else(|poisoned| {
-            self.writer.clear_poison();
-            let mut writer = poisoned.into_inner();
-            writer.index = None;
-            writer
-        })
+        let writer = self.writer.lock();
+        writer.unwrap_or_else(|poisoned| self.recover(poisoned))
+    }
+
+    /// The same if nobody else has it.
+    fn writer_if_free(&self) -> Option<MutexGuard<'_, Writer>> {
+        match self.writer.try_lock() {
+            Ok(writer) => Some(writer),
+            Err(TryLockError::Poisoned(poisoned)) => Some(self.recover(poisoned)),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    fn recover<'a>(&self, poisoned: PoisonError<MutexGuard<'a, Writer>>) -> MutexGuard<'a, Writer> {
+        self.writer.clear_poison();
+        let mut writer = poisoned.into_inner();
+        writer.index = None;
+        writer
     }
 
     /// Publishes, unlocks, and wakes the watchers if there is something to see.
     fn finish<T>(&self, mut writer: MutexGuard<'_, Writer>, result: Result<T>) -> Result<T> {
         let published = self.publish(&mut writer);
+        if result.is_ok() && published.is_ok() {
+            self.notices.end_work(self.pause());
+        } else {
+            self.notices.fail_work();
+        }
         drop(writer);
         if matches!(published, Ok(true)) || self.is_gone() {
             self.watchers.wake();
         }
-        self.heed();
+        self.weigh_notices();
         self.sweep_graves();
         result.and_then(|value| published.map(|_| value))
-    }
-
-    fn look_with(&self, writer: &mut Writer) -> Result<()> {
-        self.begin_notices();
-        let opening = writer.index.is_none();
-        match self.catch_up(writer) {
-            Ok(()) => {}
-            Err(Short::NeedsLock) => return self.look_locked(writer),
-            Err(Short::Failed(error)) => return Err(error),
-        }
-        if self.is_stale(writer)? || opening && self.has_unfinished_move() {
-            return self.look_locked(writer);
-        }
-        Ok(())
-    }
-
-    fn is_stale(&self, writer: &Writer) -> Result<bool> {
-        let Some(index) = &writer.index else {
-            return Ok(true);
-        };
-        let observed = match Observed::now(&self.directory) {
-            Err(Error::NotFound) => return Err(self.vanish()),
-            other => other?,
-        };
-        Ok(self.must_read(observed, &index.state.stamps))
-    }
-
-    /// Reads the directories under the lock. While another process has it, what is known stays;
-    /// where nothing can be written, an index is made in memory if there is none.
-    fn look_locked(&self, writer: &mut Writer) -> Result<()> {
-        let looked = self.transact_with(writer, |transaction| {
-            if transaction.is_stale() {
-                transaction.scan()?;
-            }
-            Ok(())
-        });
-        match looked {
-            Err(Error::Locked) if writer.index.is_some() => Ok(()),
-            Err(Error::NoPermission { .. }) => self.look_only(writer),
-            // A full disk hides new messages, but not those that have UIDs.
-            Err(Error::NoSpace) if self.catch_up(writer).is_ok() => Ok(()),
-            looked => looked,
-        }
-    }
-
-    /// Makes do without writing. Messages without a UID are not shown if there is an index,
-    /// because their UIDs would not last.
-    fn look_only(&self, writer: &mut Writer) -> Result<()> {
-        if writer
-            .index
-            .as_ref()
-            .is_some_and(|index| !index.is_in_memory())
-        {
-            return Ok(());
-        }
-        if writer.index.is_none() {
-            let loaded = match Index::load(&self.directory) {
-                Ok(Some((index, _))) => Some(index),
-                Ok(None) | Err(Error::Corrupt { .. }) => None,
-                Err(error) => return Err(error),
-            };
-            if let Some(index) = loaded {
-                writer.index = Some(index);
-                return self.recognize(writer);
-            }
-            writer.index = Some(self.index_in_memory(writer.uid_validity)?);
-            self.recognize(writer)?;
-        }
-        let Some(index) = &mut writer.index else {
-            return Err(Error::NotFound);
-        };
-        let entries = self.read_directories(&Scan {
-            directory: &self.directory,
-            state: &index.state,
-            environment: &self.environment,
-            guard: self.guard,
-            start: FileTime::from(self.environment.options.source.wall()),
-            mod_seq: index.next_mod_seq()?,
-        })?;
-        index.append(&entries, Force::Never)
     }
 
     /// Applies what others appended to the index, without the lock.
@@ -424,6 +344,8 @@ impl Mailbox {
             }
         }
         self.lasting.store(!index.is_in_memory(), Ordering::Release);
+        let vanished = index.state.vanished.bytes();
+        self.vanished_bytes.store(vanished, Ordering::Relaxed);
         let newest = &index.state.snapshot;
         let old = self.snapshot();
         if old.is_identical(newest) {

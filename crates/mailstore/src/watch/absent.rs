@@ -36,6 +36,10 @@ impl Inotify {
         match self.0 {}
     }
 
+    pub(super) fn wait_for_bell(&self, _: Duration) -> io::Result<()> {
+        match self.0 {}
+    }
+
     pub(super) fn ring(&self) {
         match self.0 {}
     }

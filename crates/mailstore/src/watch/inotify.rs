@@ -103,10 +103,24 @@ impl Inotify {
     pub(super) fn wait(&self, timeout: Option<Duration>) -> io::Result<()> {
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         let mut sources = [
-            PollFd::new(&self.queue, PollFlags::IN),
             PollFd::new(&self.bell, PollFlags::IN),
+            PollFd::new(&self.queue, PollFlags::IN),
         ];
-        match poll(&mut sources, timeout.as_ref()) {
+        self.wait_for(&mut sources, timeout.as_ref())
+    }
+
+    /// Waits for the bell, or for the end of `timeout`.
+    ///
+    /// # Errors
+    /// If the system cannot wait.
+    pub(super) fn wait_for_bell(&self, timeout: Duration) -> io::Result<()> {
+        let timeout = Timespec::try_from(timeout).ok();
+        let mut sources = [PollFd::new(&self.bell, PollFlags::IN)];
+        self.wait_for(&mut sources, timeout.as_ref())
+    }
+
+    fn wait_for(&self, sources: &mut [PollFd<'_>], timeout: Option<&Timespec>) -> io::Result<()> {
+        match poll(sources, timeout) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }

@@ -3,7 +3,7 @@
 //! # Telling our own changes from others'
 //!
 //! While a mailbox is watched, every change of a name in `new/` or `cur/` is noted twice: by the
-//! transaction that makes it ([`Slot::note_own`]), and by the kernel. Both go into a [`Tally`]. A
+//! transaction that makes it ([`Slot::note_own`](super::Slot::note_own)), and by the kernel. Both go into a [`Tally`]. A
 //! transaction has the mutex of the writer, and the kernel notes a change before the call that
 //! makes it returns. So whoever has the mutex, and then reads all notices, finds the tallies equal
 //! if nobody else has changed anything. If they differ, the directories are read; what was done
@@ -18,16 +18,21 @@
 //! nor guards matter. Until then, after an overflow, and when another process has written to the
 //! index, the times count as if nobody watched ([`Standing::Unsure`]); the times themselves are
 //! always compared.
+//!
+//! # No look is forgotten
+//!
+//! Sessions are woken once for what is new, and whoever looks may find that it cannot be settled
+//! now: another process has the lock, files were on the move, a time is too young to be believed.
+//! Then they are woken again after a while ([`Noticed::look_again`]), until the index is known to
+//! agree. A session that is woken when there is nothing to see, or too soon, does not look at all
+//! ([`Noticed::outlook`]).
 
-use std::io;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use super::notices::{Change, Shared, WatchNumber};
+use super::notices::{Shared, WatchNumber};
 use crate::mailbox::Mailbox;
-use crate::snapshot::Place;
 
 /// What notices say of the directories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,13 +47,13 @@ pub(crate) enum Standing {
 
 /// A number of changes, in any order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Tally {
+pub(super) struct Tally {
     count: u64,
     sum: u64,
 }
 
 impl Tally {
-    fn add(&mut self, weight: u64) {
+    pub(super) fn add(&mut self, weight: u64) {
         self.count = self.count.wrapping_add(1);
         self.sum = self.sum.wrapping_add(weight);
     }
@@ -58,7 +63,7 @@ impl Tally {
 #[derive(Debug)]
 pub(crate) struct Noticed {
     mailbox: Weak<Mailbox>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     /// There are notices that nobody has weighed.
     unseen: AtomicBool,
     state: Mutex<State>,
@@ -66,7 +71,7 @@ pub(crate) struct Noticed {
 
 /// What is not to be had any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lost {
+pub(super) enum Lost {
     Nothing,
     /// Notices: there were too many.
     Notices,
@@ -75,21 +80,27 @@ enum Lost {
 }
 
 #[derive(Debug)]
-struct State {
+pub(super) struct State {
     numbers: Vec<WatchNumber>,
     /// What our transactions have changed, and what the kernel says.
-    ours: Tally,
+    pub(super) ours: Tally,
     kernels: Tally,
-    standing: Standing,
+    pub(super) standing: Standing,
     /// The index was written to.
-    index: bool,
-    lost: Lost,
+    pub(super) index: bool,
+    /// The index was written to by another process, and nobody has read that yet.
+    pub(super) behind: bool,
+    pub(super) lost: Lost,
+    /// When the look at the directories began that is under way.
+    pub(super) scanning: Option<Instant>,
     /// Until when the sessions are not woken.
     rest: Option<Instant>,
+    /// When the sessions will be woken if there is still something to see.
+    deferred: Option<Instant>,
 }
 
 impl Noticed {
-    fn new(mailbox: Weak<Mailbox>, shared: Arc<Shared>) -> Arc<Self> {
+    pub(super) fn new(mailbox: Weak<Mailbox>, shared: Arc<Shared>) -> Arc<Self> {
         Arc::new(Self {
             mailbox,
             shared,
@@ -100,8 +111,11 @@ impl Noticed {
                 kernels: Tally::default(),
                 standing: Standing::Unsure,
                 index: false,
+                behind: false,
                 lost: Lost::Nothing,
+                scanning: None,
                 rest: None,
+                deferred: None,
             }),
         })
     }
@@ -145,6 +159,16 @@ impl Noticed {
         }
     }
 
+    /// Whether there are notices that nobody has weighed.
+    pub(super) fn is_unseen(&self) -> bool {
+        self.unseen.load(Ordering::SeqCst)
+    }
+
+    /// There are notices to be weighed again.
+    pub(super) fn set_unseen(&self) {
+        self.unseen.store(true, Ordering::SeqCst);
+    }
+
     pub(super) fn add_number(&self, number: WatchNumber) {
         self.state().numbers.push(number);
     }
@@ -160,24 +184,93 @@ impl Noticed {
         }
     }
 
-    /// Wakes the sessions if nobody has looked at the directories meanwhile.
+    /// Wakes the sessions if nobody has looked meanwhile.
     pub(super) fn wake_if_changed(&self) {
-        if self.state().standing != Standing::Known
-            && let Some(mailbox) = self.mailbox.upgrade()
-        {
+        let mut state = self.state();
+        state.deferred = None;
+        let wanted = self.has_news(&state);
+        drop(state);
+        if wanted && let Some(mailbox) = self.mailbox.upgrade() {
             mailbox.watchers().wake();
         }
     }
 
+    /// Whether a look might find something.
+    fn has_news(&self, state: &State) -> bool {
+        state.standing != Standing::Known
+            || state.lost != Lost::Nothing
+            || state.index
+            || state.behind
+            || self.is_unseen()
+    }
+
+    /// What a session that was woken has to do.
+    pub(super) fn outlook(self: &Arc<Self>) -> Outlook {
+        let mut state = self.state();
+        if !self.has_news(&state) {
+            return Outlook::Nothing;
+        }
+        let now = self.shared.now();
+        match state.rest.zip(now) {
+            Some((rest, now)) if rest > now => {
+                self.defer(&mut state, rest);
+                Outlook::Later
+            }
+            _ => Outlook::Look,
+        }
+    }
+
+    /// Has the sessions woken at a given time if there is still something to see then.
+    pub(super) fn defer(self: &Arc<Self>, state: &mut State, at: Instant) {
+        if state.deferred.is_none_or(|deferred| at < deferred) {
+            state.deferred = Some(at);
+            self.shared.defer(self, at);
+        }
+    }
+
+    /// A look or a change is over; whatever it has forced to the disk is part of it. Under a flood
+    /// of changes, the next look for the sake of a notice comes no sooner than after as much time
+    /// as this one took, so that at most half of the time goes into looking.
+    pub(super) fn end_scan(&self) {
+        let mut state = self.state();
+        if let Some((began, now)) = state.scanning.take().zip(self.shared.now()) {
+            let took = now.saturating_duration_since(began);
+            state.rest = Some(now + took.min(REST_AT_MOST));
+        }
+    }
+
+    /// Has the sessions woken for another look after `pause` if the last one could not make certain
+    /// that the index agrees with the directories.
+    pub(super) fn look_again(self: &Arc<Self>, pause: Duration) {
+        let mut state = self.state();
+        if state.standing == Standing::Known || state.deferred.is_some() {
+            return;
+        }
+        if let Some(now) = self.shared.now() {
+            self.defer(&mut state, now + pause);
+        }
+    }
+
+    /// Whether the kernel would tell if there were anything to see, and there is nothing.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.shared.is_open() && !self.has_news(&self.state())
+    }
+
     /// Compares what the kernel has noticed with what we did. Only with the writer's mutex.
-    fn weigh(self: &Arc<Self>) -> News {
+    pub(super) fn weigh(self: &Arc<Self>) -> News {
         self.shared.read(Some(self));
         self.unseen.store(false, Ordering::SeqCst);
         let mut state = self.state();
         let before = state.standing;
         let index = std::mem::take(&mut state.index);
-        if state.lost != Lost::Nothing {
-            state.forget(Standing::Unsure);
+        let lost = state.lost;
+        if lost != Lost::Nothing {
+            // What is known to have changed has changed all the same.
+            state.forget(if before == Standing::Changed {
+                Standing::Changed
+            } else {
+                Standing::Unsure
+            });
             if state.lost == Lost::Notices {
                 state.lost = Lost::Nothing;
             }
@@ -188,20 +281,20 @@ impl Noticed {
         }
         News {
             standing: state.standing,
-            is_new: before != state.standing || state.lost != Lost::Nothing,
+            is_new: before != state.standing || lost != Lost::Nothing,
             index,
             rest: state.rest,
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
     /// Begins new tallies.
-    fn forget(&mut self, standing: Standing) {
+    pub(super) fn forget(&mut self, standing: Standing) {
         self.ours = Tally::default();
         self.kernels = Tally::default();
         self.standing = standing;
@@ -209,235 +302,24 @@ impl State {
 }
 
 /// What the notices since the last time amount to.
-struct News {
-    standing: Standing,
-    /// Whether the standing is another than before.
-    is_new: bool,
+pub(super) struct News {
+    pub(super) standing: Standing,
+    /// Whether the standing is another than before, or notices were lost.
+    pub(super) is_new: bool,
     /// Whether the index was written to, by whomever.
-    index: bool,
-    rest: Option<Instant>,
+    pub(super) index: bool,
+    pub(super) rest: Option<Instant>,
 }
 
-/// A mailbox's place for notices; empty while nobody watches it, or the kernel does not.
-#[derive(Debug, Default)]
-pub(crate) struct Slot {
-    inner: Mutex<Inner>,
-    /// How often the directories were read.
-    #[cfg(test)]
-    pub(crate) scans: std::sync::atomic::AtomicUsize,
-}
-
-#[derive(Debug, Default)]
-struct Inner {
-    /// Whose it is, while anybody wants notices.
-    wanted: Option<Weak<Mailbox>>,
-    noticed: Option<Arc<Noticed>>,
-    /// The kernel has refused; not asked again until the next watch.
-    refused: bool,
-}
-
-impl Slot {
-    /// From now on somebody wants notices. The next look begins with them.
-    pub(super) fn want(&self, mailbox: &Arc<Mailbox>) {
-        let mut inner = self.inner();
-        inner.wanted = Some(Arc::downgrade(mailbox));
-    }
-
-    /// Nobody wants notices any more, if `nobody` says so.
-    pub(super) fn end(&self, nobody: impl FnOnce() -> bool) {
-        let mut inner = self.inner();
-        if nobody() {
-            inner.wanted = None;
-            inner.refused = false;
-            inner.let_go();
-        }
-    }
-
-    /// Has the kernel watch the directories, if that is wanted and not done yet. Only with the
-    /// writer's mutex.
-    pub(crate) fn begin(&self, shared: Option<&Arc<Shared>>, directory: &Path) {
-        let Some(shared) = shared else {
-            return;
-        };
-        let mut inner = self.inner();
-        let lost =
-            |noticed: &Arc<Noticed>| noticed.state().lost == Lost::Directory || !shared.is_open();
-        if inner.noticed.as_ref().is_some_and(lost) {
-            inner.let_go();
-        }
-        let Some(mailbox) = inner.wanted.clone() else {
-            return;
-        };
-        if inner.noticed.is_some() || inner.refused || !shared.is_open() {
-            return;
-        }
-        let noticed = Noticed::new(mailbox, Arc::clone(shared));
-        match shared.watch(directory, &noticed) {
-            Ok(()) => inner.noticed = Some(noticed),
-            // The look itself will tell.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => {
-                inner.refused = true;
-                shared.warn(&error);
-            }
-        }
-    }
-
-    /// What notices say of the directories now. Only with the writer's mutex.
-    pub(crate) fn standing(&self) -> Standing {
-        let noticed = self.noticed();
-        noticed.map_or(Standing::Unsure, |noticed| {
-            let news = noticed.weigh();
-            if news.index {
-                // Perhaps after the look that asks has read it: seen to when the look is over.
-                noticed.state().index = true;
-                noticed.unseen.store(true, Ordering::SeqCst);
-            }
-            news.standing
-        })
-    }
-
-    /// Notes that the index agrees with the directories, by their times, asked while they were
-    /// watched.
-    pub(crate) fn settle(&self) {
-        if let Some(noticed) = self.noticed() {
-            let mut state = noticed.state();
-            if state.standing == Standing::Unsure {
-                state.standing = Standing::Known;
-            }
-        }
-    }
-
-    /// Notes that another process has written to the index: what the kernel has noticed may be
-    /// in it.
-    pub(crate) fn others_wrote(&self) {
-        if let Some(noticed) = self.noticed() {
-            noticed.shared.read(Some(&noticed));
-            noticed.state().forget(Standing::Unsure);
-        }
-    }
-
-    /// Notes a change of ours. Only in a transaction, when it has been done.
-    pub(crate) fn note_own(&self, place: Place, name: &[u8], change: Change) {
-        if let Some(noticed) = self.noticed() {
-            let weight = noticed.shared.weight(place, name, change);
-            noticed.state().ours.add(weight);
-        }
-    }
-
-    /// A look at the directories begins. Only with the writer's mutex.
-    pub(crate) fn begin_scan(&self) -> Scanning {
-        #[cfg(test)]
-        self.scans.fetch_add(1, Ordering::SeqCst);
-        let noticed = self.noticed();
-        let mut started = None;
-        if let Some(noticed) = &noticed {
-            noticed.shared.read(Some(noticed));
-            // Until it has succeeded.
-            noticed.state().forget(Standing::Changed);
-            started = noticed.shared.now();
-        }
-        Scanning { noticed, started }
-    }
-
-    /// The notices, if nobody has weighed them.
-    pub(crate) fn unseen(&self) -> bool {
-        let inner = self.inner();
-        let unseen = |noticed: &Arc<Noticed>| noticed.unseen.load(Ordering::SeqCst);
-        inner.noticed.as_ref().is_some_and(unseen)
-    }
-
-    /// Weighs what was unseen. Only with the writer's mutex; `is_index_current` says whether the
-    /// index is as it was left.
-    pub(crate) fn weigh(&self, is_index_current: impl FnOnce() -> bool) -> Call {
-        let Some(noticed) = self.noticed() else {
-            return Call::Nobody;
-        };
-        let news = noticed.weigh();
-        if news.index && !is_index_current() {
-            return Call::Now;
-        }
-        if !news.is_new {
-            return Call::Nobody;
-        }
-        let now = noticed.shared.now();
-        match news.rest.zip(now) {
-            Some((rest, now)) if rest > now => Call::Later(noticed, rest),
-            _ => Call::Now,
-        }
-    }
-
-    /// Whether the kernel would tell if there were anything to see, and there is nothing.
-    pub(crate) fn is_quiet(&self) -> bool {
-        let inner = self.inner();
-        inner.noticed.as_ref().is_some_and(|noticed| {
-            let state = noticed.state();
-            state.standing == Standing::Known
-                && state.lost == Lost::Nothing
-                && noticed.shared.is_open()
-        })
-    }
-
-    fn noticed(&self) -> Option<Arc<Noticed>> {
-        self.inner().noticed.clone()
-    }
-
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Inner {
-    fn let_go(&mut self) {
-        if let Some(noticed) = self.noticed.take() {
-            noticed.shared.unwatch(&noticed);
-        }
-    }
-}
-
-/// Whom to wake.
-pub(crate) enum Call {
-    /// There is nothing to see.
-    Nobody,
-    /// The watchers.
-    Now,
-    /// The watchers, later.
-    Later(Arc<Noticed>, Instant),
-}
-
-impl Call {
-    /// Wakes them.
-    pub(crate) fn make(self, mailbox: &Mailbox) {
-        match self {
-            Self::Nobody => {}
-            Self::Now => mailbox.watchers().wake(),
-            Self::Later(noticed, at) => noticed.shared.defer(&noticed, at),
-        }
-    }
-}
-
-/// A look at the directories under way.
-pub(crate) struct Scanning {
-    noticed: Option<Arc<Noticed>>,
-    started: Option<Instant>,
-}
-
-impl Scanning {
-    /// It has succeeded, and notices are worth this from now on. Under a flood of changes, the next
-    /// one for the sake of a notice comes no sooner than after as much time as this one took, so
-    /// that at most half of the time goes into looking.
-    pub(crate) fn succeeded(self, standing: Standing) {
-        let Some(noticed) = self.noticed else {
-            return;
-        };
-        let now = noticed.shared.now();
-        let mut state = noticed.state();
-        state.standing = standing;
-        state.rest = self.started.zip(now).map(|(started, now)| {
-            let took = now.saturating_duration_since(started);
-            now + took.min(REST_AT_MOST)
-        });
-    }
+/// What a session that was woken has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outlook {
+    /// Look at the disk.
+    Look,
+    /// Nothing yet: it will be woken again.
+    Later,
+    /// Nothing: what was published is all there is.
+    Nothing,
 }
 
 /// The longest rest after a look at the directories.

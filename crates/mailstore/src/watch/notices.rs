@@ -125,6 +125,7 @@ impl Notices {
         let shared = &self.0;
         // Also if it panics: then polling finds what nobody tells.
         let _closing = Closing(shared);
+        let mut pace = Pace::Calm;
         loop {
             let todo = shared.todo();
             if todo.stopped {
@@ -132,18 +133,22 @@ impl Notices {
             }
             let timeout = todo.next(shared.source.instant());
             drop(todo);
-            if let Err(error) = shared.kernel.wait(timeout) {
+            let waited = match pace {
+                Pace::Calm => shared.kernel.wait(timeout),
+                Pace::Busy => shared.kernel.wait_for_bell(GATHERING),
+            };
+            if let Err(error) = waited {
                 tracing::error!(%error, "no more change notices; polling");
                 return;
             }
-            self.attend();
+            pace = self.attend();
         }
     }
 
     /// Does what there is to do now.
-    pub(super) fn attend(&self) {
+    pub(super) fn attend(&self) -> Pace {
         let shared = &self.0;
-        shared.read(None);
+        let pace = shared.read(None);
         let mut todo = shared.todo();
         let touched = std::mem::take(&mut todo.touched);
         let due = todo.due(shared.source.instant());
@@ -154,6 +159,7 @@ impl Notices {
         for noticed in due {
             noticed.wake_if_changed();
         }
+        pace
     }
 
     /// Nobody will call [`run`](Self::run): polling finds all changes.
@@ -166,6 +172,16 @@ impl Notices {
         self.0.todo().stopped = true;
         self.0.kernel.ring();
     }
+}
+
+/// Whether there were notices to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// There were none: the next is read as soon as it comes.
+    Calm,
+    /// There were: those that come next are read together, or we would be woken for every name
+    /// that our own transactions change.
+    Busy,
 }
 
 struct Closing<'a>(&'a Shared);
@@ -273,9 +289,13 @@ impl Shared {
 
     /// Takes in every notice that the kernel has. Those for others than `own` are left to the
     /// thread.
-    pub(super) fn read(&self, own: Option<&Arc<Noticed>>) {
+    pub(super) fn read(&self, own: Option<&Arc<Noticed>>) -> Pace {
         let mut touched = Vec::new();
-        self.kernel.drain(|event| self.take(event, &mut touched));
+        let mut pace = Pace::Calm;
+        self.kernel.drain(|event| {
+            pace = Pace::Busy;
+            self.take(event, &mut touched);
+        });
         if let Some(own) = own {
             touched.retain(|noticed| !Arc::ptr_eq(noticed, own));
         }
@@ -285,6 +305,7 @@ impl Shared {
                 self.kernel.ring();
             }
         }
+        pace
     }
 
     fn take(&self, event: Event<'_>, touched: &mut Vec<Arc<Noticed>>) {
@@ -371,3 +392,6 @@ pub(crate) fn warn_of_limit(error: &io::Error, setting: &str) {
         "out of change notices: mailboxes are polled; raise the sysctl {setting}"
     );
 }
+
+/// How long notices gather after others were read. Clients do not notice it.
+const GATHERING: Duration = Duration::from_millis(2);

@@ -1,6 +1,9 @@
-//! What the kernel tells, what it means, and what it does not tell.
+//! What the kernel tells, and what it means.
 //!
 //! Nothing here waits: the notices of a change are there when the change is done.
+
+mod directories;
+mod waiting;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -110,6 +113,11 @@ impl World {
 
     fn look(&self) -> usize {
         self.mailbox.refresh().unwrap().len()
+    }
+
+    /// As a session that was woken.
+    fn look_woken(&self) -> usize {
+        self.mailbox.refresh_woken().unwrap().len()
     }
 
     /// Has the notices attended to, and says how often the session was woken since the last time.
@@ -349,183 +357,4 @@ fn where_the_kernel_watches_nobody_polls() {
     world.notices.attend();
     world.store.poll();
     assert!(!world.mailbox.needs_polling());
-}
-
-#[test]
-fn an_overflow_has_every_mailbox_looked_at() {
-    let world = World::new();
-    let most = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
-    let most: usize = most.trim().parse().unwrap();
-    assert!(most < 1 << 18, "the test would take long");
-    let name = |number: usize| world.path(&format!("new/{number}.flood.host"));
-    // Four notices each.
-    for number in 0..=most / 4 {
-        fs::write(name(0), "x\n").unwrap();
-        fs::rename(name(0), name(number + 1)).unwrap();
-        fs::remove_file(name(number + 1)).unwrap();
-    }
-    fs::write(name(7), "x\n").unwrap();
-    assert_eq!(world.woken(), 1);
-    assert!(world.mailbox.needs_polling());
-    assert_eq!(world.look(), 2);
-    assert!(!world.mailbox.needs_polling());
-}
-
-#[test]
-fn without_room_for_watches_the_store_polls() {
-    let world = World::unseen();
-    world.notices.shared().room.store(2, Ordering::SeqCst);
-    world.look();
-    assert_eq!(world.mailbox.notices().standing(), Standing::Unsure);
-    assert!(world.mailbox.needs_polling());
-    fs::write(world.path("new/2.second.host"), "x\n").unwrap();
-    assert_eq!(world.woken(), 0, "what could be watched is let go");
-    world.store.poll();
-    assert_eq!((world.mailbox.snapshot().len(), world.woken()), (2, 1));
-    // There is room again when the next session comes.
-    world.notices.shared().room.store(3, Ordering::SeqCst);
-    let next = world.mailbox.watch(Waker::from(Arc::clone(&world.counter)));
-    world.look();
-    assert!(world.mailbox.needs_polling(), "not asked again and again");
-    drop((next, world.watch));
-    let _next = world.mailbox.watch(Waker::from(Arc::clone(&world.counter)));
-    age(&world.temporary.path().join("Maildir"));
-    world.mailbox.refresh().unwrap();
-    assert!(!world.mailbox.needs_polling());
-}
-
-#[test]
-fn the_watches_go_with_the_last_session() {
-    let world = World::new();
-    let second = world.mailbox.watch(Waker::from(Arc::clone(&world.counter)));
-    drop(world.watch);
-    fs::write(
-        world.temporary.path().join("Maildir/new/2.second.host"),
-        "x\n",
-    )
-    .unwrap();
-    world.notices.attend();
-    assert_eq!(world.counter.0.swap(0, Ordering::SeqCst), 1);
-    drop(second);
-    fs::write(
-        world.temporary.path().join("Maildir/new/3.third.host"),
-        "x\n",
-    )
-    .unwrap();
-    assert_eq!(world.notices.shared().watched_directories(), 0);
-    assert_eq!(world.mailbox.refresh().unwrap().len(), 3);
-}
-
-#[test]
-fn a_session_that_is_never_told_costs_no_watches() {
-    let world = World::new();
-    drop(world.watch);
-    let _watch = world.mailbox.hold();
-    world.mailbox.refresh().unwrap();
-    assert_eq!(world.notices.shared().watched_directories(), 0);
-}
-
-#[test]
-fn a_directory_that_is_replaced_is_watched_anew() {
-    let world = World::new();
-    fs::rename(world.path("new"), world.path("new.old")).unwrap();
-    fs::create_dir(world.path("new")).unwrap();
-    assert_eq!(world.woken(), 1);
-    assert!(world.mailbox.needs_polling());
-    world.look();
-    world.woken();
-    age(&world.root());
-    world.look();
-    fs::write(world.path("new/2.second.host"), "x\n").unwrap();
-    assert_eq!((world.woken(), world.look()), (1, 2));
-    assert_eq!(world.notices.shared().watched_directories(), 3);
-}
-
-#[test]
-fn a_directory_that_is_missing_for_a_time_is_waited_for() {
-    let world = World::new();
-    fs::remove_dir(world.path("new")).unwrap();
-    assert_eq!(world.woken(), 1);
-    assert!(matches!(
-        world.mailbox.refresh(),
-        Err(Error::Corrupt { .. })
-    ));
-    world.woken();
-    fs::create_dir(world.path("new")).unwrap();
-    assert_eq!(world.woken(), 1);
-    assert_eq!(world.look(), 1);
-    fs::write(world.path("new/2.second.host"), "x\n").unwrap();
-    assert_ne!(world.woken(), 0);
-    assert_eq!(world.look(), 2);
-    fs::remove_dir(world.path("tmp")).unwrap();
-    fs::remove_file(world.path("new/2.second.host")).unwrap();
-    fs::remove_dir(world.path("new")).unwrap();
-    world.mailbox.refresh().unwrap_err();
-    world.woken();
-    fs::remove_dir_all(world.root()).unwrap();
-    assert_ne!(world.woken(), 0, "also while it is broken");
-    assert!(matches!(world.mailbox.refresh(), Err(Error::NotFound)));
-}
-
-#[test]
-fn a_mailbox_that_goes_away_ends() {
-    let world = World::new();
-    fs::rename(world.root(), world.temporary.path().join("elsewhere")).unwrap();
-    assert_eq!(world.woken(), 1);
-    assert!(matches!(world.mailbox.refresh(), Err(Error::NotFound)));
-    let world = World::new();
-    fs::remove_dir_all(world.root()).unwrap();
-    assert_ne!(world.woken(), 0);
-    assert!(matches!(world.mailbox.refresh(), Err(Error::NotFound)));
-}
-
-#[test]
-fn under_a_flood_looks_rest_as_long_as_they_took() {
-    let world = World::new();
-    fs::write(world.path("new/2.second.host"), "x\n").unwrap();
-    assert_eq!((world.woken(), world.look()), (1, 2));
-    // The look took 10 ms; no time has passed since.
-    let back = || world.clock.fetch_sub(20, Ordering::SeqCst);
-    back();
-    world.woken();
-    fs::write(world.path("new/3.third.host"), "x\n").unwrap();
-    back();
-    assert_eq!(world.woken(), 0);
-    world.rest();
-    assert_eq!(world.woken(), 1);
-    assert_eq!(world.look(), 3);
-    // Whoever asks is answered at once, and nobody is woken for it later.
-    back();
-    world.woken();
-    fs::write(world.path("new/4.fourth.host"), "x\n").unwrap();
-    back();
-    assert_eq!((world.woken(), world.look()), (0, 4));
-    assert_eq!(
-        world.counter.0.swap(0, Ordering::SeqCst),
-        1,
-        "by what was published"
-    );
-    world.rest();
-    assert_eq!(world.woken(), 0);
-}
-
-#[test]
-fn the_thread_wakes_sessions_and_ends_when_told() {
-    let world = World::new();
-    let (tell, told) = std::sync::mpsc::channel();
-    struct Tell(std::sync::mpsc::Sender<()>);
-    impl Wake for Tell {
-        fn wake(self: Arc<Self>) {
-            self.0.send(()).unwrap();
-        }
-    }
-    let _watch = world.mailbox.watch(Waker::from(Arc::new(Tell(tell))));
-    let notices = world.notices.clone();
-    let running = thread::spawn(move || notices.run());
-    fs::write(world.path("new/2.second.host"), "x\n").unwrap();
-    told.recv_timeout(Duration::from_secs(60)).unwrap();
-    world.notices.stop();
-    running.join().unwrap();
-    assert_eq!(world.look(), 2);
-    assert!(world.mailbox.needs_polling(), "nobody attends any more");
 }

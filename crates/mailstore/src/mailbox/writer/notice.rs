@@ -1,6 +1,6 @@
 //! What the kernel's notices mean to the writer.
 
-use std::sync::TryLockError;
+use std::sync::atomic::{Ordering, fence};
 
 use super::{Mailbox, Writer};
 use crate::error::Result;
@@ -59,18 +59,25 @@ impl Mailbox {
         Ok(entries)
     }
 
+    /// Sees to what others have left to whoever had the writer's mutex.
+    pub(crate) fn heed(&self) {
+        self.weigh_notices();
+        self.pass_on();
+    }
+
     /// Looks whether notices that nobody has seen are of others' changes, and wakes the watchers
     /// then. While a thread has the writer's mutex, that is left to it: it calls this afterwards.
-    pub(crate) fn heed(&self) {
+    pub(super) fn weigh_notices(&self) {
+        // Whoever noted them without getting the mutex has done so before we let go of it.
+        fence(Ordering::SeqCst);
         while self.notices.unseen() {
-            let writer = match self.writer.try_lock() {
-                Ok(writer) => writer,
-                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => return,
+            let Some(writer) = self.writer_if_free() else {
+                return;
             };
             let call = self.notices.weigh(|| writer.is_current());
             drop(writer);
             call.make(self);
+            fence(Ordering::SeqCst);
         }
     }
 
