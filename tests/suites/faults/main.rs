@@ -12,6 +12,7 @@ mod disk;
 mod eio;
 mod files;
 mod gone;
+mod looks;
 mod order;
 mod races;
 
