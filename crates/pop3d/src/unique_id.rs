@@ -10,7 +10,7 @@
 //! | `u`, `v` | UID and UIDVALIDITY, in decimal |
 //! | `f` | the base name of the file: all before the `:` |
 //! | `g` | the GUID that another server has given to the message; the base name if none has |
-//! | `m` | the MD5 sum of some header fields, see [`header_digest`](crate::header_digest) |
+//! | `m` | the MD5 sum of some header fields, see `header_digest` |
 //!
 //! Modifiers work one after the other: `X` makes a number hexadecimal, `L` and `U` change the case,
 //! `M` takes the MD5 sum. A width that begins with `0` fills up with zeros from the left; any other
@@ -53,7 +53,7 @@ pub enum UidlFormatError {
     /// It ends with a variable that is not complete.
     #[error("ends within a variable")]
     Incomplete,
-    /// A width is above [`MAX_WIDTH`].
+    /// A width is above `MAX_WIDTH`.
     #[error("holds a width above 70")]
     Width,
     /// `X` is for numbers.

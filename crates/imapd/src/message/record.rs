@@ -77,7 +77,7 @@ impl Record {
 ///
 /// The record is the length of the envelope in 4 octets, the envelope, a table of the fields, the
 /// fields as they are, and the blank line if there is one. The table has their number in one octet
-/// and for each of them its place in [`LISTED`] in one octet and its length in two; it is empty if
+/// and for each of them its place in `LISTED` in one octet and its length in two; it is empty if
 /// it could not tell of all.
 #[derive(Clone, Copy, Debug)]
 pub struct Summary<'a> {

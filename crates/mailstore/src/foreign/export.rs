@@ -51,8 +51,7 @@ pub struct Exported {
 /// `state`. Gives what the new list is like, for the index.
 ///
 /// # Errors
-/// [`Error::Locked`](crate::Error::Locked) if Dovecot has its list locked for longer than
-/// `timeout`.
+/// [`Error::Locked`] if Dovecot has its list locked for longer than `timeout`.
 pub(crate) fn export(
     directory: &Path,
     state: &State,
