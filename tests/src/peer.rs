@@ -121,6 +121,8 @@ impl Place {
                 home = home.display()
             );
             fs::write(home.join("dovecot.conf"), config).unwrap();
+        } else {
+            copy_courier(&home);
         }
         self.hand_over();
         let stopping = Arc::new(AtomicBool::new(false));
@@ -266,17 +268,12 @@ fn session(mut stream: TcpStream, kind: Kind, protocol: Protocol, home: &Path) -
 }
 
 fn courier_command(protocol: Protocol, home: &Path) -> Command {
-    let root = courier().unwrap();
+    let root = home.join(COURIER);
     let mut command = Command::new(root.join(match protocol {
         Protocol::Imap => "usr/bin/imapd",
         Protocol::Pop3 => "usr/lib/courier/courier/courierpop3d",
     }));
-    let libraries = [
-        "usr/lib",
-        "usr/lib/x86_64-linux-gnu",
-        "usr/lib/aarch64-linux-gnu",
-    ];
-    let path = std::env::join_paths(libraries.map(|dir| root.join(dir))).unwrap();
+    let path = std::env::join_paths(LIBRARIES.map(|dir| root.join(dir))).unwrap();
     command
         .arg("Maildir")
         .env("LD_LIBRARY_PATH", path)
@@ -333,6 +330,41 @@ fn courier() -> Option<PathBuf> {
         .flatten()
         .find(|root| root.join("usr/lib/courier/courier/courierpop3d").is_file())
 }
+
+/// Copies Courier to where the user that it runs as can reach it: a checkout may be private.
+fn copy_courier(home: &Path) {
+    let copy = home.join(COURIER);
+    for part in ["usr/bin/imapd", "usr/lib/courier/courier/courierpop3d"] {
+        let to = copy.join(part);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(courier().unwrap().join(part), to).unwrap();
+    }
+    for part in LIBRARIES {
+        let from = courier().unwrap().join(part);
+        // What is installed finds its libraries by itself.
+        if from.starts_with("/usr") || !from.is_dir() {
+            continue;
+        }
+        let to = copy.join(part);
+        fs::create_dir_all(&to).unwrap();
+        let entries = fs::read_dir(&from)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        for library in entries.filter(|path| path.is_file()) {
+            fs::copy(&library, to.join(library.file_name().unwrap())).unwrap();
+        }
+    }
+}
+
+/// Where its copy is, below the home.
+const COURIER: &str = "courier";
+/// Where its libraries are.
+const LIBRARIES: [&str; 4] = [
+    "usr/lib",
+    "usr/lib/courier-authlib",
+    "usr/lib/x86_64-linux-gnu",
+    "usr/lib/aarch64-linux-gnu",
+];
 
 /// Gives a file or a whole directory to a user and the group of the same number.
 fn give(path: &Path, user: u32) {
