@@ -412,6 +412,11 @@ impl Mailbox {
         self.watchers.any_to_wake() && !self.notices.is_quiet()
     }
 
+    /// Lets the kernel watch it no longer if nobody has wanted that for a while.
+    pub(crate) fn rest(&self) {
+        self.notices.rest(|| !self.watchers.any_to_wake());
+    }
+
     /// What the kernel notices of it.
     pub(crate) fn notices(&self) -> &Slot {
         &self.notices
@@ -455,6 +460,7 @@ impl Mailbox {
 
 impl Drop for Mailbox {
     fn drop(&mut self) {
+        self.notices.end();
         self.flush();
         self.close();
     }

@@ -219,6 +219,7 @@ impl Store {
     /// that the kernel watches too, and wakes the watchers. To be called every poll interval.
     pub fn poll(&self) {
         for mailbox in self.open_mailboxes() {
+            mailbox.rest();
             if !mailbox.needs_polling() {
                 continue;
             }

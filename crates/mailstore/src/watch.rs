@@ -9,10 +9,10 @@
 //!
 //! With [`Store::notices`](crate::Store::notices), the kernel watches `new/`, `cur/` and the
 //! mailbox's directory (for its index) from the first [`Mailbox::refresh`] after a session began
-//! to watch until no session does (`inotify`, `notices`). What it tells is compared with what we
-//! did ourselves (`noticed`, `slot`); only what differs wakes anybody. The first notice is read at
-//! once, and all that came with it; then each mailbox is seen to once. What comes in the next
-//! milliseconds is read together.
+//! to watch until some time after no session does (`inotify`, `notices`). What it tells is compared
+//! with what we did ourselves (`noticed`, `slot`); only what differs wakes anybody. The first notice
+//! is read at once, and all that came with it; then each mailbox is seen to once. What comes in the
+//! next milliseconds is read together.
 //!
 //! [`Store::poll`](crate::Store::poll) does for all others: on network file systems, where the
 //! kernel has no more room for watches, on systems without notices, and while notices say nothing
@@ -90,9 +90,7 @@ impl fmt::Debug for Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let watchers = self.mailbox.watchers();
-        watchers.remove(self.id);
-        self.mailbox.notices().end(|| !watchers.any_to_wake());
+        self.mailbox.watchers().remove(self.id);
         self.mailbox.sweep_graves();
     }
 }

@@ -1,5 +1,6 @@
-//! A mailbox's place for notices: begun with the first session that wants to be woken, ended with
-//! the last.
+//! A mailbox's place for notices: begun with the first session that wants to be woken, ended some
+//! time after the last. Until then the next session, which often comes at once, need not read the
+//! directories of a mailbox that has just changed, because the kernel would have told of more.
 
 use std::io;
 use std::path::Path;
@@ -27,7 +28,9 @@ struct Inner {
     /// Whose it is, while anybody wants notices.
     wanted: Option<Weak<Mailbox>>,
     noticed: Option<Arc<Noticed>>,
-    /// The kernel has refused; not asked again until the next watch.
+    /// Nobody wanted notices when that was last asked ([`Slot::rest`]).
+    idle: bool,
+    /// The kernel has refused; not asked again before nobody has wanted notices for a while.
     refused: bool,
 }
 
@@ -36,16 +39,26 @@ impl Slot {
     pub(super) fn want(&self, mailbox: &Arc<Mailbox>) {
         let mut inner = self.inner();
         inner.wanted = Some(Arc::downgrade(mailbox));
+        inner.idle = false;
     }
 
-    /// Nobody wants notices any more, if `nobody` says so.
-    pub(super) fn end(&self, nobody: impl FnOnce() -> bool) {
+    /// Ends the notices if `nobody` says, as it did the last time, that nobody wants them. To be
+    /// called now and then.
+    pub(crate) fn rest(&self, nobody: impl FnOnce() -> bool) {
         let mut inner = self.inner();
-        if nobody() {
-            inner.wanted = None;
-            inner.refused = false;
-            inner.let_go();
+        if inner.wanted.is_none() {
+            return;
         }
+        if !nobody() {
+            inner.idle = false;
+        } else if std::mem::replace(&mut inner.idle, true) {
+            inner.end();
+        }
+    }
+
+    /// Ends the notices, because nobody can want them any more.
+    pub(crate) fn end(&self) {
+        self.inner().end();
     }
 
     /// Has the kernel watch the directories, if that is wanted and not done yet. Only with the
@@ -211,6 +224,13 @@ impl Slot {
 }
 
 impl Inner {
+    fn end(&mut self) {
+        self.wanted = None;
+        self.refused = false;
+        self.idle = false;
+        self.let_go();
+    }
+
     fn let_go(&mut self) {
         if let Some(noticed) = self.noticed.take() {
             noticed.shared.unwatch(&noticed);
