@@ -169,24 +169,20 @@ impl Transaction<'_> {
         }
         let directory = &self.mailbox.directory;
         let mut keywords = merged_keywords(directory, &known, FlagSet::EMPTY);
-        let letters = letters(&keywords);
+        let before = letters(&keywords);
         let mut flags = system;
         for keyword in &change.keywords {
             let position = keywords.add(keyword);
             let position = position.ok_or(Error::Limit("keywords in a mailbox"))?;
             flags = flags.with_keyword(position);
         }
-        if self.letters_differ(&keywords, letters) {
+        if letters(&keywords) != before {
             keyword_file::store(directory, &keywords)?;
         }
         // Applied at once, so that the next change of this command finds them.
         self.entries.extend(new_keywords(&known, &keywords));
         self.commit()?;
         Ok(flags)
-    }
-
-    fn letters_differ(&self, keywords: &Keywords, before: usize) -> bool {
-        letters(keywords) != before
     }
 
     /// Does something to every message that is there. A message whose file is not under the name
