@@ -1,6 +1,6 @@
 //! `pillarbox index check`: whether the indexes agree with the files, and with what Dovecot keeps.
 
-use std::fmt::{Display, Write};
+use std::fmt::Display;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -9,7 +9,8 @@ use mailstore::foreign;
 use mailstore::inspect::{self, Listed, Sizes, Verification};
 
 use super::context::{
-    Context, Work, count, count_files, files_in, gone, is_gone, plain, problems, say,
+    Context, Work, account_text, count, count_files, exit_code, files_in, gone, is_gone, plain,
+    problems, say,
 };
 use super::import::finding;
 use super::progress::Progress;
@@ -33,11 +34,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<ExitCode> {
         say(&progress, &text)?;
     }
     say(&progress, &sum.to_string())?;
-    Ok(if sum.differences == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(exit_code(sum.differences))
 }
 
 /// What all of it comes to.
@@ -107,13 +104,7 @@ fn check_account(
             row.pending.to_string(),
         ]);
     }
-    let mut text = format!("{}\n{table}", work.target.root.display());
-    for finding in report.findings() {
-        // Writing to a string cannot fail.
-        writeln!(text, "{finding}").unwrap_or_default();
-    }
-    text.push('\n');
-    text
+    account_text(work.target.root.display(), &table, &report)
 }
 
 /// What the table says of a mailbox.

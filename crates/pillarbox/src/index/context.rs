@@ -1,9 +1,11 @@
 //! What all `index` commands share: the settings, the store, and how names are shown.
 
+use std::fmt::Display;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -13,6 +15,7 @@ use mailstore::{Account, MailboxName, Store, inspect};
 use rustix::process::geteuid;
 
 use super::progress::Progress;
+use super::table::Table;
 use super::target::{self, Target};
 use crate::cli::{DEFAULT_CONFIG, DirectoryNames, MailArgs, StoreArgs};
 use crate::config::{self, Finding, Report, Settings, Severity};
@@ -234,6 +237,21 @@ pub(super) fn plain(text: &str) -> String {
 /// Whether a report has anything that fails the command.
 pub(super) fn problems(report: &Report) -> usize {
     report.count(Severity::Error)
+}
+
+/// What is told of an account: a heading, a table, and what was found.
+pub(super) fn account_text(heading: impl Display, table: &Table, report: &Report) -> String {
+    let findings = report.findings().iter();
+    let findings: String = findings.map(|finding| format!("{finding}\n")).collect();
+    format!("{heading}\n{table}{findings}\n")
+}
+
+/// How a command ends that has found so many faults.
+pub(super) fn exit_code(faults: usize) -> ExitCode {
+    match faults {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    }
 }
 
 fn nameless_fix(path: &Path) -> String {

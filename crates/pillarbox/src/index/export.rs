@@ -1,6 +1,5 @@
 //! `pillarbox index export`: handing mail back to Dovecot.
 
-use std::fmt::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -10,7 +9,8 @@ use mailstore::foreign::Exported;
 use mailstore::inspect::Listed;
 
 use super::context::{
-    Context, Work, count, count_files, files_in, gone, is_gone, plain, problems, say,
+    Context, Work, account_text, count, count_files, exit_code, files_in, gone, is_gone, plain,
+    problems, say,
 };
 use super::progress::Progress;
 use super::table::{Align, Table};
@@ -29,11 +29,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<ExitCode> {
         say(&progress, &text)?;
     }
     say(&progress, &sum.to_string())?;
-    Ok(if sum.problems == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(exit_code(sum.problems))
 }
 
 /// What all of it comes to.
@@ -93,13 +89,7 @@ fn export_account(
         progress.steps(usize::try_from(files_in(&listed.directory)).unwrap_or_default());
     }
     sum.problems += problems(&report);
-    let mut text = format!("{}\n{table}", work.target.root.display());
-    for finding in report.findings() {
-        // Writing to a string cannot fail.
-        writeln!(text, "{finding}").unwrap_or_default();
-    }
-    text.push('\n');
-    Ok(text)
+    Ok(account_text(work.target.root.display(), &table, &report))
 }
 
 /// Why a mailbox was not handed over, and what can be done.

@@ -1,6 +1,5 @@
 //! `pillarbox index import`: taking mail over from another server, or telling what that would do.
 
-use std::fmt::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -10,7 +9,8 @@ use mailstore::inspect::{Listed, subscriptions};
 use mailstore::{Account, Error};
 
 use super::context::{
-    Context, Work, count, count_files, files_in, gone, is_gone, plain, problems, say,
+    Context, Work, account_text, count, count_files, exit_code, files_in, gone, is_gone, plain,
+    problems, say,
 };
 use super::progress::Progress;
 use super::table::{Align, Table};
@@ -43,11 +43,7 @@ pub(super) fn run(args: &ImportArgs) -> Result<ExitCode> {
         ""
     };
     say(&progress, &format!("{sum}{dry}\n"))?;
-    Ok(if sum.problems == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(exit_code(sum.problems))
 }
 
 /// What is done with each mailbox.
@@ -141,13 +137,7 @@ fn import_account(
     };
     sum.accounts += 1;
     sum.problems += problems(&report);
-    let mut text = format!("{}: {subscribed}\n{table}", root.display());
-    for finding in report.findings() {
-        // Writing to a string cannot fail.
-        writeln!(text, "{finding}").unwrap_or_default();
-    }
-    text.push('\n');
-    text
+    account_text(format!("{}: {subscribed}", root.display()), &table, &report)
 }
 
 /// Whose numbers the mailbox has after the takeover.
