@@ -4,6 +4,7 @@
 //! Mailbox names are kept as the client wrote them: the session's namespace decides what they mean.
 
 mod list;
+mod uses;
 
 use std::time::SystemTime;
 
@@ -153,6 +154,8 @@ pub enum Authenticated {
     Namespace,
     /// IDLE (RFC 2177 §3).
     Idle,
+    /// ENABLE (RFC 5161 §3.1): names of capabilities.
+    Enable(Vec<Vec<u8>>),
 }
 
 /// The arguments of APPEND that precede the message.

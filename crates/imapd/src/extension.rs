@@ -2,7 +2,9 @@
 //!
 //! CAPABILITY, the greeting and the code in the answer to a login are made from these rows.
 
+mod capability;
 pub(crate) mod children;
+pub(crate) mod enable;
 pub(crate) mod id;
 pub(crate) mod idle;
 pub(crate) mod list_extended;
@@ -14,18 +16,24 @@ pub(crate) mod sasl_ir;
 pub(crate) mod uidplus;
 pub(crate) mod unselect;
 
-use auth::sasl::Mechanism;
 use machine::{Link, Security};
+
+pub use capability::{Capabilities, Capability};
+pub use enable::Feature;
 
 /// A capability and where it is specified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extension {
-    /// The capability's name; `AUTH=` stands for one name per SASL mechanism.
+    /// Which one it is.
+    pub is: Capability,
+    /// Its name.
     pub capability: &'static str,
     /// The RFC that specifies it.
     pub rfc: u16,
     /// When it is advertised.
     pub shown: Shown,
+    /// What ENABLE switches on by its name (RFC 5161 §3.1).
+    pub enables: Option<Feature>,
 }
 
 /// When a capability is advertised.
@@ -53,28 +61,44 @@ pub(crate) enum Login {
 /// Every capability, in the order they are advertised.
 pub const REGISTRY: &[Extension] = &[
     Extension {
+        is: Capability::ImapRev1,
         capability: "IMAP4rev1",
         rfc: 3501,
         shown: Shown::Always,
+        enables: None,
     },
     Extension {
+        is: Capability::StartTls,
         capability: "STARTTLS",
         rfc: 3501,
         shown: Shown::StartTls,
+        enables: None,
     },
     Extension {
+        is: Capability::LoginDisabled,
         capability: "LOGINDISABLED",
         rfc: 3501,
         shown: Shown::PasswordsRefused,
+        enables: None,
     },
     Extension {
-        capability: "AUTH=",
+        is: Capability::AuthPlain,
+        capability: "AUTH=PLAIN",
         rfc: 3501,
         shown: Shown::PasswordsAllowed,
+        enables: None,
+    },
+    Extension {
+        is: Capability::AuthLogin,
+        capability: "AUTH=LOGIN",
+        rfc: 3501,
+        shown: Shown::PasswordsAllowed,
+        enables: None,
     },
     sasl_ir::ROW,
     literal_plus::ROW,
     id::ROW,
+    enable::ROW,
     idle::ROW,
     namespace::ROW,
     unselect::ROW,
@@ -85,28 +109,17 @@ pub const REGISTRY: &[Extension] = &[
     r#move::ROW,
 ];
 
-/// The capabilities of a connection as it is now (RFC 3501 §7.2.1).
-pub(crate) fn capabilities(link: &Link, login: Login) -> Vec<String> {
+/// The capabilities of a connection as it is now, of those that are `offered` (RFC 3501 §7.2.1).
+pub(crate) fn capabilities(link: &Link, login: Login, offered: Capabilities) -> Vec<String> {
     let before = login == Login::Before;
-    let mut names = Vec::with_capacity(REGISTRY.len() + Mechanism::ALL.len());
-    for row in REGISTRY {
-        let shown = match row.shown {
-            Shown::Always => true,
-            Shown::StartTls => before && link.security == Security::StartTlsOffered,
-            Shown::PasswordsAllowed => before && link.allows_passwords(),
-            Shown::PasswordsRefused => before && !link.allows_passwords(),
-        };
-        if !shown {
-            continue;
-        }
-        if row.capability.ends_with('=') {
-            let mechanisms = Mechanism::ALL.into_iter();
-            names.extend(mechanisms.map(|it| format!("{}{}", row.capability, it.name())));
-        } else {
-            names.push(row.capability.to_owned());
-        }
-    }
-    names
+    let rows = REGISTRY.iter().filter(|row| match row.shown {
+        Shown::Always => true,
+        Shown::StartTls => before && link.security == Security::StartTlsOffered,
+        Shown::PasswordsAllowed => before && link.allows_passwords(),
+        Shown::PasswordsRefused => before && !link.allows_passwords(),
+    });
+    let offered = rows.filter(|row| offered.has(row.is));
+    offered.map(|row| row.capability.to_owned()).collect()
 }
 
 #[cfg(test)]
@@ -125,39 +138,40 @@ mod tests {
             peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
             waker: Waker::noop().clone(),
         };
-        capabilities(&link, login).join(" ")
+        capabilities(&link, login, Capabilities::all()).join(" ")
     }
 
     #[test]
     fn capabilities_follow_tls_and_login() {
         use PlaintextAuth::{Allowed, Refused};
         use Security::{Clear, StartTlsOffered, Tls};
-        const REST: &str = "LITERAL+ ID IDLE NAMESPACE UNSELECT CHILDREN UIDPLUS \
-            LIST-EXTENDED LIST-STATUS MOVE";
         const AUTH: &str = "AUTH=PLAIN AUTH=LOGIN SASL-IR";
+        let always = REGISTRY.iter().filter(|row| row.shown == Shown::Always);
+        let rest: Vec<&str> = always.skip(1).map(|row| row.capability).collect();
+        let rest = rest.join(" ");
         let rows = [
             (
                 Clear,
                 Refused,
                 Login::Before,
-                format!("LOGINDISABLED {REST}"),
+                format!("LOGINDISABLED {rest}"),
             ),
-            (Clear, Allowed, Login::Before, format!("{AUTH} {REST}")),
+            (Clear, Allowed, Login::Before, format!("{AUTH} {rest}")),
             (
                 StartTlsOffered,
                 Refused,
                 Login::Before,
-                format!("STARTTLS LOGINDISABLED {REST}"),
+                format!("STARTTLS LOGINDISABLED {rest}"),
             ),
             (
                 StartTlsOffered,
                 Allowed,
                 Login::Before,
-                format!("STARTTLS {AUTH} {REST}"),
+                format!("STARTTLS {AUTH} {rest}"),
             ),
-            (Tls, Refused, Login::Before, format!("{AUTH} {REST}")),
-            (Tls, Refused, Login::After, REST.to_owned()),
-            (StartTlsOffered, Allowed, Login::After, REST.to_owned()),
+            (Tls, Refused, Login::Before, format!("{AUTH} {rest}")),
+            (Tls, Refused, Login::After, rest.clone()),
+            (StartTlsOffered, Allowed, Login::After, rest.clone()),
         ];
         for (security, plaintext, login, expected) in rows {
             assert_eq!(

@@ -14,6 +14,8 @@ pub enum Untagged {
     Bye(Option<Code>, String),
     /// `* CAPABILITY …` (RFC 3501 §7.2.1): names in order, `IMAP4rev1` among them.
     Capability(Vec<String>),
+    /// `* ENABLED …` (RFC 5161 §3.2): names of capabilities.
+    Enabled(Vec<&'static str>),
     /// `* LIST …` (RFC 3501 §7.2.2).
     List(ListEntry),
     /// `* LIST … ("CHILDINFO" (…))` (RFC 5258 §3.5): the selection criteria that a name below meets.
@@ -92,8 +94,14 @@ impl Completion {
 
     /// With a response code.
     #[must_use]
-    pub fn with(mut self, code: Code) -> Self {
-        self.code = Some(code);
+    pub fn with(self, code: Code) -> Self {
+        self.with_any(Some(code))
+    }
+
+    /// With a response code, if there is one.
+    #[must_use]
+    pub fn with_any(mut self, code: Option<Code>) -> Self {
+        self.code = code;
         self
     }
 }

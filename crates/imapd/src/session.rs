@@ -22,7 +22,7 @@ use auth::{Credential, Verdict};
 use machine::{Effect, Event, Link, Machine, Now, Security};
 
 use crate::extension::idle::Idling;
-use crate::extension::{Login, capabilities};
+use crate::extension::{Capabilities, Login, capabilities};
 use crate::framer::{Framer, Mode, Phase};
 use crate::handler::append::Receiving;
 use crate::response::{Code, Completion, PlainCode, Status, Untagged};
@@ -98,7 +98,8 @@ impl Session {
     /// (RFC 3501 §7.1.1).
     pub fn new(settings: Arc<Settings>, link: Link, now: Now) -> Self {
         let mut out = Responses::default();
-        let names = capabilities(&link, Login::Before);
+        let offered = settings.offered();
+        let names = capabilities(&link, Login::Before, offered);
         let greeting = format!("{} Pillarbox ready", settings.hostname);
         out.untagged(Untagged::Status(
             Status::Ok,
@@ -107,7 +108,7 @@ impl Session {
         ));
         Self {
             framer: Framer::new(&settings.limits),
-            state: State::NotAuthenticated(NotAuthenticated::new(now.instant)),
+            state: State::NotAuthenticated(NotAuthenticated::new(now.instant, offered)),
             settings,
             link,
             out,
@@ -190,6 +191,16 @@ impl Session {
         match self.state {
             State::NotAuthenticated(_) => Login::Before,
             State::Authenticated(_) | State::Selected(_) | State::Logout => Login::After,
+        }
+    }
+
+    /// The capabilities that this session is offered, now that it is known so well who it is.
+    pub(crate) fn offered(&self) -> Capabilities {
+        match &self.state {
+            State::NotAuthenticated(state) => state.offered,
+            State::Authenticated(account) => account.offered,
+            State::Selected(selected) => selected.account.offered,
+            State::Logout => Capabilities::NONE,
         }
     }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use mailstore::Store;
 
+use crate::extension::Capabilities;
+
 /// Settings shared by all sessions.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -16,6 +18,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Times.
     pub timeouts: Timeouts,
+    /// Capabilities that are neither shown nor understood.
+    pub hidden: Capabilities,
 }
 
 /// Bounds on what a client may send and hold.
@@ -76,6 +80,11 @@ impl Default for Timeouts {
 }
 
 impl Settings {
+    /// The capabilities that are not hidden.
+    pub(crate) fn offered(&self) -> Capabilities {
+        Capabilities::all().without(self.hidden)
+    }
+
     /// The defaults, over `store`.
     pub fn new(store: Arc<Store>) -> Self {
         Self {
@@ -83,6 +92,7 @@ impl Settings {
             hostname: "localhost".to_owned(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
+            hidden: Capabilities::NONE,
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::response::{ListEntry, Untagged};
 use super::code::capability_data;
 use super::fetch::fetch_open;
 use super::status::{resp_cond_state, resp_text};
-use super::{name_list, number, spaced, string};
+use super::{name, name_list, number, spaced, string};
 
 /// Writes `response-data = "*" SP (…) CRLF` (RFC 3501 §9).
 pub(super) fn untagged(out: &mut Vec<u8>, response: &Untagged) {
@@ -32,6 +32,13 @@ fn response_data(out: &mut Vec<u8>, response: &Untagged) {
             resp_text(out, code.as_ref(), text);
         }
         Untagged::Capability(names) => capability_data(out, names),
+        Untagged::Enabled(names) => {
+            out.extend_from_slice(b"ENABLED");
+            for enabled in names {
+                out.push(b' ');
+                name(out, enabled);
+            }
+        }
         Untagged::List(entry) => mailbox_list(out, "LIST", entry),
         Untagged::ListWithChildInfo(entry, criteria) => {
             mailbox_list(out, "LIST", entry);

@@ -1,16 +1,18 @@
 //! CHILDREN (RFC 3348): whether a mailbox has any below it.
 
-use super::{Extension, Shown};
+use super::{Capability, Extension, Shown};
 
 /// The row of the registry.
 pub(super) const ROW: Extension = Extension {
+    is: Capability::Children,
     capability: "CHILDREN",
     rfc: 3348,
     shown: Shown::Always,
+    enables: None,
 };
 
 /// The attribute of a mailbox that has others below it, or has not (RFC 3348 §3). One of the two
-/// is always told.
+/// is always told where the extension is offered.
 pub(crate) const fn attribute(children: Children) -> &'static str {
     match children {
         Children::Some => "\\HasChildren",

@@ -1,13 +1,15 @@
 //! ID (RFC 2971): who is speaking.
 
-use super::{Extension, Shown};
+use super::{Capability, Extension, Shown};
 use crate::response::Untagged;
 
 /// The row of the registry.
 pub(super) const ROW: Extension = Extension {
+    is: Capability::Id,
     capability: "ID",
     rfc: 2971,
     shown: Shown::Always,
+    enables: None,
 };
 
 /// The longest value of a field that is logged, in characters.

@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use super::{Extension, Shown};
+use super::{Capability, Extension, Shown};
 use crate::command::ExpungeRule;
 use crate::framer::{Frame, Mode};
 use crate::response::{Completion, PlainCode, Status, Untagged};
@@ -18,9 +18,11 @@ use crate::types::{ByUid, Tag};
 
 /// The row of the registry.
 pub(super) const ROW: Extension = Extension {
+    is: Capability::Idle,
     capability: "IDLE",
     rfc: 2177,
     shown: Shown::Always,
+    enables: None,
 };
 
 /// An IDLE under way.

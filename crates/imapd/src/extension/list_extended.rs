@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::children::{Children, attribute};
 use super::list_status::{self, Status};
-use super::{Extension, Shown};
+use super::{Capabilities, Capability, Extension, Shown};
 use crate::command::{ExtendedList, ReturnOption, SelectionOption, StatusItem};
 use crate::error::Refused;
 use crate::handler::list::{Pattern, one_inbox};
@@ -21,9 +21,11 @@ use crate::session::selected::Selected;
 
 /// The row of the registry.
 pub(super) const ROW: Extension = Extension {
+    is: Capability::ListExtended,
     capability: "LIST-EXTENDED",
     rfc: 5258,
     shown: Shown::Always,
+    enables: None,
 };
 
 /// How many names one slice of work tells.
@@ -244,7 +246,7 @@ impl ExtendedListing {
             let Some(entry) = entries.pop() else {
                 return true;
             };
-            let mut attributes = self.attributes(&entry);
+            let mut attributes = self.attributes(&entry, account.offered);
             let mut status = None;
             // Only of mailboxes, and of those that meet the criteria (RFC 5819 §2, §3).
             if let Some(items) = items
@@ -277,9 +279,9 @@ impl ExtendedListing {
         entries.is_empty()
     }
 
-    /// The attributes of an entry (RFC 5258 §3, §4). Those of CHILDREN cost nothing and are always
-    /// told.
-    fn attributes(&self, entry: &Entry) -> Vec<&'static str> {
+    /// The attributes of an entry (RFC 5258 §3, §4). Those of CHILDREN cost nothing and are told
+    /// also if only that extension is offered and nobody asked for them here.
+    fn attributes(&self, entry: &Entry, offered: Capabilities) -> Vec<&'static str> {
         let mut attributes = Vec::new();
         if !entry.name.is.mailbox {
             attributes.push("\\NonExistent");
@@ -287,7 +289,10 @@ impl ExtendedListing {
         if entry.name.is.subscribed {
             attributes.push("\\Subscribed");
         }
-        attributes.push(attribute(entry.name.children));
+        let asked = self.asked.returns.contains(&ReturnOption::Children);
+        if asked || offered.has(Capability::Children) {
+            attributes.push(attribute(entry.name.children));
+        }
         attributes
     }
 

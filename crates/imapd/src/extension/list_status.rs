@@ -3,7 +3,7 @@
 //! Mailboxes are opened one after the other, a few in each slice of work, and hold no descriptor
 //! once their counts are known.
 
-use super::{Extension, Shown};
+use super::{Capability, Extension, Shown};
 use crate::command::StatusItem;
 use crate::error::Refused;
 use crate::handler::mailbox;
@@ -13,9 +13,11 @@ use crate::session::selected::Selected;
 
 /// The row of the registry.
 pub(super) const ROW: Extension = Extension {
+    is: Capability::ListStatus,
     capability: "LIST-STATUS",
     rfc: 5819,
     shown: Shown::Always,
+    enables: None,
 };
 
 /// How many mailboxes one slice of work opens.

@@ -2,11 +2,13 @@
 //!
 //! The framer reads them; see [`framer`](crate::framer).
 
-use super::{Extension, Shown};
+use super::{Capability, Extension, Shown};
 
 /// The row of the registry.
 pub(super) const ROW: Extension = Extension {
+    is: Capability::LiteralPlus,
     capability: "LITERAL+",
     rfc: 7888,
     shown: Shown::Always,
+    enables: None,
 };

@@ -6,7 +6,7 @@
 
 use mailstore::{Moving, Uid};
 
-use super::{Extension, Shown, uidplus};
+use super::{Capability, Extension, Shown, uidplus};
 use crate::response::{Completion, Status, Untagged};
 use crate::session::positions::Positions;
 use crate::session::responses::Responses;
@@ -15,9 +15,11 @@ use crate::session::selected::Selected;
 
 /// The row of the registry.
 pub(super) const ROW: Extension = Extension {
+    is: Capability::Move,
     capability: "MOVE",
     rfc: 6851,
     shown: Shown::Always,
+    enables: None,
 };
 
 /// How many messages one slice of work prepares.
@@ -63,11 +65,13 @@ impl Move {
             return Ok(Step::More);
         }
         let moved = moving.finish()?;
-        let Some(code) = uidplus::copy_uid(&moved) else {
+        if moved.uids.is_empty() {
             return Ok(Step::Done(Completion::ok("Nothing to move")));
-        };
-        let text = "Messages moved".to_owned();
-        out.untagged(Untagged::Status(Status::Ok, Some(code), text));
+        }
+        if let Some(code) = uidplus::copy_uid(&moved, selected.account.offered) {
+            let text = "Messages moved".to_owned();
+            out.untagged(Untagged::Status(Status::Ok, Some(code), text));
+        }
         Ok(Step::Done(Completion::ok("MOVE completed")))
     }
 }

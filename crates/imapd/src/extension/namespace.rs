@@ -2,14 +2,16 @@
 
 use mailstore::Namespace;
 
-use super::{Extension, Shown};
+use super::{Capability, Extension, Shown};
 use crate::response::Untagged;
 
 /// The row of the registry.
 pub(super) const ROW: Extension = Extension {
+    is: Capability::Namespace,
     capability: "NAMESPACE",
     rfc: 2342,
     shown: Shown::Always,
+    enables: None,
 };
 
 /// The personal namespace; there are neither other users' nor shared ones (RFC 2342 §5).

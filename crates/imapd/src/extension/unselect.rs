@@ -1,13 +1,15 @@
 //! UNSELECT (RFC 3691): CLOSE without expunging.
 
-use super::{Extension, Shown};
+use super::{Capability, Extension, Shown};
 use crate::response::Completion;
 
 /// The row of the registry.
 pub(super) const ROW: Extension = Extension {
+    is: Capability::Unselect,
     capability: "UNSELECT",
     rfc: 3691,
     shown: Shown::Always,
+    enables: None,
 };
 
 /// The answer; the mailbox is let go as by CLOSE, but nothing is removed (RFC 3691 §2).

@@ -5,6 +5,7 @@ use nom::branch::alt;
 use nom::character::complete::char;
 use nom::combinator::{map, recognize, value};
 use nom::error::context;
+use nom::multi::many1;
 use nom::sequence::{delimited, preceded, separated_pair, terminated};
 
 use auth::Secret;
@@ -80,6 +81,7 @@ fn with_arguments<'a>(
     let id = |fields| Command::Any(Any::Id(fields));
     Some(match name {
         b"ID" => map(preceded(sp, id_params_list), id).parse(input),
+        b"ENABLE" => map(enable, Command::Authenticated).parse(input),
         b"LOGIN" => map(preceded(sp, login), Command::NotAuthenticated).parse(input),
         b"AUTHENTICATE" => map(preceded(sp, authenticate), Command::NotAuthenticated).parse(input),
         b"UID" => map(|input| uid(limits, input), Command::Selected).parse(input),
@@ -203,6 +205,14 @@ fn authenticate(input: &[u8]) -> Parsed<'_, NotAuthenticated> {
     let (rest, initial) = preceded(sp, alt((base64, empty))).parse(rest)?;
     let initial = Some(Secret::new(initial));
     Ok((rest, NotAuthenticated::Authenticate { mechanism, initial }))
+}
+
+/// `"ENABLE" 1*(SP capability)` (RFC 5161 §4), behind the name
+fn enable(input: &[u8]) -> Parsed<'_, Authenticated> {
+    let capability = map(context("a capability", atom), |name| {
+        name.as_bytes().to_vec()
+    });
+    map(many1(preceded(sp, capability)), Authenticated::Enable).parse(input)
 }
 
 /// `id_params_list ::= "(" #(string SPACE nstring) ")" / nil` (RFC 2971 §4)

@@ -124,6 +124,10 @@ fn examples_of_the_extensions_are_parsed() {
         // RFC 2177 §3, RFC 2342 §5, RFC 3691 §2
         ("IDLE", "Idle"),
         ("NAMESPACE", "Namespace"),
+        (
+            "enable CONDSTORE x-good-idea",
+            "Enable CONDSTORE x-good-idea",
+        ),
         ("UNSELECT", "Unselect"),
         // RFC 2971 §3.1
         (

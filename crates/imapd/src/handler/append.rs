@@ -12,7 +12,7 @@ use mailstore::{Appending, FlagChange, Mailbox, Staged};
 
 use crate::command::{self, Append, Command, Tagged};
 use crate::error::Refused;
-use crate::extension::uidplus;
+use crate::extension::{Capabilities, uidplus};
 use crate::framer::{Announced, Frame, Literal};
 use crate::response::{Code, Completion, PlainCode};
 use crate::session::running::{Running, Terms};
@@ -62,6 +62,10 @@ impl Session {
     /// Begins an APPEND, whose message has been announced.
     pub(crate) fn begin_append(&mut self, tagged: Tagged, announced: Announced) {
         let Tagged { tag, command } = tagged;
+        if let Some(hidden) = self.hidden(&command) {
+            self.framer.refuse_message();
+            return self.bad(Some(tag), &format!("{} is not offered", hidden.name()));
+        }
         let append = match command {
             Command::Authenticated(command::Authenticated::Append(append)) => append,
             Command::Any(_)
@@ -134,7 +138,10 @@ impl Session {
                 Ok(()) => Stage::Waiting(target),
                 Err(error) => Stage::Failed(not_written(&error)),
             },
-            Stage::Whole(target) => return self.run_ending(tag, target.append()),
+            Stage::Whole(target) => {
+                let completion = target.append(self.offered());
+                return self.run_ending(tag, completion);
+            }
             Stage::Unwanted(target, completion) => {
                 drop(target);
                 return self.run_ending(tag, completion);
@@ -188,7 +195,7 @@ impl Session {
 
 impl Target {
     /// Puts the whole message into the mailbox.
-    fn append(self) -> Completion {
+    fn append(self, offered: Capabilities) -> Completion {
         let flags: FlagChange = self.message.flags;
         let appending = Appending {
             staged: self.staged,
@@ -196,7 +203,10 @@ impl Target {
             internal_date: self.message.internal_date,
         };
         match self.mailbox.append(vec![appending]) {
-            Ok(appended) => Completion::ok("APPEND completed").with(uidplus::append_uid(&appended)),
+            Ok(appended) => {
+                let code = uidplus::append_uid(&appended, offered);
+                Completion::ok("APPEND completed").with_any(code)
+            }
             Err(error) => Refused::from(error).0,
         }
     }

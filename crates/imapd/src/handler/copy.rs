@@ -34,10 +34,7 @@ impl Copying {
             return Ok(Step::Done(Completion::ok("Nothing to copy")));
         }
         let copied = selected.mailbox.copy_to(&uids, &target)?;
-        let completion = Completion::ok("COPY completed");
-        Ok(Step::Done(match uidplus::copy_uid(&copied) {
-            Some(code) => completion.with(code),
-            None => completion,
-        }))
+        let code = uidplus::copy_uid(&copied, selected.account.offered);
+        Ok(Step::Done(Completion::ok("COPY completed").with_any(code)))
     }
 }

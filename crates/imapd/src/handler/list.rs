@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use mailstore::Namespace;
 
 use crate::error::Refused;
+use crate::extension::Capability;
 use crate::extension::children::{Children, attribute};
 use crate::response::{Completion, ListEntry, Untagged};
 use crate::session::authenticated::Authenticated;
@@ -97,7 +98,7 @@ impl Listing {
                 return Ok(Step::Done(Completion::ok(text)));
             };
             if pattern.matches(name.shown.as_bytes()) && self.is_told(&name, &pattern) {
-                out.untagged(self.response(self.entry(name, separator)));
+                out.untagged(self.response(self.entry(name, account)));
             }
             if out.is_full() {
                 break;
@@ -139,17 +140,17 @@ impl Listing {
     }
 
     /// The entry of a response.
-    fn entry(&self, name: Name, separator: char) -> ListEntry {
+    fn entry(&self, name: Name, account: &Authenticated) -> ListEntry {
         let mut attributes = Vec::new();
         if name.is == Is::Parent {
             attributes.push("\\Noselect");
         }
-        if self.kind == Kind::List {
+        if self.kind == Kind::List && account.offered.has(Capability::Children) {
             attributes.push(attribute(name.children));
         }
         ListEntry {
             attributes,
-            separator: Some(separator),
+            separator: Some(account.namespace().separator),
             name: name.shown,
         }
     }

@@ -9,8 +9,9 @@ use super::running::{Operation, Outcome};
 use super::selected::Selected;
 use crate::command::{self, StatusItem};
 use crate::error::Refused;
+use crate::extension::enable::Enabled;
 use crate::extension::list_extended::ExtendedListing;
-use crate::extension::namespace;
+use crate::extension::{Capabilities, namespace};
 use crate::handler::{list, mailbox};
 use crate::response::{Code, Completion};
 use crate::session::running::Step;
@@ -21,6 +22,10 @@ use crate::types::Access;
 pub(crate) struct Authenticated {
     /// Their mail.
     pub(crate) account: Account,
+    /// The capabilities that this session is offered.
+    pub(crate) offered: Capabilities,
+    /// What ENABLE has switched on.
+    pub(crate) enabled: Enabled,
 }
 
 /// A command that changes mailboxes as a whole, or the subscription list.
@@ -73,13 +78,18 @@ pub(crate) fn begin(command: command::Authenticated) -> Result<Operation, Refuse
         // The framer hands over an APPEND at its literal, and the session begins IDLE itself.
         Is::Append(_) => return Err(Refused::bad("expected the message as a literal")),
         Is::Idle => return Err(Refused::bad("expected IDLE on a line of its own")),
+        Is::Enable(_) => return Err(Refused::bad("expected ENABLE on a line of its own")),
     })
 }
 
 impl Authenticated {
     /// A user with their mail.
-    pub(crate) fn new(account: Account) -> Self {
-        Self { account }
+    pub(crate) fn new(account: Account, offered: Capabilities) -> Self {
+        Self {
+            account,
+            offered,
+            enabled: Enabled::default(),
+        }
     }
 
     /// How names look to clients.

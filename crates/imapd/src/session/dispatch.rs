@@ -5,7 +5,7 @@ use auth::Secret;
 use super::running::{Operation, Running, Terms};
 use super::{Activity, End, Session, State, authenticated};
 use crate::command::{Any, Authenticated as InAnyMailbox, Command, Tagged};
-use crate::extension::{Login, capabilities, id};
+use crate::extension::{Capability, Login, capabilities, id};
 use crate::framer::Frame;
 use crate::grammar;
 use crate::response::{Completion, PlainCode, Untagged};
@@ -43,6 +43,9 @@ impl Session {
 
     /// The one check of command against state at run time.
     fn dispatch(&mut self, Tagged { tag, command }: Tagged) {
+        if let Some(hidden) = self.hidden(&command) {
+            return self.bad(Some(tag), &format!("{} is not offered", hidden.name()));
+        }
         let terms = Terms::of(&command);
         let operation = match (&mut self.state, command) {
             (_, Command::Any(command)) => return self.any(tag, command),
@@ -59,6 +62,9 @@ impl Session {
                 return self.bad(Some(tag), "no mailbox is selected");
             }
             (_, Command::Authenticated(InAnyMailbox::Idle)) => return self.begin_idle(tag),
+            (_, Command::Authenticated(InAnyMailbox::Enable(names))) => {
+                return self.enable(tag, &names);
+            }
             (State::Selected(selected), Command::Selected(command)) => selected.begin(command),
             (State::Authenticated(_) | State::Selected(_), Command::Authenticated(command)) => {
                 authenticated::begin(command)
@@ -68,11 +74,17 @@ impl Session {
         self.activity = Activity::Running(Box::new(Running::new(tag, terms, operation)));
     }
 
+    /// A capability that a command needs and that is hidden from this client.
+    pub(crate) fn hidden(&self, command: &Command) -> Option<Capability> {
+        let uses = command.uses();
+        uses.without(self.offered()).iter().next()
+    }
+
     /// The commands of any state (RFC 3501 §6.1).
     fn any(&mut self, tag: Tag, command: Any) {
         match command {
             Any::Capability => {
-                let names = capabilities(&self.link, self.login());
+                let names = capabilities(&self.link, self.login(), self.offered());
                 self.out.untagged(Untagged::Capability(names));
                 self.complete(tag, Completion::ok("CAPABILITY completed"));
             }

@@ -10,6 +10,7 @@ use machine::Security;
 use super::running::{Operation, Running, Terms};
 use super::{Activity, Session};
 use crate::command::NotAuthenticated as LoginCommand;
+use crate::extension::{Capabilities, Capability};
 use crate::framer::{Frame, Mode};
 use crate::response::{Code, Completion, PlainCode};
 use crate::types::Tag;
@@ -19,6 +20,8 @@ use crate::types::Tag;
 pub(crate) struct NotAuthenticated {
     /// When the connection was opened: the time to log in counts from there.
     pub(crate) opened: Instant,
+    /// The capabilities that this connection is offered.
+    pub(super) offered: Capabilities,
     /// Bad commands and failed logins so far.
     bad_commands: u32,
 }
@@ -32,9 +35,10 @@ pub(crate) struct Authenticating {
 
 impl NotAuthenticated {
     /// A connection opened now.
-    pub(super) fn new(opened: Instant) -> Self {
+    pub(super) fn new(opened: Instant, offered: Capabilities) -> Self {
         Self {
             opened,
+            offered,
             bad_commands: 0,
         }
     }
@@ -83,6 +87,8 @@ impl Session {
 
     /// AUTHENTICATE (RFC 3501 §6.2.2, RFC 4959).
     fn authenticate(&mut self, tag: Tag, mechanism: Option<Mechanism>, initial: Option<Secret>) {
+        let offered = self.offered();
+        let mechanism = mechanism.filter(|&it| offered.has(Capability::of_mechanism(it)));
         let Some(mechanism) = mechanism else {
             let refusal = Completion::no("Unsupported authentication mechanism")
                 .with(Code::Plain(PlainCode::Cannot));

@@ -348,10 +348,11 @@ fn log_in(identity: &Identity, context: &Context<'_>, state: &mut State) -> Outc
             "Mail is not available at the moment",
         )
     })?;
+    let offered = context.settings.offered();
     // Who it is, the connection's span says.
     tracing::info!("logged in");
-    *state = State::Authenticated(Box::new(Authenticated::new(account)));
-    let names = capabilities(context.link, Login::After);
+    *state = State::Authenticated(Box::new(Authenticated::new(account, offered)));
+    let names = capabilities(context.link, Login::After, offered);
     let completion = Completion::ok("Logged in").with(Code::Capability(names));
     Ok(Step::Done(completion))
 }

@@ -13,15 +13,11 @@ const GREETING: &str = "* OK [CAPABILITY IMAP4rev1 …";
 fn the_greeting_tells_the_capabilities() {
     let world = World::new();
     let mut client = world.connect_as(Security::StartTlsOffered, PlaintextAuth::Refused);
-    client.hear(&[
-        "* OK [CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED LITERAL+ ID IDLE NAMESPACE UNSELECT \
-         CHILDREN UIDPLUS LIST-EXTENDED LIST-STATUS MOVE] localhost Pillarbox ready",
-    ]);
+    client.hear(&["* OK [CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED LITERAL+ …"]);
     client.expect(
         "a CAPABILITY\r\n",
         &[
-            "* CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED LITERAL+ ID IDLE NAMESPACE UNSELECT \
-         CHILDREN UIDPLUS LIST-EXTENDED LIST-STATUS MOVE",
+            "* CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED LITERAL+ …",
             "a OK CAPABILITY completed",
         ],
     );
@@ -123,11 +119,13 @@ fn starttls_forgets_what_came_in_the_clear() {
         "a STARTTLS\r\nevil NOOP\r\n",
         &["a OK Begin TLS negotiation now"],
     );
-    client.expect("b CAPABILITY\r\n", &[
-        "* CAPABILITY IMAP4rev1 AUTH=PLAIN AUTH=LOGIN SASL-IR LITERAL+ ID IDLE NAMESPACE UNSELECT \
-         CHILDREN UIDPLUS LIST-EXTENDED LIST-STATUS MOVE",
-        "b OK CAPABILITY completed",
-    ]);
+    client.expect(
+        "b CAPABILITY\r\n",
+        &[
+            "* CAPABILITY IMAP4rev1 AUTH=PLAIN AUTH=LOGIN SASL-IR LITERAL+ …",
+            "b OK CAPABILITY completed",
+        ],
+    );
     client.expect("c STARTTLS\r\n", &["c BAD …"]);
     client.verdict = Verdict::Denied;
     client.expect(

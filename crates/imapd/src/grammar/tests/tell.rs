@@ -56,6 +56,10 @@ fn tell_authenticated(command: &Authenticated) -> String {
         }
         Authenticated::Status { mailbox, items } => format!("Status {} {items:?}", text(mailbox)),
         Authenticated::Append(append) => tell_append(append),
+        Authenticated::Enable(names) => {
+            let names: Vec<String> = names.iter().map(|it| text(it)).collect();
+            format!("Enable {}", names.join(" "))
+        }
         Authenticated::Namespace | Authenticated::Idle => format!("{command:?}"),
     }
 }

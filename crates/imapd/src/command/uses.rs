@@ -1,0 +1,93 @@
+//! Which capabilities a command needs: what is hidden from a client must not work for it either.
+//!
+//! The grammar reads every form there is; this walk over the typed command finds the forms that
+//! belong to an extension.
+
+use super::{Any, Authenticated, Command, ExtendedList, NotAuthenticated, ReturnOption, Selected};
+use crate::extension::{Capabilities, Capability};
+
+impl Command {
+    /// The capabilities without which this command, in this form, would not be understood.
+    pub(crate) fn uses(&self) -> Capabilities {
+        match self {
+            Self::Any(command) => command.uses(),
+            Self::NotAuthenticated(command) => command.uses(),
+            Self::Authenticated(command) => command.uses(),
+            Self::Selected(command) => command.uses(),
+        }
+    }
+}
+
+impl Any {
+    fn uses(&self) -> Capabilities {
+        match self {
+            Self::Capability | Self::Noop | Self::Logout => Capabilities::NONE,
+            Self::Id(_) => one(Capability::Id),
+        }
+    }
+}
+
+impl NotAuthenticated {
+    fn uses(&self) -> Capabilities {
+        match self {
+            Self::StartTls => one(Capability::StartTls),
+            // A mechanism that is hidden is one that we do not know.
+            Self::Authenticate { initial, .. } if initial.is_some() => one(Capability::SaslIr),
+            Self::Authenticate { .. } | Self::Login { .. } => Capabilities::NONE,
+        }
+    }
+}
+
+impl Authenticated {
+    fn uses(&self) -> Capabilities {
+        match self {
+            Self::Enable(_) => one(Capability::Enable),
+            Self::ListExtended(list) => list.uses(),
+            Self::Namespace => one(Capability::Namespace),
+            Self::Idle => one(Capability::Idle),
+            Self::Select(_)
+            | Self::Examine(_)
+            | Self::Create(_)
+            | Self::Delete(_)
+            | Self::Rename { .. }
+            | Self::Subscribe(_)
+            | Self::Unsubscribe(_)
+            | Self::List { .. }
+            | Self::Lsub { .. }
+            | Self::Status { .. }
+            | Self::Append(_) => Capabilities::NONE,
+        }
+    }
+}
+
+impl ExtendedList {
+    fn uses(&self) -> Capabilities {
+        let options = self.returns.iter().map(|option| match option {
+            ReturnOption::Status(_) => Capability::ListStatus,
+            ReturnOption::Subscribed | ReturnOption::Children => Capability::ListExtended,
+        });
+        options.fold(one(Capability::ListExtended), Capabilities::with)
+    }
+}
+
+impl Selected {
+    fn uses(&self) -> Capabilities {
+        match self {
+            Self::Unselect => one(Capability::Unselect),
+            Self::Expunge(Some(_)) => one(Capability::UidPlus),
+            Self::Move { .. } => one(Capability::Move),
+            Self::Check
+            | Self::Close
+            | Self::Expunge(None)
+            | Self::Search(_)
+            | Self::Fetch { .. }
+            | Self::Store { .. }
+            | Self::Copy { .. } => Capabilities::NONE,
+        }
+    }
+}
+
+/// The set of one.
+const fn one(capability: Capability) -> Capabilities {
+    Capabilities::NONE.with(capability)
+}

@@ -1,0 +1,161 @@
+//! The names of capabilities as types, and sets of them.
+
+use std::fmt;
+
+use auth::sasl::Mechanism;
+
+use super::REGISTRY;
+
+/// A capability that we have; [`REGISTRY`] has a row for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the registry's rows say what each one is")]
+pub enum Capability {
+    ImapRev1,
+    StartTls,
+    LoginDisabled,
+    AuthPlain,
+    AuthLogin,
+    SaslIr,
+    LiteralPlus,
+    Id,
+    Enable,
+    Idle,
+    Namespace,
+    Unselect,
+    Children,
+    UidPlus,
+    ListExtended,
+    ListStatus,
+    Move,
+}
+
+impl Capability {
+    /// The capability of this name, in any letter case (RFC 3501 §9, `capability`).
+    pub fn from_name(name: &str) -> Option<Self> {
+        let mut rows = REGISTRY.iter();
+        let row = rows.find(|row| row.capability.eq_ignore_ascii_case(name));
+        row.map(|row| row.is)
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        let row = REGISTRY.iter().find(|row| row.is == self);
+        row.map_or("", |row| row.capability)
+    }
+
+    /// Whether it can be hidden. The protocol itself cannot, and neither can the word that logins
+    /// are refused.
+    pub const fn can_be_hidden(self) -> bool {
+        !matches!(self, Self::ImapRev1 | Self::LoginDisabled)
+    }
+
+    /// That of a SASL mechanism.
+    pub(crate) const fn of_mechanism(mechanism: Mechanism) -> Self {
+        match mechanism {
+            Mechanism::Plain => Self::AuthPlain,
+            Mechanism::Login => Self::AuthLogin,
+        }
+    }
+
+    /// Its place in a set.
+    const fn bit(self) -> u128 {
+        1 << self as u32
+    }
+}
+
+/// A set of capabilities.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Capabilities(u128);
+
+impl Capabilities {
+    /// None.
+    pub const NONE: Self = Self(0);
+
+    /// All that we have.
+    pub fn all() -> Self {
+        REGISTRY.iter().map(|row| row.is).collect()
+    }
+
+    /// Puts one in.
+    pub fn insert(&mut self, capability: Capability) {
+        self.0 |= capability.bit();
+    }
+
+    /// With one more.
+    #[must_use]
+    pub const fn with(self, capability: Capability) -> Self {
+        Self(self.0 | capability.bit())
+    }
+
+    /// Those in either.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Those that `other` has not.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Whether it is one of them.
+    pub const fn has(self, capability: Capability) -> bool {
+        self.0 & capability.bit() != 0
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Each of them, in the order they are advertised.
+    pub fn iter(self) -> impl Iterator<Item = Capability> {
+        let all = REGISTRY.iter().map(|row| row.is);
+        all.filter(move |&capability| self.has(capability))
+    }
+}
+
+impl FromIterator<Capability> for Capabilities {
+    fn from_iter<I: IntoIterator<Item = Capability>>(capabilities: I) -> Self {
+        let capabilities = capabilities.into_iter();
+        capabilities.fold(Self::NONE, Self::with)
+    }
+}
+
+impl fmt::Debug for Capabilities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_capability_has_one_row() {
+        for row in REGISTRY {
+            let named = |other: &&super::super::Extension| {
+                other.is == row.is || other.capability.eq_ignore_ascii_case(row.capability)
+            };
+            assert_eq!(REGISTRY.iter().filter(named).count(), 1, "{:?}", row.is);
+            assert_eq!(Capability::from_name(row.capability), Some(row.is));
+            assert_eq!(row.is.name(), row.capability);
+        }
+        for mechanism in Mechanism::ALL {
+            let name = Capability::of_mechanism(mechanism).name();
+            assert_eq!(name, format!("AUTH={}", mechanism.name()));
+        }
+    }
+
+    #[test]
+    fn sets_are_sets() {
+        let mut set = Capabilities::NONE.with(Capability::Idle);
+        set.insert(Capability::Move);
+        assert!(set.has(Capability::Idle) && set.has(Capability::Move));
+        let rest = set.without(Capabilities::NONE.with(Capability::Idle));
+        assert_eq!(rest.iter().collect::<Vec<_>>(), [Capability::Move]);
+        assert!(rest.without(Capabilities::all()).is_empty());
+    }
+}
