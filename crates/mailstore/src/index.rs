@@ -61,7 +61,6 @@ mod file;
 mod frame;
 mod stamp;
 mod state;
-mod vanished;
 
 use std::fs::File;
 use std::io;

@@ -88,8 +88,8 @@ impl Inspection {
 
     /// The UIDs that were expunged, oldest change first, as far as they are remembered.
     pub fn vanished(&self) -> impl Iterator<Item = VanishedUids> {
-        let ranges = self.state.vanished.ranges();
-        ranges.iter().map(|range| VanishedUids {
+        let ranges = self.state.snapshot.vanished().ranges();
+        ranges.map(|range| VanishedUids {
             first: range.first,
             last: range.last,
             mod_seq: range.mod_seq,
@@ -98,7 +98,7 @@ impl Inspection {
 
     /// Up to this mod-sequence, expunged UIDs may have been forgotten; 0 if none was.
     pub fn vanished_floor(&self) -> u64 {
-        self.state.vanished.floor()
+        self.state.snapshot.vanished().floor()
     }
 
     /// The size of the index file in octets.

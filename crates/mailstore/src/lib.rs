@@ -42,7 +42,7 @@ pub use deliver::Staged;
 pub use error::{Error, Result};
 pub use flag::{FlagChange, FlagOp, FlagSet, Keyword, Keywords, SystemFlag};
 pub use id::{ModSeq, Uid, UidValidity};
-pub use mailbox::{Appended, Appending, Copied, Mailbox, Moving};
+pub use mailbox::{Appended, Appending, Copied, Mailbox, Moving, Stored};
 pub use name::{MailboxName, NameError, Namespace};
 pub use snapshot::{Difference, Kept, Message, Snapshot};
 pub use source::Source;

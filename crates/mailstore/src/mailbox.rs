@@ -36,7 +36,7 @@ mod writer;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::Waker;
 use std::time::{Duration, SystemTime};
@@ -48,7 +48,7 @@ use crate::error::{Error, Result};
 use crate::file_system::Reach;
 use crate::flag::FlagChange;
 use crate::foreign::served;
-use crate::id::{Uid, UidValidity};
+use crate::id::{ModSeq, Uid, UidValidity};
 use crate::index::{Force, Index, State};
 use crate::name::MailboxName;
 use crate::snapshot::{Message, Snapshot};
@@ -73,8 +73,6 @@ pub struct Mailbox {
     published: RwLock<Arc<Snapshot>>,
     writer: Mutex<Writer>,
     looks: Looks,
-    /// The memory that the UIDs of expunged messages take.
-    vanished_bytes: AtomicUsize,
     /// What was learned by reading files and is not in the index yet.
     learned: Mutex<BTreeMap<Uid, Learned>>,
     graveyard: Mutex<Graveyard>,
@@ -102,6 +100,15 @@ pub struct Appending {
     pub flags: FlagChange,
     /// Its internal date; the present if not given (RFC 3501 §6.3.11).
     pub internal_date: Option<SystemTime>,
+}
+
+/// What [`Mailbox::store_flags_unchanged`] did.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// The newest messages.
+    pub snapshot: Arc<Snapshot>,
+    /// The messages that were left as they are because they had been changed, ascending.
+    pub modified: Vec<Uid>,
 }
 
 /// What [`Mailbox::append`] did.
@@ -238,7 +245,7 @@ impl Mailbox {
     /// The same, in the place and the memory of what was found earlier. It ends before the message
     /// whose record goes beyond `most` octets, [`Cached::looked`]; the first record is always read.
     pub fn read_cached(&self, messages: &[Message<'_>], kind: u8, most: u64, cached: &mut Cached) {
-        if !self.lasting.load(Ordering::Acquire) || self.is_gone() {
+        if !self.is_lasting() || self.is_gone() {
             cached.restart(messages.len());
             return;
         }
@@ -250,7 +257,7 @@ impl Mailbox {
     /// Keeps what was made of messages, so that it need not be made again. What cannot be kept is
     /// dropped. Records are cheaper to keep, and to read, many at a time.
     pub fn cache(&self, records: Vec<Record>) {
-        if self.lasting.load(Ordering::Acquire) && !self.is_gone() && !records.is_empty() {
+        if self.is_lasting() && !self.is_gone() && !records.is_empty() {
             let random = self.environment.options.source.random();
             self.cache.add(&self.snapshot(), random, records);
         }
@@ -265,6 +272,29 @@ impl Mailbox {
     pub fn store_flags(&self, uids: &[Uid], change: &FlagChange) -> Result<Arc<Snapshot>> {
         self.change_flags(uids, change)?;
         Ok(self.snapshot())
+    }
+
+    /// As [`store_flags`](Self::store_flags), but a message with a mod-sequence above
+    /// `unchanged_since` is left as it is (RFC 7162 §3.1.3). Of all who try this with what they
+    /// know of a message, in this process and in others, one changes it. `None` is the
+    /// mod-sequence 0: then no message is changed.
+    ///
+    /// # Errors
+    /// As for [`store_flags`](Self::store_flags).
+    pub fn store_flags_unchanged(
+        &self,
+        uids: &[Uid],
+        change: &FlagChange,
+        unchanged_since: Option<ModSeq>,
+    ) -> Result<Stored> {
+        let modified = self.change_unchanged(uids, change, unchanged_since)?;
+        let snapshot = self.snapshot();
+        Ok(Stored { snapshot, modified })
+    }
+
+    /// Whether UIDs and mod-sequences outlive the process: not where nothing can be written.
+    pub fn is_lasting(&self) -> bool {
+        self.lasting.load(Ordering::Acquire)
     }
 
     /// Removes messages for good; UIDs that are gone are ignored. While anybody watches the mailbox,
@@ -374,7 +404,6 @@ impl Mailbox {
             published: RwLock::new(Arc::new(unread)),
             writer: Mutex::default(),
             looks: Looks::default(),
-            vanished_bytes: AtomicUsize::new(0),
             learned: Mutex::default(),
             graveyard: Mutex::default(),
             watchers: Watchers::default(),
@@ -403,8 +432,9 @@ impl Mailbox {
 
     /// The memory that it takes: its messages, what it remembers of those that went, and its cache.
     pub(crate) fn bytes(&self) -> usize {
-        let vanished = self.vanished_bytes.load(Ordering::Relaxed);
-        size_of::<Self>() + self.snapshot().bytes() + vanished + self.cache.bytes()
+        let snapshot = self.snapshot();
+        let messages = snapshot.bytes() + snapshot.vanished().bytes();
+        size_of::<Self>() + messages + self.cache.bytes()
     }
 
     /// Whether a session watches it that would not be told of others' changes.

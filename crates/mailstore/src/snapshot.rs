@@ -4,8 +4,10 @@
 //! builds the next snapshot from a copy that shares every chunk it does not touch, and publishes it
 //! in one step.
 
+mod changes;
 mod chunk;
 mod kept;
+mod vanished;
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use crate::id::{ModSeq, Uid, UidValidity};
 pub(crate) use chunk::{Added, Place};
 use chunk::{Chunk, MESSAGES, Record};
 pub use kept::Kept;
+pub(crate) use vanished::{Vanished, VanishedRange};
 
 /// The messages of a mailbox at one moment, ascending by UID, and what is known about the whole.
 ///
@@ -28,6 +31,8 @@ pub struct Snapshot {
     first_recent: Uid,
     highest_mod_seq: ModSeq,
     keywords: Arc<Keywords>,
+    /// The UIDs that were expunged.
+    vanished: Arc<Vanished>,
     chunks: Vec<Arc<Chunk>>,
     /// The position of each chunk's first message.
     starts: Vec<usize>,
@@ -56,6 +61,9 @@ pub struct Difference {
     pub expunged: Vec<Uid>,
     /// Messages in both whose flags differ, ascending.
     pub changed: Vec<Uid>,
+    /// Messages in both whose flags are the same and whose mod-sequences differ, ascending: what
+    /// was changed was changed back.
+    pub touched: Vec<Uid>,
     /// Messages that only the newer one has, ascending. All are above those of the older one.
     pub added: Vec<Uid>,
 }
@@ -172,6 +180,9 @@ impl Snapshot {
             Step::Both(old, new) if old.flags() != new.flags() => {
                 difference.changed.push(new.uid());
             }
+            Step::Both(old, new) if old.mod_seq() != new.mod_seq() => {
+                difference.touched.push(new.uid());
+            }
             Step::Both(..) => {}
         });
         difference
@@ -211,6 +222,7 @@ impl Snapshot {
             first_recent: Uid::MIN,
             highest_mod_seq: ModSeq::MIN,
             keywords: Arc::default(),
+            vanished: Arc::default(),
             chunks: Vec::new(),
             starts: Vec::new(),
             len: 0,
@@ -302,9 +314,7 @@ impl Snapshot {
     pub(crate) fn touch_all(&mut self, mod_seq: ModSeq) {
         self.raise_mod_seq(mod_seq);
         for chunk in &mut self.chunks {
-            for record in &mut Arc::make_mut(chunk).records {
-                record.mod_seq = mod_seq;
-            }
+            Arc::make_mut(chunk).touch(mod_seq);
         }
     }
 

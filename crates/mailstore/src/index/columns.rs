@@ -24,10 +24,9 @@ use super::codec::{Reader, Writer};
 use super::frame::{decode_agreed, decode_kept, decode_mod_seq, decode_place, decode_stamps};
 use super::frame::{decode_uid, encode_kept, encode_stamps, is_file_name};
 use super::state::Agreed;
-use super::vanished::{Vanished, VanishedRange};
 use crate::flag::{FlagSet, Keyword, Keywords};
 use crate::id::{ModSeq, Uid, UidValidity};
-use crate::snapshot::{Added, Snapshot};
+use crate::snapshot::{Added, Snapshot, Vanished, VanishedRange};
 
 /// What the header says.
 #[derive(Clone, Debug)]
@@ -164,11 +163,11 @@ pub(super) fn encode(state: &State, generation: u64) -> Option<Vec<u8>> {
         first_recent: snapshot.first_recent(),
         messages: snapshot.len(),
         mod_seq: snapshot.highest_mod_seq(),
-        floor: state.vanished.floor,
+        floor: snapshot.vanished().floor(),
         mailbox_id: snapshot.mailbox_id(),
         reserved: state.reserve.mod_seq,
         boot: state.reserve.boot,
-        vanished: state.vanished.ranges.len(),
+        vanished: snapshot.vanished().len(),
         names: snapshot
             .iter()
             .map(|message| message.file_name().len())
@@ -197,7 +196,7 @@ fn encode_columns(state: &State, out: &mut Writer) {
     messages().for_each(|message| {
         out.u8(u8::try_from(message.file_name().len()).unwrap_or(u8::MAX));
     });
-    for range in &state.vanished.ranges {
+    for range in state.snapshot.vanished().ranges() {
         out.u32(range.first.get());
         out.u32(range.last.get());
         out.u64(range.mod_seq.get());
@@ -243,19 +242,16 @@ pub(super) fn decode(header: &Header, file: &[u8]) -> Option<(State, usize)> {
     let stamps = decode_stamps(&mut rest)?;
     let agreed = decode_extras(header.version, &mut rest, &mut snapshot)?;
     snapshot.reindex();
-    let mut vanished = Vanished {
-        ranges: Vec::with_capacity(header.vanished),
-        floor: header.floor,
-    };
+    let mut vanished = Vec::with_capacity(header.vanished);
     for _ in 0..header.vanished {
-        vanished.ranges.push(VanishedRange {
+        vanished.push(VanishedRange {
             first: decode_uid(&mut ranges)?,
             last: decode_uid(&mut ranges)?,
             mod_seq: decode_mod_seq(&mut ranges)?,
         });
     }
+    snapshot.set_vanished(Vanished::of(vanished.into_iter(), header.floor));
     let mut state = State::new(snapshot, header.mailbox_id);
-    state.vanished = vanished;
     state.stamps = stamps;
     state.agreed = agreed;
     state.reserve.mod_seq = header.reserved;

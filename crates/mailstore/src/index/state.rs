@@ -3,18 +3,15 @@
 use super::codec::FileTime;
 use super::frame::{Entry, runs};
 use super::stamp::Stamps;
-use super::vanished::{Vanished, VanishedRange};
 use crate::flag::Keyword;
 use crate::id::Uid;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, VanishedRange};
 
 /// Everything the index says.
 #[derive(Clone, Debug)]
 pub(crate) struct State {
     /// The messages. A working copy; it is published by cloning.
     pub(crate) snapshot: Snapshot,
-    /// The UIDs that were expunged.
-    pub(crate) vanished: Vanished,
     /// The last look at the directories.
     pub(crate) stamps: Stamps,
     /// The mod-sequences that may be in use without being on the disk.
@@ -44,7 +41,6 @@ impl State {
         snapshot.set_mailbox_id(mailbox_id);
         Self {
             snapshot,
-            vanished: Vanished::default(),
             stamps: Stamps::NEVER,
             reserve: Reserve::default(),
             agreed: None,
@@ -85,7 +81,7 @@ impl State {
                 snapshot.raise(seen, Uid::MIN, *mod_seq);
                 for (first, last) in runs(&gone) {
                     let mod_seq = *mod_seq;
-                    self.vanished.add(VanishedRange {
+                    snapshot.note_vanished(VanishedRange {
                         first,
                         last,
                         mod_seq,
@@ -104,7 +100,10 @@ impl State {
                 let (mod_seq, boot) = (*mod_seq, *boot);
                 self.reserve = Reserve { mod_seq, boot };
             }
-            Entry::TouchAll(mod_seq) => snapshot.touch_all(*mod_seq),
+            Entry::TouchAll(mod_seq) => {
+                snapshot.touch_all(*mod_seq);
+                snapshot.forget_vanished(*mod_seq);
+            }
             Entry::Close => self.reserve = Reserve::default(),
             Entry::Keyword { position, name } => {
                 let keyword = Keyword::new(str::from_utf8(name).ok()?)?;

@@ -78,7 +78,7 @@ fn fingerprint(state: &State) -> String {
         snapshot.first_recent(),
         snapshot.highest_mod_seq(),
         snapshot.keywords(),
-        state.vanished,
+        snapshot.vanished(),
         state.stamps,
         state.reserve,
         state.agreed,

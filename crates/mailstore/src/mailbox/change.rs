@@ -12,7 +12,7 @@ use super::transaction::Transaction;
 use crate::error::{Error, Result};
 use crate::filename;
 use crate::flag::{FlagChange, FlagOp, FlagSet, Keywords};
-use crate::id::Uid;
+use crate::id::{ModSeq, Uid};
 use crate::index::{Entry, Rename, runs};
 use crate::keyword_file;
 use crate::replace::{failed, sync_directory};
@@ -23,28 +23,44 @@ use crate::watch::{Change, WatchId};
 
 impl Mailbox {
     pub(super) fn change_flags(&self, uids: &[Uid], change: &FlagChange) -> Result<()> {
+        self.transact(|transaction| transaction.change_flags(uids, change, |_| Test::Passed))
+    }
+
+    /// Changes the flags of messages that have no mod-sequence above a given one, and gives the
+    /// others.
+    pub(super) fn change_unchanged(
+        &self,
+        uids: &[Uid],
+        change: &FlagChange,
+        unchanged_since: Option<ModSeq>,
+    ) -> Result<Vec<Uid>> {
+        let is_unchanged = |message: Message<'_>| Some(message.mod_seq()) <= unchanged_since;
         self.transact(|transaction| {
-            let named = transaction.resolve(change)?;
-            let flags = |old: FlagSet| match change.op {
-                FlagOp::Add => old.union(named),
-                FlagOp::Remove => old.without(named),
-                FlagOp::Replace => named,
-            };
-            let changed = transaction.each(uids, |transaction, message| {
-                transaction.restyle(message, flags(message.flags()))
-            });
-            let always = self.environment.options.fsync == Fsync::Always;
-            let synced = if always && !transaction.entries.is_empty() {
-                transaction.sync_places(&BTreeSet::from([Place::Cur, Place::New]))
-            } else {
-                Ok(())
-            };
-            let committed = synced.and_then(|()| transaction.commit());
-            if committed.is_err() {
-                // A change that is refused has not happened.
-                transaction.undo_renames();
+            // Other programs change flags too, by renaming files.
+            if transaction.is_stale() {
+                transaction.scan()?;
             }
-            changed.and(committed)
+            let snapshot = transaction.snapshot();
+            let mut modified: BTreeSet<Uid> = BTreeSet::new();
+            let mut passed = Vec::with_capacity(uids.len());
+            for message in uids.iter().filter_map(|uid| snapshot.by_uid(*uid)) {
+                if is_unchanged(message) {
+                    passed.push(message.uid());
+                } else {
+                    modified.insert(message.uid());
+                }
+            }
+            if !passed.is_empty() {
+                transaction.change_flags(&passed, change, |message| {
+                    if is_unchanged(message) {
+                        return Test::Passed;
+                    }
+                    // Its file has been renamed since.
+                    modified.insert(message.uid());
+                    Test::Failed
+                })?;
+            }
+            Ok(modified.into_iter().collect())
         })
     }
 
@@ -108,6 +124,13 @@ impl Mailbox {
     }
 }
 
+/// Whether a message is to be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Test {
+    Passed,
+    Failed,
+}
+
 /// Whether messages have been left in `new/` for later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Left {
@@ -137,6 +160,37 @@ struct Removed {
 }
 
 impl Transaction<'_> {
+    /// Changes the flags of those of the messages that pass a test.
+    fn change_flags(
+        &mut self,
+        uids: &[Uid],
+        change: &FlagChange,
+        mut test: impl FnMut(Message<'_>) -> Test,
+    ) -> Result<()> {
+        let named = self.resolve(change)?;
+        let flags = |old: FlagSet| match change.op {
+            FlagOp::Add => old.union(named),
+            FlagOp::Remove => old.without(named),
+            FlagOp::Replace => named,
+        };
+        let changed = self.each(uids, |transaction, message| match test(message) {
+            Test::Passed => transaction.restyle(message, flags(message.flags())),
+            Test::Failed => Ok(Found::Yes),
+        });
+        let always = self.mailbox.environment.options.fsync == Fsync::Always;
+        let synced = if always && !self.entries.is_empty() {
+            self.sync_places(&BTreeSet::from([Place::Cur, Place::New]))
+        } else {
+            Ok(())
+        };
+        let committed = synced.and_then(|()| self.commit());
+        if committed.is_err() {
+            // A change that is refused has not happened.
+            self.undo_renames();
+        }
+        changed.and(committed)
+    }
+
     /// Removes messages for good, by the session of a watch or by nobody that watches; those that
     /// are gone are ignored.
     pub(super) fn remove(&mut self, uids: &[Uid], by: Option<WatchId>) -> Result<()> {

@@ -307,6 +307,8 @@ impl Mailbox {
         .look(Some(adoption))?;
         unknown.push_to(&mut index.state.snapshot)?;
         if uids == Uids::Adopt {
+            // Clients may have the other server's mod-sequences, and not know what it expunged.
+            index.state.snapshot.forget_vanished(mod_seq);
             entries.push(unknown.adopted_meta()?);
         }
         index.append(&entries, Force::Never)

@@ -1015,7 +1015,6 @@ fn open_without_writing(root: &Path) -> Mailbox {
         published: RwLock::new(Arc::new(Snapshot::empty(UidValidity::MIN))),
         writer: Mutex::default(),
         looks: Looks::default(),
-        vanished_bytes: AtomicUsize::new(0),
         learned: Mutex::default(),
         graveyard: Mutex::default(),
         watchers: Watchers::default(),

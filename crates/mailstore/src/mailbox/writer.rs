@@ -344,8 +344,6 @@ impl Mailbox {
             }
         }
         self.lasting.store(!index.is_in_memory(), Ordering::Release);
-        let vanished = index.state.vanished.bytes();
-        self.vanished_bytes.store(vanished, Ordering::Relaxed);
         let newest = &index.state.snapshot;
         let old = self.snapshot();
         if old.is_identical(newest) {

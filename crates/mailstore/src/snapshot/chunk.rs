@@ -1,7 +1,7 @@
 //! Up to 512 messages of a snapshot: fixed-size records and one arena for their file names.
 
 use super::kept::Kept;
-use crate::flag::FlagSet;
+use crate::flag::{FlagSet, SystemFlag};
 use crate::id::{ModSeq, Uid};
 
 /// Which directory a message's file is in.
@@ -91,6 +91,10 @@ pub(super) struct Chunk {
     garbage: usize,
     /// How many messages are in `new/`.
     in_new: usize,
+    /// How many messages have no `\Seen`.
+    unseen: usize,
+    /// No message has a higher mod-sequence; 0 if there never was one.
+    highest: u64,
 }
 
 impl Chunk {
@@ -136,7 +140,7 @@ impl Chunk {
             name_length,
             place: added.place,
         });
-        self.in_new += usize::from(added.place == Place::New);
+        self.count_in(added.flags, added.mod_seq, added.place);
         if self.records.len() == MESSAGES {
             // Nothing more comes, and this stays in memory for long.
             self.records.shrink_to_fit();
@@ -156,7 +160,7 @@ impl Chunk {
             name_length,
             ..*record
         });
-        self.in_new += usize::from(record.place == Place::New);
+        self.count_in(record.flags, record.mod_seq, record.place);
         if let Some(kept) = other.kept(record.uid) {
             self.keep(record.uid, kept.clone());
         }
@@ -193,12 +197,15 @@ impl Chunk {
         place: Place,
     ) -> Option<Record> {
         let record = self.records.get_mut(position)?;
-        self.in_new -= usize::from(record.place == Place::New);
-        self.in_new += usize::from(place == Place::New);
+        let old = *record;
         record.flags = flags;
         record.mod_seq = mod_seq;
         record.place = place;
-        Some(*record)
+        let new = *record;
+        self.in_new -= usize::from(old.place == Place::New);
+        self.unseen -= usize::from(is_unseen(old.flags));
+        self.count_in(flags, mod_seq, place);
+        Some(new)
     }
 
     /// Gives the record at `position` a new name.
@@ -225,12 +232,14 @@ impl Chunk {
     /// Removes the messages from `first` to `last`, giving their UIDs to `gone`.
     pub(super) fn remove(&mut self, first: Uid, last: Uid, gone: &mut Vec<Uid>) {
         let (garbage, in_new) = (&mut self.garbage, &mut self.in_new);
+        let unseen = &mut self.unseen;
         self.records.retain(|record| {
             let goes = (first..=last).contains(&record.uid);
             if goes {
                 gone.push(record.uid);
                 *garbage += usize::from(record.name_length);
                 *in_new -= usize::from(record.place == Place::New);
+                *unseen -= usize::from(is_unseen(record.flags));
             }
             !goes
         });
@@ -243,15 +252,40 @@ impl Chunk {
         self.collect_if_worth_it();
     }
 
+    /// Gives every message the same mod-sequence.
+    pub(super) fn touch(&mut self, mod_seq: ModSeq) {
+        for record in &mut self.records {
+            record.mod_seq = mod_seq;
+        }
+        self.highest = self.highest.max(mod_seq.get());
+    }
+
     /// How many messages are in `new/`.
     pub(super) fn in_new(&self) -> usize {
         self.in_new
+    }
+
+    /// How many messages have no `\Seen`.
+    pub(super) fn unseen(&self) -> usize {
+        self.unseen
+    }
+
+    /// No message has a higher mod-sequence.
+    pub(super) fn highest_mod_seq(&self) -> u64 {
+        self.highest
     }
 
     /// The memory it takes.
     pub(super) fn bytes(&self) -> usize {
         let kept: usize = self.kept.iter().map(|(_, kept)| kept.bytes()).sum();
         self.records.capacity() * size_of::<Record>() + self.names.capacity() + kept
+    }
+
+    /// Counts a message that has come, or has become this.
+    fn count_in(&mut self, flags: FlagSet, mod_seq: ModSeq, place: Place) {
+        self.in_new += usize::from(place == Place::New);
+        self.unseen += usize::from(is_unseen(flags));
+        self.highest = self.highest.max(mod_seq.get());
     }
 
     fn store_name(&mut self, name: &[u8]) -> Option<(u32, u8)> {
@@ -291,6 +325,11 @@ impl Chunk {
         self.names = names;
         self.garbage = 0;
     }
+}
+
+/// Whether flags are without `\Seen`.
+pub(super) fn is_unseen(flags: FlagSet) -> bool {
+    !flags.has(SystemFlag::Seen)
 }
 
 /// How many messages are in a chunk at most.

@@ -225,7 +225,8 @@ proptest! {
         let added: Vec<_> = b.keys().filter(|uid| !a.contains_key(uid)).copied().collect();
         let differs = |uid: &&Uid| a.get(uid).is_some_and(|flags| Some(flags) != b.get(uid));
         let changed: Vec<_> = b.keys().filter(differs).copied().collect();
-        prop_assert_eq!(difference, Difference { expunged, changed, added });
+        let touched = Vec::new();
+        prop_assert_eq!(difference, Difference { expunged, changed, touched, added });
 
         let (old, new) = (Arc::new(old), Arc::new(new));
         let kept = old.keeping_expunged(&new);

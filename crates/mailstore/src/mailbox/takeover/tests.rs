@@ -135,6 +135,29 @@ fn expect_takeover(result: Result<Arc<Mailbox>>) -> Problem {
 }
 
 #[test]
+fn who_knows_only_the_other_server_is_told_of_all_that_is_gone() {
+    let tree = Tree::dovecot();
+    let taken = tree.open().snapshot();
+    let uid = |value| Uid::new(value).unwrap();
+    let gone = [
+        (uid(1), uid(1)),
+        (uid(3), uid(4)),
+        (uid(6), uid(6)),
+        (uid(8), uid(9)),
+    ];
+    assert_eq!(taken.vanished_since(ModSeq::new(5000)), gone);
+    assert!(
+        taken
+            .vanished_since(Some(taken.highest_mod_seq()))
+            .is_empty()
+    );
+    assert_eq!(taken.changed_since(ModSeq::new(5000)).count(), 3);
+    // As the index says to whoever reads it later.
+    let again = tree.open().snapshot();
+    assert_eq!(again.vanished_since(ModSeq::new(5000)), gone);
+}
+
+#[test]
 fn everything_in_dovecots_list_is_taken_over() {
     let tree = Tree::dovecot();
     tree.put("dovecot-keywords", "0 $Work\n");
