@@ -14,6 +14,7 @@ use mailstore::FlagChange;
 
 use crate::types::{Messages, SequenceSet, Tag};
 
+pub use crate::extension::esearch::{ResultOption, ResultOptions};
 pub use list::{ExtendedList, ReturnOption, SelectionOption};
 
 /// A command with its tag.
@@ -334,6 +335,8 @@ pub enum SectionName {
 pub struct Search {
     /// Whether to answer with UIDs.
     pub by_uid: crate::types::ByUid,
+    /// What to tell of what is found, if the command says so with RETURN (RFC 4731 §3.1).
+    pub returns: Option<ResultOptions>,
     /// What must all hold. Strings are already decoded from the command's charset; with a charset
     /// that we do not know, the keys cannot be searched for (`NO [BADCHARSET (…)]`).
     pub keys: Result<Vec<SearchKey>, UnknownCharset>,

@@ -5,6 +5,7 @@
 mod capability;
 pub(crate) mod children;
 pub(crate) mod enable;
+pub(crate) mod esearch;
 pub(crate) mod id;
 pub(crate) mod idle;
 pub(crate) mod list_extended;
@@ -107,6 +108,7 @@ pub const REGISTRY: &[Extension] = &[
     list_extended::ROW,
     list_status::ROW,
     r#move::ROW,
+    esearch::ROW,
 ];
 
 /// The capabilities of a connection as it is now, of those that are `offered` (RFC 3501 §7.2.1).

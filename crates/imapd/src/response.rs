@@ -3,7 +3,7 @@
 use mailstore::{FlagSet, Uid, UidValidity};
 
 use crate::command::{FetchSection, StatusItem};
-use crate::types::{Ranges, SeqNum, Tag};
+use crate::types::{ByUid, Ranges, SeqNum, Tag};
 
 /// An untagged response (RFC 3501 §7.1 to §7.4).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub enum Untagged {
     StatusData(String, Vec<(StatusItem, u64)>),
     /// `* SEARCH …` (RFC 3501 §7.2.5).
     Search(Vec<u32>),
+    /// `* ESEARCH …` (RFC 4466 §2.6.2).
+    ExtendedSearch(ExtendedSearch),
     /// `* FLAGS (…)` (RFC 3501 §7.2.6): names.
     Flags(Vec<String>),
     /// `* n EXISTS` (RFC 3501 §7.3.1).
@@ -187,6 +189,23 @@ pub enum PlainCode {
     AlreadyExists,
     /// The mailbox does not exist.
     NonExistent,
+}
+
+/// What an ESEARCH response tells (RFC 4466 §2.6.2, RFC 4731 §3.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExtendedSearch {
+    /// The tag of the command that it answers.
+    pub tag: Option<Tag>,
+    /// Whether the numbers are UIDs.
+    pub by_uid: ByUid,
+    /// `MIN n`.
+    pub min: Option<u32>,
+    /// `MAX n`.
+    pub max: Option<u32>,
+    /// `COUNT n`.
+    pub count: Option<u32>,
+    /// `ALL set`, never empty.
+    pub all: Option<Ranges>,
 }
 
 /// An entry of LIST or LSUB.

@@ -169,14 +169,19 @@ impl Ranges {
     /// Collects numbers in the order given; neighbors that follow each other become a range, so
     /// that expanding the ranges gives the numbers in the same order (RFC 4315 §3).
     pub fn collect(numbers: impl IntoIterator<Item = u32>) -> Self {
-        let mut ranges: Vec<(u32, u32)> = Vec::new();
+        let mut ranges = Self::default();
         for number in numbers {
-            match ranges.last_mut() {
-                Some((_, end)) if end.checked_add(1) == Some(number) => *end = number,
-                _ => ranges.push((number, number)),
-            }
+            ranges.push(number);
         }
-        Self(ranges)
+        ranges
+    }
+
+    /// Adds a number behind the others.
+    pub fn push(&mut self, number: u32) {
+        match self.0.last_mut() {
+            Some((_, end)) if end.checked_add(1) == Some(number) => *end = number,
+            _ => self.0.push((number, number)),
+        }
     }
 
     /// Collects UIDs.
@@ -194,6 +199,23 @@ impl Ranges {
     /// The numbers one by one.
     pub fn numbers(&self) -> impl Iterator<Item = u32> {
         self.0.iter().flat_map(|&(start, end)| start..=end)
+    }
+
+    /// The first number.
+    pub fn first(&self) -> Option<u32> {
+        self.0.first().map(|&(start, _)| start)
+    }
+
+    /// The last number.
+    pub fn last(&self) -> Option<u32> {
+        self.0.last().map(|&(_, end)| end)
+    }
+
+    /// How many numbers there are, as far as they can be counted.
+    pub fn count(&self) -> u32 {
+        let ranges = self.0.iter();
+        let counts = ranges.map(|&(start, end)| end.saturating_sub(start).saturating_add(1));
+        counts.fold(0, u32::saturating_add)
     }
 
     /// Whether there is no number.

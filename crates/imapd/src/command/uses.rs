@@ -3,7 +3,9 @@
 //! The grammar reads every form there is; this walk over the typed command finds the forms that
 //! belong to an extension.
 
-use super::{Any, Authenticated, Command, ExtendedList, NotAuthenticated, ReturnOption, Selected};
+use super::{
+    Any, Authenticated, Command, ExtendedList, NotAuthenticated, ReturnOption, Search, Selected,
+};
 use crate::extension::{Capabilities, Capability};
 
 impl Command {
@@ -76,13 +78,22 @@ impl Selected {
             Self::Unselect => one(Capability::Unselect),
             Self::Expunge(Some(_)) => one(Capability::UidPlus),
             Self::Move { .. } => one(Capability::Move),
+            Self::Search(search) => search.uses(),
             Self::Check
             | Self::Close
             | Self::Expunge(None)
-            | Self::Search(_)
             | Self::Fetch { .. }
             | Self::Store { .. }
             | Self::Copy { .. } => Capabilities::NONE,
+        }
+    }
+}
+
+impl Search {
+    fn uses(&self) -> Capabilities {
+        match self.returns {
+            Some(_) => one(Capability::Esearch),
+            None => Capabilities::NONE,
         }
     }
 }

@@ -5,9 +5,9 @@ use proptest::prelude::*;
 
 use crate::command::{FetchSection, Partial, Section, SectionName, SectionText, Seen, StatusItem};
 use crate::response::{
-    Code, Completion, FetchData, ListEntry, PlainCode, Response, Status, Untagged,
+    Code, Completion, ExtendedSearch, FetchData, ListEntry, PlainCode, Response, Status, Untagged,
 };
-use crate::types::{Ranges, SeqNum, Tag};
+use crate::types::{ByUid, Ranges, SeqNum, Tag};
 
 use super::*;
 
@@ -250,6 +250,37 @@ fn codes_are_written_with_their_arguments() {
     ];
     for (found, expected) in table {
         assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn esearch_is_written_with_the_tag_in_quotes() {
+    let table = [
+        (
+            Untagged::ExtendedSearch(ExtendedSearch {
+                tag: Some(Tag("a567".to_owned())),
+                by_uid: ByUid::Yes,
+                min: None,
+                max: Some(28),
+                count: Some(5),
+                all: Some(Ranges(vec![(4, 19), (21, 21), (28, 28)])),
+            }),
+            "* ESEARCH (TAG \"a567\") UID MAX 28 COUNT 5 ALL 4:19,21,28",
+        ),
+        (
+            Untagged::ExtendedSearch(ExtendedSearch {
+                tag: None,
+                by_uid: ByUid::No,
+                min: Some(1),
+                max: None,
+                count: Some(0),
+                all: None,
+            }),
+            "* ESEARCH MIN 1 COUNT 0",
+        ),
+    ];
+    for (response, expected) in table {
+        assert_eq!(untagged(response), expected);
     }
 }
 

@@ -1,7 +1,8 @@
 //! Untagged responses (RFC 3501 §7.2 to §7.4).
 
 use crate::command::StatusItem;
-use crate::response::{ListEntry, Untagged};
+use crate::response::{ExtendedSearch, ListEntry, Untagged};
+use crate::types::ByUid;
 
 use super::code::capability_data;
 use super::fetch::fetch_open;
@@ -53,6 +54,7 @@ fn response_data(out: &mut Vec<u8>, response: &Untagged) {
                 number(out, found);
             }
         }
+        Untagged::ExtendedSearch(found) => esearch_response(out, found),
         Untagged::Flags(flags) => {
             out.extend_from_slice(b"FLAGS ");
             name_list(out, flags);
@@ -64,6 +66,36 @@ fn response_data(out: &mut Vec<u8>, response: &Untagged) {
         Untagged::Fetch(..) => {}
         Untagged::Namespace(prefix, separator) => namespace(out, prefix, *separator),
         Untagged::Id(fields) => id(out, fields),
+    }
+}
+
+/// Writes `"ESEARCH" [search-correlator] [SP "UID"] *(SP search-return-data)` (RFC 4466 §3).
+///
+/// Interop: the tag of the correlator is always in quotes, as the grammar wants; the new Outlook
+/// takes no other form.
+fn esearch_response(out: &mut Vec<u8>, found: &ExtendedSearch) {
+    out.extend_from_slice(b"ESEARCH");
+    if let Some(tag) = &found.tag {
+        out.extend_from_slice(b" (TAG ");
+        string::string(out, tag.as_str().as_bytes());
+        out.push(b')');
+    }
+    if found.by_uid == ByUid::Yes {
+        out.extend_from_slice(b" UID");
+    }
+    let numbers = [
+        (" MIN ", found.min),
+        (" MAX ", found.max),
+        (" COUNT ", found.count),
+    ];
+    for (name, value) in numbers {
+        if let Some(value) = value {
+            out.extend_from_slice(name.as_bytes());
+            number(out, value);
+        }
+    }
+    if let Some(all) = &found.all {
+        out.extend_from_slice(format!(" ALL {all}").as_bytes());
     }
 }
 

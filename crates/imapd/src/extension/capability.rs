@@ -27,6 +27,7 @@ pub enum Capability {
     ListExtended,
     ListStatus,
     Move,
+    Esearch,
 }
 
 impl Capability {

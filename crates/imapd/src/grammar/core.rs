@@ -203,6 +203,18 @@ pub(super) fn list1<'a, T>(
     }
 }
 
+/// `"(" [item *(SP item)] ")"`
+pub(super) fn list0<'a>(
+    item: impl FnMut(&'a [u8]) -> Parsed<'a, ()>,
+    input: &'a [u8],
+) -> Parsed<'a, ()> {
+    if input.starts_with(b"()") {
+        value((), (char('('), char(')'))).parse(input)
+    } else {
+        map(list1(item), |_| ()).parse(input)
+    }
+}
+
 /// The end of a command.
 ///
 /// Interop: simple clients and people at a terminal leave spaces at the end of a line.

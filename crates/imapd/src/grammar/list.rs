@@ -2,8 +2,7 @@
 
 use nom::Parser;
 use nom::bytes::complete::tag_no_case;
-use nom::character::complete::char;
-use nom::combinator::{map, map_opt, value};
+use nom::combinator::{map, map_opt};
 use nom::error::context;
 use nom::sequence::{preceded, terminated};
 
@@ -11,7 +10,7 @@ use crate::command::{
     Authenticated, ExtendedList, MailboxArg, ReturnOption, SelectionOption, StatusItem,
 };
 
-use super::core::{atom, end_lenient, list1, sp};
+use super::core::{atom, end_lenient, list0, list1, sp};
 use super::mailbox::{list_mailbox, mailbox, status_att_list};
 use super::{Failed, Parsed};
 
@@ -151,14 +150,5 @@ fn return_option(input: &[u8]) -> Parsed<'_, ReturnOption> {
         Ok((rest, ReturnOption::Children))
     } else {
         Err(Failed::error(input, "a return option"))
-    }
-}
-
-/// `"(" [item *(SP item)] ")"`
-fn list0<'a>(item: impl FnMut(&'a [u8]) -> Parsed<'a, ()>, input: &'a [u8]) -> Parsed<'a, ()> {
-    if input.starts_with(b"()") {
-        value((), (char('('), char(')'))).parse(input)
-    } else {
-        map(list1(item), |_| ()).parse(input)
     }
 }

@@ -2,7 +2,7 @@
 
 use nom::Parser;
 use nom::character::complete::char;
-use nom::combinator::{map, verify};
+use nom::combinator::{map, map_opt, verify};
 use nom::error::context;
 use nom::sequence::{preceded, terminated};
 
@@ -10,18 +10,19 @@ use mail_parser::decoders::charsets::DecoderFnc;
 use mail_parser::decoders::charsets::map::charset_decoder;
 use mailstore::{Keyword, SystemFlag};
 
-use crate::command::{DateOp, Search, SearchKey, UnknownCharset};
+use crate::command::{DateOp, ResultOption, ResultOptions, Search, SearchKey, UnknownCharset};
 use crate::settings::Limits;
 use crate::types::{ByUid, Messages};
 
-use super::core::{astring, atom, number, sequence_set, sp, word};
+use super::core::{astring, atom, list0, number, sequence_set, sp, word};
 use super::date::date;
 use super::fetch::header_fld_name;
 use super::{Failed, Parsed};
 
-/// `search = "SEARCH" [SP "CHARSET" SP astring] 1*(SP search-key)` (RFC 3501 §9), behind the name
-/// and its space
+/// `search = "SEARCH" [search-return-opts] SP search-program` (RFC 4466 §3), behind the name and
+/// its space, where `search-program = ["CHARSET" SP charset SP] search-key *(SP search-key)`
 pub(super) fn search<'a>(by_uid: ByUid, limits: &Limits, input: &'a [u8]) -> Parsed<'a, Search> {
+    let (input, returns) = search_return_opts(input)?;
     let name = verify(word, |name: &Vec<u8>| name == b"CHARSET");
     let (input, charset) = match terminated(name, sp).parse(input) {
         Ok((input, _)) => {
@@ -42,7 +43,45 @@ pub(super) fn search<'a>(by_uid: ByUid, limits: &Limits, input: &'a [u8]) -> Par
         Charset::Unknown => Err(UnknownCharset),
         Charset::UsAscii | Charset::Utf8 | Charset::Decoded(_) => Ok(parsed),
     };
-    Ok((input, Search { by_uid, keys }))
+    let search = Search {
+        by_uid,
+        returns,
+        keys,
+    };
+    Ok((input, search))
+}
+
+/// `[search-return-opts SP]`, where `search-return-opts = SP "RETURN" SP "(" [search-return-opt
+/// *(SP search-return-opt)] ")"` (RFC 4466 §3), behind the first space
+fn search_return_opts(input: &[u8]) -> Parsed<'_, Option<ResultOptions>> {
+    let name = verify(word, |name: &Vec<u8>| name == b"RETURN");
+    let Ok((input, _)) = terminated(name, sp).parse(input) else {
+        return Ok((input, None));
+    };
+    let mut options = ResultOptions::default();
+    let option = |input| {
+        let (input, option) = search_return_opt(input)?;
+        options = options.with(option);
+        Ok((input, ()))
+    };
+    let (input, ()) = list0(option, input)?;
+    let (input, _) = sp(input)?;
+    Ok((input, Some(options)))
+}
+
+/// `search-return-opt = "MIN" / "MAX" / "ALL" / "COUNT"` (RFC 4731 §4); one that we do not know is
+/// an error (RFC 4466 §2.6.1)
+fn search_return_opt(input: &[u8]) -> Parsed<'_, ResultOption> {
+    let option = map_opt(word, |name| {
+        Some(match name.as_slice() {
+            b"MIN" => ResultOption::Min,
+            b"MAX" => ResultOption::Max,
+            b"ALL" => ResultOption::All,
+            b"COUNT" => ResultOption::Count,
+            _ => return None,
+        })
+    });
+    context("a result option", option).parse(input)
 }
 
 /// How the strings of a SEARCH are to be read (RFC 3501 §6.4.4).

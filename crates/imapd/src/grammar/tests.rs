@@ -449,6 +449,31 @@ fn search_keys_are_parsed() {
 }
 
 #[test]
+fn result_options_are_parsed() {
+    check(&[
+        (
+            "SEARCH RETURN (MIN COUNT) FLAGGED SINCE 1-Feb-1994 NOT FROM \"Smith\"",
+            "Search No => Min Count \\Flagged Since:8797 !FROM:\"Smith\"",
+        ),
+        ("SEARCH RETURN () 1:3", "Search No => 1:3"),
+        (
+            "UID SEARCH return (all max All) CHARSET UTF-8 SEEN",
+            "Search Yes => Max All \\Seen",
+        ),
+    ]);
+    check_refused(&[
+        ("SEARCH RETURN ALL", "an opening parenthesis at octet 16"),
+        ("SEARCH RETURN (ALL)", "a space at octet 21"),
+        ("SEARCH RETURN (ALL )", "a result option at octet 21"),
+        ("SEARCH RETURN (FOO) ALL", "a result option at octet 17"),
+        (
+            "SEARCH CHARSET UTF-8 RETURN () ALL",
+            "a search key at octet 23",
+        ),
+    ]);
+}
+
+#[test]
 fn search_strings_are_decoded() {
     let table: [(&[u8], Result<&str, &str>); 14] = [
         (b"TEXT \"caf\xc3\xa9\"", Ok("text:\"caf\u{e9}\"")),

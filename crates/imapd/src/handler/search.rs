@@ -8,15 +8,16 @@ mod key;
 
 use mailstore::Error;
 
-use crate::command::{Search, UnknownCharset};
+use crate::command::{ResultOptions, Search, UnknownCharset};
 use crate::error::Refused;
+use crate::extension::esearch::Sweep;
 use crate::handler::shelf::Shelf;
 use crate::response::{Code, Completion, Untagged};
 use crate::session::responses::Responses;
 use crate::session::running::{Outcome, Step};
 use crate::session::selected::Selected;
 use crate::session::view::{View, number};
-use crate::types::ByUid;
+use crate::types::{ByUid, Ranges, Tag};
 use key::{Candidate, Key};
 
 /// What one slice of work looks at, at the most.
@@ -27,12 +28,15 @@ const OCTETS: usize = 1024 * 1024;
 /// A SEARCH under way.
 #[derive(Debug)]
 pub(crate) struct Searching {
+    tag: Tag,
     by_uid: ByUid,
+    returns: Option<ResultOptions>,
     key: Key,
     /// What is kept of messages.
     shelf: Shelf,
-    next: usize,
-    found: Vec<u32>,
+    sweep: Sweep,
+    /// Sequence numbers, ascending.
+    found: Ranges,
 }
 
 impl Searching {
@@ -40,18 +44,20 @@ impl Searching {
     ///
     /// # Errors
     /// `NO [BADCHARSET (…)]` if the strings could not be decoded.
-    pub(crate) fn new(search: Search, view: &View) -> Result<Self, Refused> {
+    pub(crate) fn new(tag: Tag, search: Search, view: &View) -> Result<Self, Refused> {
         let keys = search.keys.map_err(|UnknownCharset| {
             let supported = UnknownCharset::SUPPORTED.map(str::to_owned).to_vec();
             let text = "The charset is not supported";
             Refused(Completion::no(text).with(Code::BadCharset(supported)))
         })?;
         Ok(Self {
+            tag,
             by_uid: search.by_uid,
+            returns: search.returns,
             key: Key::and(keys, view),
             shelf: Shelf::default(),
-            next: 0,
-            found: Vec::new(),
+            sweep: Sweep::new(search.returns, view.snapshot().len()),
+            found: Ranges::default(),
         })
     }
 
@@ -67,24 +73,25 @@ impl Searching {
         let snapshot = view.snapshot();
         let (mut files, mut octets) = (0, 0);
         for _ in 0..MESSAGES {
-            let Some(message) = snapshot.get(self.next) else {
-                out.untagged(Untagged::Search(std::mem::take(&mut self.found)));
+            let position = self.sweep.next();
+            let Some((position, message)) = position.and_then(|it| Some((it, snapshot.get(it)?)))
+            else {
+                out.untagged(self.response(view));
                 return Ok(Step::Done(Completion::ok("SEARCH completed")));
             };
             let mailbox = &selected.mailbox;
             let shelf = &mut self.shelf;
-            let mut candidate = Candidate::new(self.next, message, view, mailbox, shelf);
+            let mut candidate = Candidate::new(position, message, view, mailbox, shelf);
             match self.key.matches(&mut candidate) {
-                Ok(true) => self.found.push(match self.by_uid {
-                    ByUid::Yes => message.uid().get(),
-                    ByUid::No => number(self.next.saturating_add(1)),
-                }),
+                Ok(true) => {
+                    self.found.push(number(position.saturating_add(1)));
+                    self.sweep.found();
+                }
                 Ok(false) => {}
                 // What cannot be read has nothing that could be found.
                 Err(Error::Expunged) => {}
                 Err(error) => tracing::warn!(%error, "message could not be searched"),
             }
-            self.next += 1;
             files += candidate.looks();
             octets += candidate.octets_read();
             if files >= FILES || octets >= OCTETS {
@@ -92,5 +99,17 @@ impl Searching {
             }
         }
         Ok(Step::More)
+    }
+
+    /// The answer: SEARCH, or ESEARCH if the command has result options (RFC 4731 §3.1).
+    fn response(&mut self, view: &View) -> Untagged {
+        let found = match self.by_uid {
+            ByUid::No => std::mem::take(&mut self.found),
+            ByUid::Yes => view.uids_of(&self.found),
+        };
+        match self.returns {
+            Some(options) => options.response(self.tag.clone(), self.by_uid, found),
+            None => Untagged::Search(found.numbers().collect()),
+        }
     }
 }

@@ -65,7 +65,9 @@ impl Session {
             (_, Command::Authenticated(InAnyMailbox::Enable(names))) => {
                 return self.enable(tag, &names);
             }
-            (State::Selected(selected), Command::Selected(command)) => selected.begin(command),
+            (State::Selected(selected), Command::Selected(command)) => {
+                selected.begin(&tag, command)
+            }
             (State::Authenticated(_) | State::Selected(_), Command::Authenticated(command)) => {
                 authenticated::begin(command)
             }

@@ -14,7 +14,7 @@ use crate::error::{Refused, completion};
 use crate::extension::r#move;
 use crate::handler::content::Resume;
 use crate::handler::{copy, expunge, fetch, search, store};
-use crate::types::{Access, ByUid};
+use crate::types::{Access, ByUid, Tag};
 
 /// A selected mailbox.
 #[derive(Debug)]
@@ -110,7 +110,11 @@ impl Selected {
     ///
     /// # Errors
     /// If it names messages that do not exist, or would change a read-only mailbox.
-    pub(crate) fn begin(&mut self, command: command::Selected) -> Result<Operation, Refused> {
+    pub(crate) fn begin(
+        &mut self,
+        tag: &Tag,
+        command: command::Selected,
+    ) -> Result<Operation, Refused> {
         if !matches!(command, command::Selected::Fetch { .. }) {
             self.resume = None;
         }
@@ -126,7 +130,8 @@ impl Selected {
                 Operation::Expunge(expunge::Expunging::new(set.as_ref(), &self.view))
             }
             command::Selected::Search(search) => {
-                Operation::Search(Box::new(search::Searching::new(search, &self.view)?))
+                let searching = search::Searching::new(tag.clone(), search, &self.view)?;
+                Operation::Search(Box::new(searching))
             }
             command::Selected::Fetch { messages, items } => {
                 let positions = self.view.resolve(&messages)?;

@@ -16,7 +16,7 @@ use super::responses::Responses;
 use crate::command::ExpungeRule;
 use crate::error::Refused;
 use crate::response::{Code, FetchData, Status, Untagged, flag_names};
-use crate::types::{Access, ByUid, Messages, SeqNum};
+use crate::types::{Access, ByUid, Messages, Ranges, SeqNum};
 
 /// The client's view of the selected mailbox.
 #[derive(Debug)]
@@ -260,6 +260,13 @@ impl View {
         let last = self.told.len().checked_sub(1);
         let last = last.and_then(|last| self.told.get(last));
         last.map_or(0, |message| message.uid().get())
+    }
+
+    /// The UIDs of the messages with these sequence numbers.
+    pub(crate) fn uids_of(&self, numbers: &Ranges) -> Ranges {
+        let positions = numbers.numbers().filter_map(SeqNum::new);
+        let messages = positions.filter_map(|seq| self.told.get(seq.position()));
+        Ranges::of_uids(messages.map(|message| message.uid()))
     }
 
     /// How many messages have `\Recent` in this session.

@@ -7,7 +7,7 @@ use mailstore::{FlagChange, FlagOp};
 
 use crate::command::{
     Any, Append, Authenticated, Command, DateOp, ExtendedList, FetchItem, NotAuthenticated,
-    SearchKey, Seen, Selected,
+    ResultOption, ResultOptions, SearchKey, Seen, Selected,
 };
 use crate::encode::{fetch_open, string};
 use crate::response::FetchData;
@@ -96,8 +96,9 @@ fn tell_selected(command: &Selected) -> String {
         }
         Selected::Search(search) => {
             let keys = search.keys.as_ref().map(|keys| tell_keys(keys));
+            let returns = search.returns.map(tell_returns).unwrap_or_default();
             format!(
-                "Search {:?} {}",
+                "Search {:?} {returns}{}",
                 search.by_uid,
                 keys.unwrap_or("unknown charset".to_owned())
             )
@@ -122,6 +123,12 @@ fn tell_selected(command: &Selected) -> String {
             format!("Move {} {}", tell_messages(messages), text(mailbox))
         }
     }
+}
+
+fn tell_returns(options: ResultOptions) -> String {
+    use ResultOption::{All, Count, Max, Min};
+    let given = [Min, Max, Count, All].map(|it| options.has(it).then(|| format!("{it:?} ")));
+    format!("=> {}", given.into_iter().flatten().collect::<String>())
 }
 
 fn tell_item(item: &FetchItem) -> String {
