@@ -10,7 +10,7 @@ pub(crate) mod id;
 pub(crate) mod idle;
 pub(crate) mod list_extended;
 mod list_status;
-pub(crate) mod literal_plus;
+pub(crate) mod literal;
 pub(crate) mod r#move;
 pub(crate) mod namespace;
 pub(crate) mod sasl_ir;
@@ -42,6 +42,8 @@ pub struct Extension {
 pub enum Shown {
     /// In every state.
     Always,
+    /// In every state, if that one is hidden.
+    InPlaceOf(Capability),
     /// Before login, while the connection is in the clear and can be protected.
     StartTls,
     /// Before login, if a password may be sent now.
@@ -97,7 +99,8 @@ pub const REGISTRY: &[Extension] = &[
         enables: None,
     },
     sasl_ir::ROW,
-    literal_plus::ROW,
+    literal::PLUS,
+    literal::MINUS,
     id::ROW,
     enable::ROW,
     idle::ROW,
@@ -116,6 +119,7 @@ pub(crate) fn capabilities(link: &Link, login: Login, offered: Capabilities) -> 
     let before = login == Login::Before;
     let rows = REGISTRY.iter().filter(|row| match row.shown {
         Shown::Always => true,
+        Shown::InPlaceOf(other) => !offered.has(other),
         Shown::StartTls => before && link.security == Security::StartTlsOffered,
         Shown::PasswordsAllowed => before && link.allows_passwords(),
         Shown::PasswordsRefused => before && !link.allows_passwords(),

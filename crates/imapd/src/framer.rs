@@ -1,4 +1,5 @@
-//! Finds whole commands in what a client sends (RFC 3501 §2.2.1, §4.3; RFC 7888 for LITERAL+).
+//! Finds whole commands in what a client sends (RFC 3501 §2.2.1, §4.3; RFC 7888 for literals
+//! that are sent without waiting).
 //!
 //! The framer alone knows about partial input, literals and limits. It gathers one command with
 //! its literals and hands it out in one piece; the message of an APPEND it hands through in chunks,
@@ -10,23 +11,31 @@
 
 mod announcement;
 mod frame;
+mod refusal;
 mod skip;
 
 use std::fmt;
 use std::mem;
 use std::ops::ControlFlow;
 
+use crate::extension::Capabilities;
+use crate::extension::literal::Permitted;
 use crate::grammar::{self, Announces, SyntaxError};
+use crate::response::Code;
 use crate::settings::Limits;
+use crate::types::Tag;
 
 use self::announcement::Announcement;
 pub use self::announcement::{Announced, Literal};
 pub use self::frame::Frame;
+pub use self::refusal::Refusal;
 use self::skip::{After, Skip, Skipped};
 
 /// The input of one connection, cut into frames.
 pub struct Framer {
     limits: Limits,
+    /// Which literals a client may send without waiting.
+    permitted: Permitted,
     phase: Phase,
     mode: Mode,
     /// What was pushed and not yet handed out.
@@ -113,6 +122,7 @@ impl Framer {
     pub fn new(limits: &Limits) -> Self {
         Self {
             limits: limits.clone(),
+            permitted: Permitted::Any,
             phase: Phase::BeforeLogin,
             mode: Mode::Commands,
             input: Vec::new(),
@@ -124,6 +134,11 @@ impl Framer {
     /// From now on the limits of `phase` hold.
     pub fn set_phase(&mut self, phase: Phase) {
         self.phase = phase;
+    }
+
+    /// From now on the client is offered these capabilities; all, if nothing is said.
+    pub fn set_offered(&mut self, offered: Capabilities) {
+        self.permitted = Permitted::of(offered);
     }
 
     /// From the next frame on the client sends this.
@@ -151,7 +166,9 @@ impl Framer {
     /// Forgets all input, as STARTTLS demands (RFC 3501 §6.2.1): nothing sent in the clear may be
     /// taken for something sent under TLS.
     pub fn reset(&mut self) {
+        let permitted = self.permitted;
         *self = Self::new(&self.limits);
+        self.permitted = permitted;
     }
 
     /// The message announced last is wanted.
@@ -263,19 +280,30 @@ impl Framer {
     /// Decides about a literal that is announced right before `end`.
     fn announced(&mut self, gathering: Gathering, end: usize, announced: Announced) -> Progress {
         let gathered = self.gathered().get(..end).unwrap_or_default();
-        let form = match gathering.form {
-            Form::Other => Form::Other,
+        let announces = match gathering.form {
+            Form::Other => Announces::Argument,
             Form::MaybeAppend => match grammar::announces(gathered, announced.octets, &self.limits)
             {
-                Ok(Announces::ArgumentOfAppend) => Form::MaybeAppend,
-                Ok(Announces::Argument) => Form::Other,
-                Ok(Announces::Message(command)) => {
-                    self.start += end;
-                    self.state = State::Undecided(announced);
-                    return Progress::Break(Frame::Message(command, announced));
-                }
-                Err((tag, error)) => return self.refuse(end, announced, After::Bad { tag, error }),
+                Ok(announces) => announces,
+                Err((tag, error)) => return self.refuse(end, announced, bad(tag, error)),
             },
+        };
+        if let Err(expected) = self.permitted.check(announced) {
+            let refusal = Refusal {
+                error: SyntaxError::expecting(expected, end),
+                code: announces.is_of_append().then_some(Code::TooBig),
+            };
+            let tag = grammar::tag(gathered);
+            return self.refuse(end, announced, After::Bad { tag, refusal });
+        }
+        let form = match announces {
+            Announces::Argument => Form::Other,
+            Announces::ArgumentOfAppend => Form::MaybeAppend,
+            Announces::Message(command) => {
+                self.start += end;
+                self.state = State::Undecided(announced);
+                return Progress::Break(Frame::Message(command, announced));
+            }
         };
         let octets = usize::try_from(announced.octets).unwrap_or(usize::MAX);
         let (literal, arguments) = match self.phase {
@@ -288,7 +316,7 @@ impl Framer {
         if octets > literal || end.saturating_add(octets) > arguments {
             let tag = grammar::tag(gathered);
             let error = SyntaxError::expecting("a literal within the limits", end);
-            return self.refuse(end, announced, After::Bad { tag, error });
+            return self.refuse(end, announced, bad(tag, error));
         }
         self.state = State::Literal {
             gathering: Gathering { form, ..gathering },
@@ -343,7 +371,8 @@ impl Framer {
             [b'\n', ..] => 1,
             [..] => {
                 let error = SyntaxError::expecting("nothing behind the message", 0);
-                self.state = State::Skip(Skip::line(Mode::Commands, After::MessageEnd(error)));
+                self.state =
+                    State::Skip(Skip::line(Mode::Commands, After::MessageEnd(error.into())));
                 return Progress::Continue(());
             }
         };
@@ -360,7 +389,7 @@ impl Framer {
         };
         let error = SyntaxError::expecting("a line within the limits", limit);
         self.start += gathering.line;
-        self.state = State::Skip(Skip::line(self.mode, After::Bad { tag, error }));
+        self.state = State::Skip(Skip::line(self.mode, bad(tag, error)));
         Progress::Continue(())
     }
 
@@ -380,7 +409,8 @@ impl Framer {
         let error = SyntaxError::expecting(expected, end);
         self.start += end;
         self.state = State::Line(Gathering::NEW);
-        Progress::Break(Frame::Bad { tag, error })
+        let refusal = error.into();
+        Progress::Break(Frame::Bad { tag, refusal })
     }
 
     /// Drops input up to where the next command begins.
@@ -406,8 +436,8 @@ impl Framer {
                 self.state = State::Line(Gathering::NEW);
                 match skip.after {
                     After::Nothing => Progress::Continue(()),
-                    After::Bad { tag, error } => Progress::Break(Frame::Bad { tag, error }),
-                    After::MessageEnd(error) => Progress::Break(Frame::MessageEnd(Err(error))),
+                    After::Bad { tag, refusal } => Progress::Break(Frame::Bad { tag, refusal }),
+                    After::MessageEnd(refusal) => Progress::Break(Frame::MessageEnd(Err(refusal))),
                 }
             }
             Skipped::Lost => self.fatal("a command within the limits"),
@@ -466,6 +496,12 @@ impl fmt::Debug for Framer {
             .field("buffered", &self.buffered())
             .finish_non_exhaustive()
     }
+}
+
+/// What is told of a malformed command when it has been skipped.
+fn bad(tag: Option<Tag>, error: SyntaxError) -> After {
+    let refusal = error.into();
+    After::Bad { tag, refusal }
 }
 
 /// A line without the CR of its line end. Interop: a bare LF ends a line as well.

@@ -54,6 +54,13 @@ pub(crate) enum Announces {
     Message(Tagged),
 }
 
+impl Announces {
+    /// Whether it belongs to an APPEND.
+    pub(crate) const fn is_of_append(&self) -> bool {
+        matches!(self, Self::ArgumentOfAppend | Self::Message(_))
+    }
+}
+
 /// Looks at a command up to and including the announcement of a literal of `octets`: whether it is
 /// APPEND's message, which is not kept in memory (RFC 3501 §6.3.11).
 ///

@@ -106,8 +106,10 @@ impl Session {
             Some(Code::Capability(names)),
             greeting,
         ));
+        let mut framer = Framer::new(&settings.limits);
+        framer.set_offered(offered);
         Self {
-            framer: Framer::new(&settings.limits),
+            framer,
             state: State::NotAuthenticated(NotAuthenticated::new(now.instant, offered)),
             settings,
             link,
@@ -163,7 +165,12 @@ impl Session {
     /// Answers a command that could not be understood, or not in this state. Before login only
     /// so many are borne (S21); afterwards a session is never closed for it.
     pub(crate) fn bad(&mut self, tag: Option<Tag>, text: &str) {
-        self.out.complete(tag, Completion::bad(text));
+        self.refuse(tag, Completion::bad(text));
+    }
+
+    /// The same with a completion that is made already.
+    pub(crate) fn refuse(&mut self, tag: Option<Tag>, completion: Completion) {
+        self.out.complete(tag, completion);
         self.strike();
     }
 
@@ -310,6 +317,7 @@ impl Session {
             Progress::Done => true,
             Progress::LoggedIn => {
                 self.framer.set_phase(Phase::AfterLogin);
+                self.framer.set_offered(self.offered());
                 true
             }
             Progress::Gone => {

@@ -17,6 +17,7 @@ pub enum Capability {
     AuthLogin,
     SaslIr,
     LiteralPlus,
+    LiteralMinus,
     Id,
     Enable,
     Idle,

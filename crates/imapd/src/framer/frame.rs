@@ -6,6 +6,7 @@ use crate::command::Tagged;
 use crate::grammar::SyntaxError;
 use crate::types::Tag;
 
+use super::Refusal;
 use super::announcement::Announced;
 
 /// What the framer found.
@@ -26,13 +27,13 @@ pub enum Frame {
     MessageData(Vec<u8>),
     /// The accepted message is whole and its command ended; with an error, something else
     /// followed it, and nothing may be appended.
-    MessageEnd(Result<(), SyntaxError>),
+    MessageEnd(Result<(), Refusal>),
     /// Something over a limit or malformed, which is already skipped.
     Bad {
         /// The command's tag, if it has one.
         tag: Option<Tag>,
-        /// What was expected.
-        error: SyntaxError,
+        /// What is wrong with it.
+        refusal: Refusal,
     },
     /// The next command cannot be found: say BYE and close. All further input is dropped.
     Fatal(SyntaxError),
@@ -51,7 +52,7 @@ impl fmt::Debug for Frame {
             }
             Self::MessageData(octets) => write!(f, "MessageData({} octets)", octets.len()),
             Self::MessageEnd(result) => write!(f, "MessageEnd({result:?})"),
-            Self::Bad { tag, error } => write!(f, "Bad({tag:?}, {error:?})"),
+            Self::Bad { tag, refusal } => write!(f, "Bad({tag:?}, {refusal:?})"),
             Self::Fatal(error) => write!(f, "Fatal({error:?})"),
         }
     }

@@ -2,11 +2,10 @@
 
 use std::fmt;
 
-use crate::grammar::SyntaxError;
 use crate::types::Tag;
 
-use super::Mode;
 use super::announcement::{Announced, Announcement, Literal};
+use super::{Mode, Refusal};
 
 /// What is being skipped: a literal, then a line, and so on as long as the line announces another
 /// literal that the client does not wait with.
@@ -43,11 +42,11 @@ pub(super) enum After {
     Bad {
         /// Its tag.
         tag: Option<Tag>,
-        /// What was expected.
-        error: SyntaxError,
+        /// What is wrong with it.
+        refusal: Refusal,
     },
     /// The end of a message that is not to be appended.
-    MessageEnd(SyntaxError),
+    MessageEnd(Refusal),
 }
 
 /// How much may be skipped.

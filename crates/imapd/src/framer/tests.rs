@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use crate::extension::Capability;
 use crate::types::Tag;
 
 use super::*;
@@ -30,8 +31,15 @@ fn tell(frame: &Frame) -> String {
         }
         Frame::MessageData(octets) => format!("data {}", text(octets)),
         Frame::MessageEnd(Ok(())) => "end".to_owned(),
-        Frame::MessageEnd(Err(error)) => format!("end: {error}"),
-        Frame::Bad { tag, error } => format!("bad {} {error}", tag_text(tag)),
+        Frame::MessageEnd(Err(refusal)) => format!("end: {refusal}"),
+        Frame::Bad { tag, refusal } => {
+            let code = if refusal.code.is_some() {
+                "[TOOBIG] "
+            } else {
+                ""
+            };
+            format!("bad {} {code}{refusal}", tag_text(tag))
+        }
         Frame::Fatal(error) => format!("fatal {error}"),
     }
 }
@@ -113,6 +121,61 @@ fn only_synchronizing_literals_are_continued() {
         Choice::Accept,
         "a LOGIN \"{3}\" x}\r\n",
         &[r#"command a LOGIN \"{3}\" x}"#],
+    );
+}
+
+#[test]
+fn literals_that_were_not_permitted_are_skipped() {
+    let run = |offered, input: &str| {
+        let mut framer = Framer::new(&Limits::default());
+        framer.set_phase(Phase::AfterLogin);
+        framer.set_offered(offered);
+        framer.reset();
+        framer.set_phase(Phase::AfterLogin);
+        framer.push(input.as_bytes());
+        let mut frames = Vec::new();
+        drain(&mut framer, Choice::Accept, &mut frames);
+        frames
+    };
+    let minus = Capabilities::NONE.with(Capability::LiteralMinus);
+    let expected = "expected a synchronizing literal for more than 4096 octets";
+    let long = "\n".repeat(4097);
+    assert_eq!(
+        run(
+            minus,
+            &format!("a SUBSCRIBE {{4097+}}\r\n{long}\r\nb NOOP\r\n")
+        ),
+        [
+            format!("bad a {expected} at octet 21"),
+            "command b NOOP".to_owned()
+        ]
+    );
+    // RFC 7888 §5: APPEND is told that it was the size, whatever the literal was.
+    for start in ["a APPEND x", "a APPEND"] {
+        let input = format!("{start} {{4097+}}\r\n{long}\r\nb NOOP\r\n");
+        let at = start.len() + 10;
+        assert_eq!(
+            run(minus, &input),
+            [
+                format!("bad a [TOOBIG] {expected} at octet {at}"),
+                "command b NOOP".to_owned()
+            ]
+        );
+    }
+    assert_eq!(
+        run(minus, "a SUBSCRIBE {1+}\r\nx\r\n"),
+        [r"command a SUBSCRIBE {1+}\r\nx"]
+    );
+    assert_eq!(
+        run(
+            Capabilities::NONE,
+            "a SUBSCRIBE {1+}\r\nx\r\nb SUBSCRIBE {1}\r\nx\r\n"
+        ),
+        [
+            "bad a expected a synchronizing literal at octet 18",
+            "continue",
+            r"command b SUBSCRIBE {1}\r\nx"
+        ]
     );
 }
 

@@ -103,11 +103,11 @@ impl Session {
             (Frame::MessageData(octets), Stage::Waiting(target)) => Stage::Writing(target, octets),
             (Frame::MessageData(_), stage) => stage,
             (Frame::MessageEnd(Ok(())), Stage::Waiting(target)) => Stage::Whole(target),
-            (Frame::MessageEnd(Err(error)), Stage::Waiting(target)) => {
-                Stage::Unwanted(target, Completion::bad(error.to_string()))
+            (Frame::MessageEnd(Err(refusal)), Stage::Waiting(target)) => {
+                Stage::Unwanted(target, refusal.completion())
             }
-            (Frame::Bad { error, .. }, Stage::Waiting(target)) => {
-                Stage::Unwanted(target, Completion::bad(error.to_string()))
+            (Frame::Bad { refusal, .. }, Stage::Waiting(target)) => {
+                Stage::Unwanted(target, refusal.completion())
             }
             (Frame::MessageEnd(_) | Frame::Bad { .. }, Stage::Failed(completion)) => {
                 return self.end_append(completion);

@@ -19,7 +19,7 @@ impl Session {
             Frame::Continue => self.out.proceed("Ready for literal data"),
             Frame::Command(bytes) => self.parse(bytes),
             Frame::Message(tagged, announced) => self.begin_append(tagged, announced),
-            Frame::Bad { tag, error } => self.bad(tag, &error.to_string()),
+            Frame::Bad { tag, refusal } => self.refuse(tag, refusal.completion()),
             Frame::Fatal(error) => self.bye(PlainCode::ClientBug, &error.to_string()),
             // Left over from a command that has been answered already.
             Frame::Line(_) | Frame::MessageData(_) | Frame::MessageEnd(_) => {}
