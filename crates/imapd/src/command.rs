@@ -12,7 +12,7 @@ use auth::Secret;
 use auth::sasl::Mechanism;
 use mailstore::FlagChange;
 
-use crate::types::{Messages, SequenceSet, Tag};
+use crate::types::{Messages, Tag};
 
 pub use crate::extension::esearch::{ResultOption, ResultOptions};
 pub use list::{ExtendedList, ReturnOption, SelectionOption};
@@ -197,7 +197,7 @@ pub enum Selected {
     /// UNSELECT (RFC 3691 §2).
     Unselect,
     /// EXPUNGE (RFC 3501 §6.4.3), or UID EXPUNGE of a set (RFC 4315 §2.1).
-    Expunge(Option<SequenceSet>),
+    Expunge(Option<Messages>),
     /// SEARCH and UID SEARCH (RFC 3501 §6.4.4).
     Search(Search),
     /// FETCH and UID FETCH (RFC 3501 §6.4.5).
@@ -340,6 +340,14 @@ pub struct Search {
     /// What must all hold. Strings are already decoded from the command's charset; with a charset
     /// that we do not know, the keys cannot be searched for (`NO [BADCHARSET (…)]`).
     pub keys: Result<Vec<SearchKey>, UnknownCharset>,
+}
+
+impl Search {
+    /// Whether what is found is kept for `$` (RFC 5182 §2.1).
+    pub fn saves(&self) -> bool {
+        let save = ResultOption::Save;
+        self.returns.is_some_and(|returns| returns.has(save))
+    }
 }
 
 /// The charset of a SEARCH is not supported (RFC 3501 §6.4.4).

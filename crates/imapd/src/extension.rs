@@ -14,6 +14,7 @@ pub(crate) mod literal;
 pub(crate) mod r#move;
 pub(crate) mod namespace;
 pub(crate) mod sasl_ir;
+pub(crate) mod searchres;
 pub(crate) mod uidplus;
 pub(crate) mod unselect;
 
@@ -112,6 +113,7 @@ pub const REGISTRY: &[Extension] = &[
     list_status::ROW,
     r#move::ROW,
     esearch::ROW,
+    searchres::ROW,
 ];
 
 /// The capabilities of a connection as it is now, of those that are `offered` (RFC 3501 §7.2.1).

@@ -148,6 +148,8 @@ pub enum Code {
     AppendUid(UidValidity, Ranges),
     /// `COPYUID validity from to` (RFC 4315 §3).
     CopyUid(UidValidity, Ranges, Ranges),
+    /// `NOTSAVED` (RFC 5182 §2.5).
+    NotSaved,
     /// `UIDNOTSTICKY` (RFC 4315 §3).
     UidNotSticky,
     /// `TOOBIG` (RFC 4469 §4.2, RFC 7889 §4).

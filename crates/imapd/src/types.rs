@@ -128,6 +128,8 @@ pub enum Messages {
     Seq(SequenceSet),
     /// Unique identifiers.
     Uid(SequenceSet),
+    /// `$`: what the last SEARCH with SAVE found, in either form of a command (RFC 5182 §2.1).
+    Saved(ByUid),
 }
 
 impl Messages {
@@ -136,6 +138,7 @@ impl Messages {
         match self {
             Self::Seq(_) => ByUid::No,
             Self::Uid(_) => ByUid::Yes,
+            Self::Saved(by_uid) => *by_uid,
         }
     }
 }

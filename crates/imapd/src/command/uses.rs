@@ -4,9 +4,11 @@
 //! belong to an extension.
 
 use super::{
-    Any, Authenticated, Command, ExtendedList, NotAuthenticated, ReturnOption, Search, Selected,
+    Any, Authenticated, Command, ExtendedList, NotAuthenticated, ReturnOption, Search, SearchKey,
+    Selected,
 };
 use crate::extension::{Capabilities, Capability};
+use crate::types::Messages;
 
 impl Command {
     /// The capabilities without which this command, in this form, would not be understood.
@@ -76,24 +78,60 @@ impl Selected {
     fn uses(&self) -> Capabilities {
         match self {
             Self::Unselect => one(Capability::Unselect),
-            Self::Expunge(Some(_)) => one(Capability::UidPlus),
-            Self::Move { .. } => one(Capability::Move),
+            Self::Expunge(Some(uids)) => uids.uses().with(Capability::UidPlus),
+            Self::Move { messages, .. } => messages.uses().with(Capability::Move),
+            Self::Fetch { messages, .. }
+            | Self::Store { messages, .. }
+            | Self::Copy { messages, .. } => messages.uses(),
             Self::Search(search) => search.uses(),
-            Self::Check
-            | Self::Close
-            | Self::Expunge(None)
-            | Self::Fetch { .. }
-            | Self::Store { .. }
-            | Self::Copy { .. } => Capabilities::NONE,
+            Self::Check | Self::Close | Self::Expunge(None) => Capabilities::NONE,
         }
     }
 }
 
 impl Search {
     fn uses(&self) -> Capabilities {
-        match self.returns {
+        let returns = match self.returns {
+            Some(_) if self.saves() => one(Capability::Esearch).with(Capability::SearchRes),
             Some(_) => one(Capability::Esearch),
             None => Capabilities::NONE,
+        };
+        let keys = self.keys.iter().flatten().map(SearchKey::uses);
+        keys.fold(returns, Capabilities::union)
+    }
+}
+
+impl SearchKey {
+    /// Its recursion is as deep as the parser allowed.
+    fn uses(&self) -> Capabilities {
+        match self {
+            Self::And(keys) => {
+                let keys = keys.iter().map(Self::uses);
+                keys.fold(Capabilities::NONE, Capabilities::union)
+            }
+            Self::Or(pair) => pair.0.uses().union(pair.1.uses()),
+            Self::Not(key) => key.uses(),
+            Self::Messages(messages) => messages.uses(),
+            Self::All
+            | Self::Flag(_)
+            | Self::Keyword(_)
+            | Self::Recent
+            | Self::Larger(_)
+            | Self::Smaller(_)
+            | Self::InternalDate(..)
+            | Self::SentDate(..)
+            | Self::Header(..)
+            | Self::Body(_)
+            | Self::Text(_) => Capabilities::NONE,
+        }
+    }
+}
+
+impl Messages {
+    fn uses(&self) -> Capabilities {
+        match self {
+            Self::Saved(_) => one(Capability::SearchRes),
+            Self::Seq(_) | Self::Uid(_) => Capabilities::NONE,
         }
     }
 }

@@ -27,6 +27,7 @@ pub(super) fn resp_text_code(out: &mut Vec<u8>, code: &Code) {
         Code::CopyUid(validity, from, to) => {
             out.extend_from_slice(format!("COPYUID {validity} {from} {to}").as_bytes());
         }
+        Code::NotSaved => out.extend_from_slice(b"NOTSAVED"),
         Code::UidNotSticky => out.extend_from_slice(b"UIDNOTSTICKY"),
         Code::TooBig => out.extend_from_slice(b"TOOBIG"),
         Code::Plain(code) => out.extend_from_slice(plain_code(*code).as_bytes()),

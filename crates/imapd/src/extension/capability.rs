@@ -29,6 +29,7 @@ pub enum Capability {
     ListStatus,
     Move,
     Esearch,
+    SearchRes,
 }
 
 impl Capability {

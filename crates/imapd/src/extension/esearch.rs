@@ -29,6 +29,8 @@ pub enum ResultOption {
     Count = 1 << 2,
     /// `ALL`: all messages found.
     All = 1 << 3,
+    /// `SAVE`: `$` stands for what is found (RFC 5182 §2.1).
+    Save = 1 << 4,
 }
 
 /// The result options of a SEARCH (RFC 4466 §2.6.1): a set, as their order means nothing.
@@ -47,12 +49,8 @@ impl ResultOptions {
         self.0 & option as u8 != 0
     }
 
-    /// Whether no option was given.
-    pub const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    /// Whether the lowest or the highest message found, or both, are all that is wanted.
+    /// Whether the lowest or the highest message found, or both, are all that is wanted, also to be
+    /// saved (RFC 5182 §2.4).
     const fn is_extremes(self) -> bool {
         const EXTREMES: u8 = ResultOption::Min as u8 | ResultOption::Max as u8;
         const ALL_FOUND: u8 = ResultOption::Count as u8 | ResultOption::All as u8;
@@ -60,24 +58,28 @@ impl ResultOptions {
     }
 
     /// The answer to the command `tag`, which found these UIDs or sequence numbers. `()` asks for
-    /// `ALL`; what nothing was found for is left out, but for the count (RFC 4731 §3.1).
-    pub(crate) fn response(self, tag: Tag, by_uid: ByUid, found: Ranges) -> Untagged {
-        let asked = if self.is_empty() {
-            self.with(ResultOption::All)
-        } else {
-            self
+    /// `ALL`; what nothing was found for is left out, but for the count (RFC 4731 §3.1). There is
+    /// none if the result is only to be saved (RFC 5182 §2.1).
+    pub(crate) fn response(self, tag: Tag, by_uid: ByUid, found: Ranges) -> Option<Untagged> {
+        let asked = match self.0 {
+            0 => self.with(ResultOption::All),
+            SAVE_ALONE => return None,
+            _ => self,
         };
         let if_asked = |option, number: Option<u32>| number.filter(|_| asked.has(option));
-        Untagged::ExtendedSearch(ExtendedSearch {
+        Some(Untagged::ExtendedSearch(ExtendedSearch {
             tag: Some(tag),
             by_uid,
             min: if_asked(ResultOption::Min, found.first()),
             max: if_asked(ResultOption::Max, found.last()),
             count: if_asked(ResultOption::Count, Some(found.count())),
             all: Some(found).filter(|found| asked.has(ResultOption::All) && !found.is_empty()),
-        })
+        }))
     }
 }
+
+/// `(SAVE)`.
+const SAVE_ALONE: u8 = ResultOption::Save as u8;
 
 /// The messages that a search has still to look at, and from which end.
 #[derive(Debug)]

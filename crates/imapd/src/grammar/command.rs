@@ -15,10 +15,10 @@ use crate::command::{
     Any, Authenticated, Command, IdField, MailboxArg, NotAuthenticated, Selected,
 };
 use crate::settings::Limits;
-use crate::types::{ByUid, Messages, Tag};
+use crate::types::{ByUid, Tag};
 
 use super::core::{
-    astring, atom, base64, end_lenient, list1, nil, nstring, sequence_set, sp, string, tag, word,
+    astring, atom, base64, end_lenient, list1, messages, nil, nstring, sp, string, tag, word,
 };
 use super::fetch::fetch_items;
 use super::flag::store_att_flags;
@@ -124,7 +124,8 @@ fn uid<'a>(limits: &Limits, input: &'a [u8]) -> Parsed<'a, Selected> {
     let (rest, name) = context("a command that has a UID form", word).parse(input)?;
     if name == b"EXPUNGE" {
         let expunge = |uids| Selected::Expunge(Some(uids));
-        return map(preceded(sp, sequence_set), expunge).parse(rest);
+        let messages = |input| messages(ByUid::Yes, input);
+        return map(preceded(sp, messages), expunge).parse(rest);
     }
     about_messages(&name, ByUid::Yes, limits, rest)
         .unwrap_or_else(|| Err(Failed::error(input, "a command that has a UID form")))
@@ -137,11 +138,7 @@ fn about_messages<'a>(
     limits: &Limits,
     input: &'a [u8],
 ) -> Option<Parsed<'a, Selected>> {
-    let messages = map(sequence_set, |set| match by_uid {
-        ByUid::No => Messages::Seq(set),
-        ByUid::Yes => Messages::Uid(set),
-    });
-    let messages = delimited(sp, messages, sp);
+    let messages = delimited(sp, |input| messages(by_uid, input), sp);
     Some(match name {
         b"SEARCH" => {
             let search = preceded(sp, |input| search(by_uid, limits, input));

@@ -11,7 +11,7 @@ use nom::error::context;
 use nom::multi::{fold_many0, separated_list1};
 use nom::sequence::{delimited, preceded, separated_pair};
 
-use crate::types::{Bound, SequenceSet, Tag};
+use crate::types::{Bound, ByUid, Messages, SequenceSet, Tag};
 
 use super::{Failed, Parsed};
 
@@ -142,7 +142,7 @@ fn decimal<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
 }
 
 /// `sequence-set = (seq-number / seq-range) *("," sequence-set)` (RFC 3501 §9)
-pub(super) fn sequence_set(input: &[u8]) -> Parsed<'_, SequenceSet> {
+fn sequence_set(input: &[u8]) -> Parsed<'_, SequenceSet> {
     let one = map(seq_number, |number| (number, number));
     let ranges = separated_list1(char(','), alt((seq_range, one)));
     let mut set = map(ranges, |mut ranges| {
@@ -150,6 +150,16 @@ pub(super) fn sequence_set(input: &[u8]) -> Parsed<'_, SequenceSet> {
         SequenceSet(ranges)
     });
     set.parse(input)
+}
+
+/// `sequence-set =/ seq-last-command`, where `seq-last-command = "$"` (RFC 5182 §3)
+pub(super) fn messages<'a>(by_uid: ByUid, input: &'a [u8]) -> Parsed<'a, Messages> {
+    let saved = value(Messages::Saved(by_uid), char('$'));
+    let set = map(sequence_set, |set| match by_uid {
+        ByUid::No => Messages::Seq(set),
+        ByUid::Yes => Messages::Uid(set),
+    });
+    alt((saved, set)).parse(input)
 }
 
 /// `seq-range = seq-number ":" seq-number` (RFC 3501 §9)

@@ -12,9 +12,9 @@ use mailstore::{Keyword, SystemFlag};
 
 use crate::command::{DateOp, ResultOption, ResultOptions, Search, SearchKey, UnknownCharset};
 use crate::settings::Limits;
-use crate::types::{ByUid, Messages};
+use crate::types::ByUid;
 
-use super::core::{astring, atom, list0, number, sequence_set, sp, word};
+use super::core::{astring, atom, list0, messages, number, sp, word};
 use super::date::date;
 use super::fetch::header_fld_name;
 use super::{Failed, Parsed};
@@ -69,8 +69,8 @@ fn search_return_opts(input: &[u8]) -> Parsed<'_, Option<ResultOptions>> {
     Ok((input, Some(options)))
 }
 
-/// `search-return-opt = "MIN" / "MAX" / "ALL" / "COUNT"` (RFC 4731 §4); one that we do not know is
-/// an error (RFC 4466 §2.6.1)
+/// `search-return-opt = "MIN" / "MAX" / "ALL" / "COUNT" / "SAVE"` (RFC 4731 §4, RFC 5182 §3); one
+/// that we do not know is an error (RFC 4466 §2.6.1)
 fn search_return_opt(input: &[u8]) -> Parsed<'_, ResultOption> {
     let option = map_opt(word, |name| {
         Some(match name.as_slice() {
@@ -78,6 +78,7 @@ fn search_return_opt(input: &[u8]) -> Parsed<'_, ResultOption> {
             b"MAX" => ResultOption::Max,
             b"ALL" => ResultOption::All,
             b"COUNT" => ResultOption::Count,
+            b"SAVE" => ResultOption::Save,
             _ => return None,
         })
     });
@@ -159,8 +160,8 @@ impl Keys {
                 let (rest, _) = context("a closing parenthesis", char(')')).parse(rest)?;
                 Ok((rest, SearchKey::And(keys)))
             }
-            [b'0'..=b'9' | b'*', ..] => {
-                map(sequence_set, |set| SearchKey::Messages(Messages::Seq(set))).parse(input)
+            [b'0'..=b'9' | b'*' | b'$', ..] => {
+                map(|input| messages(ByUid::No, input), SearchKey::Messages).parse(input)
             }
             [..] => self.named(inside, input),
         }
@@ -258,7 +259,7 @@ fn with_argument<'a>(name: &[u8], input: &'a [u8]) -> Option<Parsed<'a, SearchKe
             SearchKey::SentDate(op, date)
         })
     };
-    let uids = |set| SearchKey::Messages(Messages::Uid(set));
+    let uids = |input| messages(ByUid::Yes, input);
     Some(match name {
         b"BEFORE" => internal(DateOp::Before).parse(input),
         b"ON" => internal(DateOp::On).parse(input),
@@ -270,7 +271,7 @@ fn with_argument<'a>(name: &[u8], input: &'a [u8]) -> Option<Parsed<'a, SearchKe
         b"SMALLER" => map(preceded(sp, number), SearchKey::Smaller).parse(input),
         b"KEYWORD" => preceded(sp, flag_keyword).parse(input),
         b"UNKEYWORD" => map(preceded(sp, flag_keyword), not).parse(input),
-        b"UID" => map(preceded(sp, sequence_set), uids).parse(input),
+        b"UID" => map(preceded(sp, uids), SearchKey::Messages).parse(input),
         _ => return None,
     })
 }

@@ -457,6 +457,10 @@ fn result_options_are_parsed() {
         ),
         ("SEARCH RETURN () 1:3", "Search No => 1:3"),
         (
+            "SEARCH RETURN (SAVE) KEYWORD $Junk OR $ UID $",
+            "Search No => Save $Junk [$ | uid $]",
+        ),
+        (
             "UID SEARCH return (all max All) CHARSET UTF-8 SEEN",
             "Search Yes => Max All \\Seen",
         ),

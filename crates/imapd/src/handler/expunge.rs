@@ -6,7 +6,7 @@ use crate::response::Completion;
 use crate::session::running::{Outcome, Step};
 use crate::session::selected::Writable;
 use crate::session::view::View;
-use crate::types::{Ranges, SequenceSet};
+use crate::types::{Messages, Ranges};
 
 /// How many messages one slice of work removes; each slice is one durable change of the index.
 const BATCH: usize = 500;
@@ -28,9 +28,9 @@ enum Stage {
 
 impl Expunging {
     /// EXPUNGE, or UID EXPUNGE with its set.
-    pub(crate) fn new(set: Option<&SequenceSet>, view: &View) -> Self {
+    pub(crate) fn new(messages: Option<&Messages>, view: &View) -> Self {
         Self {
-            stage: Stage::Named(set.map(|set| set.resolve(view.last_uid()))),
+            stage: Stage::Named(messages.map(|messages| view.uids(messages))),
         }
     }
 

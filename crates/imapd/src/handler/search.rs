@@ -6,6 +6,8 @@
 
 mod key;
 
+use std::sync::Arc;
+
 use mailstore::Error;
 
 use crate::command::{ResultOptions, Search, UnknownCharset};
@@ -17,6 +19,7 @@ use crate::session::responses::Responses;
 use crate::session::running::{Outcome, Step};
 use crate::session::selected::Selected;
 use crate::session::view::{View, number};
+use crate::settings::Limits;
 use crate::types::{ByUid, Ranges, Tag};
 use key::{Candidate, Key};
 
@@ -31,6 +34,8 @@ pub(crate) struct Searching {
     tag: Tag,
     by_uid: ByUid,
     returns: Option<ResultOptions>,
+    /// Where the result is to be saved: the octets that it may take.
+    save: Option<usize>,
     key: Key,
     /// What is kept of messages.
     shelf: Shelf,
@@ -44,7 +49,14 @@ impl Searching {
     ///
     /// # Errors
     /// `NO [BADCHARSET (…)]` if the strings could not be decoded.
-    pub(crate) fn new(tag: Tag, search: Search, view: &View) -> Result<Self, Refused> {
+    pub(crate) fn new(
+        tag: Tag,
+        search: Search,
+        view: &View,
+        limits: &Limits,
+    ) -> Result<Self, Refused> {
+        // `$` holds no more than a client could name in a line.
+        let save = search.saves().then_some(limits.line);
         let keys = search.keys.map_err(|UnknownCharset| {
             let supported = UnknownCharset::SUPPORTED.map(str::to_owned).to_vec();
             let text = "The charset is not supported";
@@ -54,6 +66,7 @@ impl Searching {
             tag,
             by_uid: search.by_uid,
             returns: search.returns,
+            save,
             key: Key::and(keys, view),
             shelf: Shelf::default(),
             sweep: Sweep::new(search.returns, view.snapshot().len()),
@@ -62,13 +75,16 @@ impl Searching {
     }
 
     /// Looks at some messages.
-    pub(crate) fn step(&mut self, selected: &Selected, out: &mut Responses) -> Outcome {
-        let outcome = self.slice(selected, out);
+    pub(crate) fn step(&mut self, selected: &mut Selected, out: &mut Responses) -> Outcome {
+        let progress = self.slice(selected);
         self.shelf.keep(&selected.mailbox);
-        outcome
+        match progress {
+            Progress::More => Ok(Step::More),
+            Progress::Over => self.finish(&mut selected.view, out),
+        }
     }
 
-    fn slice(&mut self, selected: &Selected, out: &mut Responses) -> Outcome {
+    fn slice(&mut self, selected: &Selected) -> Progress {
         let view = &selected.view;
         let snapshot = view.snapshot();
         let (mut files, mut octets) = (0, 0);
@@ -76,8 +92,7 @@ impl Searching {
             let position = self.sweep.next();
             let Some((position, message)) = position.and_then(|it| Some((it, snapshot.get(it)?)))
             else {
-                out.untagged(self.response(view));
-                return Ok(Step::Done(Completion::ok("SEARCH completed")));
+                return Progress::Over;
             };
             let mailbox = &selected.mailbox;
             let shelf = &mut self.shelf;
@@ -98,18 +113,36 @@ impl Searching {
                 break;
             }
         }
-        Ok(Step::More)
+        Progress::More
     }
 
-    /// The answer: SEARCH, or ESEARCH if the command has result options (RFC 4731 §3.1).
-    fn response(&mut self, view: &View) -> Untagged {
+    /// Saves the result, if it is to be saved, and tells it: with SEARCH, or with ESEARCH if the
+    /// command has result options (RFC 4731 §3.1).
+    fn finish(&mut self, view: &mut View, out: &mut Responses) -> Outcome {
+        if let Some(octets) = self.save {
+            let snapshot = Arc::clone(view.snapshot());
+            view.saved.save(&self.found, &snapshot, octets)?;
+        }
         let found = match self.by_uid {
             ByUid::No => std::mem::take(&mut self.found),
             ByUid::Yes => view.uids_of(&self.found),
         };
-        match self.returns {
+        let response = match self.returns {
             Some(options) => options.response(self.tag.clone(), self.by_uid, found),
-            None => Untagged::Search(found.numbers().collect()),
+            None => Some(Untagged::Search(found.numbers().collect())),
+        };
+        if let Some(response) = response {
+            out.untagged(response);
         }
+        Ok(Step::Done(Completion::ok("SEARCH completed")))
     }
+}
+
+/// How far a search is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// There are messages left to look at.
+    More,
+    /// What is wanted has been found, or cannot be.
+    Over,
 }

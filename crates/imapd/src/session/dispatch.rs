@@ -66,7 +66,7 @@ impl Session {
                 return self.enable(tag, &names);
             }
             (State::Selected(selected), Command::Selected(command)) => {
-                selected.begin(&tag, command)
+                selected.begin(&tag, &self.settings.limits, command)
             }
             (State::Authenticated(_) | State::Selected(_), Command::Authenticated(command)) => {
                 authenticated::begin(command)

@@ -14,6 +14,7 @@ use crate::error::{Refused, completion};
 use crate::extension::r#move;
 use crate::handler::content::Resume;
 use crate::handler::{copy, expunge, fetch, search, store};
+use crate::settings::Limits;
 use crate::types::{Access, ByUid, Tag};
 
 /// A selected mailbox.
@@ -113,6 +114,7 @@ impl Selected {
     pub(crate) fn begin(
         &mut self,
         tag: &Tag,
+        limits: &Limits,
         command: command::Selected,
     ) -> Result<Operation, Refused> {
         if !matches!(command, command::Selected::Fetch { .. }) {
@@ -125,13 +127,17 @@ impl Selected {
                 Access::ReadOnly => Deselect::Close,
             }),
             command::Selected::Unselect => Operation::Deselect(Deselect::Unselect),
-            command::Selected::Expunge(set) => {
+            command::Selected::Expunge(messages) => {
                 self.writable()?;
-                Operation::Expunge(expunge::Expunging::new(set.as_ref(), &self.view))
+                Operation::Expunge(expunge::Expunging::new(messages.as_ref(), &self.view))
             }
             command::Selected::Search(search) => {
-                let searching = search::Searching::new(tag.clone(), search, &self.view)?;
-                Operation::Search(Box::new(searching))
+                let saves = search.saves();
+                let searching = search::Searching::new(tag.clone(), search, &self.view, limits);
+                if saves {
+                    self.view.saved.reset();
+                }
+                Operation::Search(Box::new(searching?))
             }
             command::Selected::Fetch { messages, items } => {
                 let positions = self.view.resolve(&messages)?;

@@ -15,6 +15,7 @@ use super::positions::Positions;
 use super::responses::Responses;
 use crate::command::ExpungeRule;
 use crate::error::Refused;
+use crate::extension::searchres::SearchResult;
 use crate::response::{Code, FetchData, Status, Untagged, flag_names};
 use crate::types::{Access, ByUid, Messages, Ranges, SeqNum};
 
@@ -31,6 +32,8 @@ pub(crate) struct View {
     recent: Vec<Range<u32>>,
     /// Whether flags can be changed, which PERMANENTFLAGS tells.
     access: Access,
+    /// What `$` stands for.
+    pub(crate) saved: SearchResult,
     owed: Owed,
 }
 
@@ -68,6 +71,7 @@ impl View {
             recent_told: 0,
             recent: Vec::new(),
             access,
+            saved: SearchResult::default(),
             owed: Owed::default(),
         }
     }
@@ -321,15 +325,28 @@ impl View {
         let exists = self.told.len();
         match messages {
             Messages::Seq(set) => Positions::of_numbers(&set.resolve(number(exists)), exists),
-            Messages::Uid(set) => {
-                let ranges = set.resolve(self.last_uid());
-                let bound = |uid: Option<Uid>| uid.map_or(exists, |uid| self.told.lower_bound(uid));
-                Positions::new(ranges.0.iter().map(|&(first, last)| {
-                    let after = Uid::new(last).and_then(Uid::next);
-                    bound(Uid::new(first))..bound(after)
-                }))
-            }
+            Messages::Uid(set) => self.find_uids(&set.resolve(self.last_uid())),
+            Messages::Saved(_) => self.find_uids(self.saved.uids()),
         }
+    }
+
+    /// The UIDs that a command names, whether or not messages have them.
+    pub(crate) fn uids(&self, messages: &Messages) -> Ranges {
+        match messages {
+            Messages::Seq(set) => self.uids_of(&set.resolve(number(self.told.len()))),
+            Messages::Uid(set) => set.resolve(self.last_uid()),
+            Messages::Saved(_) => self.saved.uids().clone(),
+        }
+    }
+
+    /// The positions of the messages that have one of these UIDs, which ascend.
+    fn find_uids(&self, uids: &Ranges) -> Positions {
+        let exists = self.told.len();
+        let bound = |uid: Option<Uid>| uid.map_or(exists, |uid| self.told.lower_bound(uid));
+        Positions::new(uids.0.iter().map(|&(first, last)| {
+            let after = Uid::new(last).and_then(Uid::next);
+            bound(Uid::new(first))..bound(after)
+        }))
     }
 }
 

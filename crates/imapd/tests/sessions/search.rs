@@ -149,3 +149,55 @@ fn a_search_through_many_messages_goes_in_slices() {
         "no file is read for messages that do not match"
     );
 }
+
+#[test]
+fn a_search_for_the_lowest_or_highest_reads_no_more_than_it_must() {
+    let world = World::new();
+    world.deliver_many(350);
+    let mut client = world.select();
+    let found = |what: &str| format!("* ESEARCH (TAG \"x\") {what}");
+    for (asked, told, slices) in [
+        ("MIN", "MIN 1", 1),
+        ("MAX", "MAX 350", 1),
+        ("SAVE MIN MAX", "MIN 1 MAX 350", 1),
+        ("MIN COUNT", "MIN 1 COUNT 350", 3),
+    ] {
+        client.slices = 0;
+        let command = format!("x SEARCH RETURN ({asked}) BODY body\r\n");
+        client.expect(command, &[&found(told), DONE]);
+        assert!(client.slices >= slices, "{asked}: {}", client.slices);
+        assert!(client.slices <= slices + 1, "{asked}: {}", client.slices);
+    }
+    client.expect("x SEARCH $\r\n", &["* SEARCH 1 350", DONE]);
+}
+
+/// RFC 5182 §2.5: what cannot be kept is refused, and nothing is kept. What takes little room is
+/// kept however many messages it names.
+#[test]
+fn a_result_in_too_many_pieces_is_not_saved() {
+    let world = World::with(|settings| settings.limits.line = 160);
+    world.deliver_many(50);
+    let mut client = world.select();
+    client.expect("x SEARCH RETURN (SAVE) 1:50\r\n", &[DONE]);
+    client.expect(
+        "x SEARCH RETURN (COUNT) $\r\n",
+        &["* ESEARCH (TAG \"x\") COUNT 50", DONE],
+    );
+    client.expect("x EXPUNGE\r\n", &["x OK …"]);
+    let every_second = |last: u32| {
+        let numbers = (1..=last).filter(|number| number % 2 == 1);
+        numbers
+            .map(|it| it.to_string())
+            .collect::<Vec<_>>()
+            .join(",")
+    };
+    let search = |last| format!("x SEARCH RETURN (SAVE ALL) {}\r\n", every_second(last));
+    let told = format!("* ESEARCH (TAG \"x\") ALL {}", every_second(39));
+    client.expect(search(39), &[&told, DONE]);
+    client.expect(
+        "x SEARCH RETURN (COUNT) $\r\n",
+        &["* ESEARCH (TAG \"x\") COUNT 20", DONE],
+    );
+    client.expect(search(41), &["x NO [NOTSAVED] …"]);
+    client.expect("x SEARCH $\r\n", &["* SEARCH", DONE]);
+}

@@ -11,7 +11,7 @@ use crate::command::{
 };
 use crate::encode::{fetch_open, string};
 use crate::response::FetchData;
-use crate::types::{Bound, Messages, SeqNum, SequenceSet};
+use crate::types::{Bound, ByUid, Messages, SeqNum, SequenceSet};
 
 /// All that was parsed, with strings as the encoder writes them.
 pub(super) fn tell(command: &Command) -> String {
@@ -90,7 +90,7 @@ fn tell_append(append: &Append) -> String {
 
 fn tell_selected(command: &Selected) -> String {
     match command {
-        Selected::Expunge(Some(uids)) => format!("Expunge uid {}", tell_set(uids)),
+        Selected::Expunge(Some(uids)) => format!("Expunge {}", tell_messages(uids)),
         Selected::Check | Selected::Close | Selected::Unselect | Selected::Expunge(None) => {
             format!("{command:?}")
         }
@@ -126,8 +126,8 @@ fn tell_selected(command: &Selected) -> String {
 }
 
 fn tell_returns(options: ResultOptions) -> String {
-    use ResultOption::{All, Count, Max, Min};
-    let given = [Min, Max, Count, All].map(|it| options.has(it).then(|| format!("{it:?} ")));
+    use ResultOption::{All, Count, Max, Min, Save};
+    let given = [Min, Max, Count, All, Save].map(|it| options.has(it).then(|| format!("{it:?} ")));
     format!("=> {}", given.into_iter().flatten().collect::<String>())
 }
 
@@ -193,6 +193,8 @@ fn tell_messages(messages: &Messages) -> String {
     match messages {
         Messages::Seq(set) => tell_set(set),
         Messages::Uid(set) => format!("uid {}", tell_set(set)),
+        Messages::Saved(ByUid::No) => "$".to_owned(),
+        Messages::Saved(ByUid::Yes) => "uid $".to_owned(),
     }
 }
 
