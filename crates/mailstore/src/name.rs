@@ -147,7 +147,8 @@ impl Namespace {
         if name.is_inbox() {
             return INBOX.to_owned();
         }
-        let mut out = self.prefix.clone();
+        let mut out = String::with_capacity(self.prefix.len() + name.0.len());
+        out.push_str(&self.prefix);
         for (position, level) in name.levels().enumerate() {
             if position > 0 {
                 out.push(self.separator);
@@ -162,7 +163,7 @@ impl Namespace {
         if name.is_inbox() {
             String::new()
         } else {
-            format!(".{}", self.stored(name))
+            [".", &self.stored(name)].concat()
         }
     }
 
@@ -244,7 +245,7 @@ impl Namespace {
             return Err(NameError::Reserved);
         }
         // All levels are one directory entry, so the limit of an entry is the limit of the whole.
-        if self.directory(&name).len() > MAX_ENTRY {
+        if self.stored(&name).len() >= MAX_ENTRY {
             return Err(NameError::TooLong);
         }
         Ok(name)

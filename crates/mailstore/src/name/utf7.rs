@@ -8,6 +8,9 @@
 
 /// Encodes a text.
 pub(crate) fn encode(text: &str) -> String {
+    if text.bytes().all(is_plain) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
@@ -31,6 +34,10 @@ pub(crate) fn encode(text: &str) -> String {
 
 /// Decodes a name that is in the one canonical form; `None` for everything else.
 pub(crate) fn decode(name: &[u8]) -> Option<String> {
+    // Most names: what they are encoded to is plain to see.
+    if name.iter().copied().all(is_plain) {
+        return str::from_utf8(name).ok().map(str::to_owned);
+    }
     let mut out = String::with_capacity(name.len());
     let mut rest = name;
     while let Some((&first, after)) = rest.split_first() {
@@ -49,6 +56,11 @@ pub(crate) fn decode(name: &[u8]) -> Option<String> {
         rest = after.get(1..)?;
     }
     (encode(&out).as_bytes() == name).then_some(out)
+}
+
+/// Whether an octet is a character that stands for itself.
+fn is_plain(octet: u8) -> bool {
+    matches!(octet, b' '..=b'~') && octet != b'&'
 }
 
 /// Whether a character stands for itself (or, for `&`, has its own form).
