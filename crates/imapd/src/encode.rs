@@ -38,17 +38,16 @@ pub(crate) fn flag_list(flags: &[String]) -> Vec<u8> {
 /// Writes a number in decimal digits.
 fn number(out: &mut Vec<u8>, value: impl Into<u64>) {
     let mut rest = value.into();
-    let mut digits = [b'0'; DIGITS_MAX];
-    let mut first = DIGITS_MAX;
-    for (at, digit) in digits.iter_mut().enumerate().rev() {
+    let digits = rest.checked_ilog10().map_or(1, |log| log + 1);
+    let digits = usize::try_from(digits).unwrap_or(DIGITS_MAX);
+    let start = out.len();
+    // Of a length that is known here, which is quicker than of as many digits as it has.
+    out.extend_from_slice(&[b'0'; DIGITS_MAX]);
+    out.truncate(start + digits);
+    for digit in out.iter_mut().skip(start).rev() {
         *digit += u8::try_from(rest % 10).unwrap_or(0);
         rest /= 10;
-        first = at;
-        if rest == 0 {
-            break;
-        }
     }
-    out.extend_from_slice(digits.get(first..).unwrap_or_default());
 }
 
 /// How many digits a number has at the most.

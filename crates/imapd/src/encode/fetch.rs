@@ -1,5 +1,7 @@
 //! FETCH responses, whole or in pieces (RFC 3501 §7.4.2).
 
+use mailstore::Uid;
+
 use crate::command::{FetchSection, Section, SectionName, SectionText};
 use crate::response::FetchData;
 use crate::types::SeqNum;
@@ -53,6 +55,19 @@ impl Fetch {
         self.separate(out);
         out.extend_from_slice(name);
         announcement(out, octets);
+    }
+
+    /// Writes the UID.
+    pub fn uid(&mut self, out: &mut Vec<u8>, uid: Uid) {
+        self.separate(out);
+        out.extend_from_slice(b"UID ");
+        number(out, uid.get());
+    }
+
+    /// Writes an item that is in wire form already, name and value.
+    pub fn written(&mut self, out: &mut Vec<u8>, item: &[u8]) {
+        self.separate(out);
+        out.extend_from_slice(item);
     }
 
     /// Writes an item whose value is in wire form already.

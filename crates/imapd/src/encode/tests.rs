@@ -570,6 +570,17 @@ fn names_never_break_the_line() {
     );
 }
 
+#[test]
+fn numbers_have_all_their_digits_and_no_more() {
+    let powers = (0..20).map(|power| 10_u64.pow(power));
+    let around = powers.flat_map(|it| [it - 1, it, it + 1]);
+    for value in around.chain([u64::MAX]) {
+        let mut out = b"* ".to_vec();
+        number(&mut out, value);
+        assert_eq!(String::from_utf8(out), Ok(format!("* {value}")));
+    }
+}
+
 proptest! {
     #[test]
     fn a_status_response_is_one_line(text in any::<String>(), flags in prop::collection::vec(any::<String>(), 0..3)) {

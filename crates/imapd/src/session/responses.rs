@@ -14,19 +14,29 @@ impl Responses {
     /// Output after which a slice of work ends, so that the driver can flush.
     pub(crate) const SLICE: usize = 64 * 1024;
 
+    /// How long the answer to most commands is.
+    const USUAL: usize = 256;
+
     /// Adds an untagged response.
     pub(crate) fn untagged(&mut self, response: Untagged) {
-        encode(&Response::Untagged(response), &mut self.bytes);
+        self.encode(&Response::Untagged(response));
     }
 
     /// Adds a continuation request (RFC 3501 §7.5).
     pub(crate) fn proceed(&mut self, text: impl Into<String>) {
-        encode(&Response::Continue(text.into()), &mut self.bytes);
+        self.encode(&Response::Continue(text.into()));
     }
 
     /// Adds a tagged response; `*` stands for a tag that could not be read.
     pub(crate) fn complete(&mut self, tag: Option<Tag>, completion: Completion) {
-        encode(&Response::Completion(tag, completion), &mut self.bytes);
+        self.encode(&Response::Completion(tag, completion));
+    }
+
+    fn encode(&mut self, response: &Response) {
+        if self.bytes.capacity() == 0 {
+            self.bytes.reserve(Self::USUAL);
+        }
+        encode(response, &mut self.bytes);
     }
 
     /// The buffer itself, for responses that are written in pieces.

@@ -11,7 +11,7 @@ pub(super) struct Flags {
     written: Vec<Option<Written>>,
 }
 
-/// A set of flags as it is written.
+/// A set of flags as the item that tells it.
 #[derive(Debug)]
 struct Written {
     flags: FlagSet,
@@ -25,7 +25,7 @@ impl Flags {
         self.written.clear();
     }
 
-    /// The flags of a message as they are written.
+    /// The item that tells a message's flags, as it is written.
     pub(super) fn of(&mut self, message: Message<'_>, view: &View) -> &[u8] {
         let (flags, recent) = (message.flags(), view.is_recent(message.uid()));
         if self.written.is_empty() {
@@ -43,7 +43,7 @@ impl Flags {
         let written = slot.get_or_insert_with(|| Written {
             flags,
             recent,
-            wire: flag_list(&view.flags_of(message)),
+            wire: [b"FLAGS ", &*flag_list(&view.flags_of(message))].concat(),
         });
         &written.wire
     }

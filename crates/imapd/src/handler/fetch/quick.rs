@@ -258,11 +258,11 @@ impl Quick {
         let mut fetch = fetch_open(out, seq);
         for item in &self.items {
             match item {
-                Item::Uid => fetch.item(out, &FetchData::Uid(uid)),
-                Item::Flags => fetch.wire(out, "FLAGS", self.flags.of(message, view)),
+                Item::Uid => fetch.uid(out, uid),
+                Item::Flags => fetch.written(out, self.flags.of(message, view)),
                 Item::NewFlags => {
                     if from.newly_seen.binary_search(&uid).is_ok() {
-                        fetch.wire(out, "FLAGS", self.flags.of(message, view));
+                        fetch.written(out, self.flags.of(message, view));
                     }
                 }
                 Item::InternalDate => {
