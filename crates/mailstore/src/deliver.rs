@@ -112,7 +112,7 @@ impl Staged {
 
     /// The first part of the name it will have: unique, with the sizes.
     pub(crate) fn name(&self) -> String {
-        with_sizes(&self.base, self.octets, self.size)
+        with_sizes(self.base.clone(), Some(self.octets), self.size)
     }
 
     /// Gives the file its date, forces it to the disk and closes it: many messages may wait to be
@@ -159,12 +159,15 @@ impl Staged {
     }
 }
 
-/// The first part of a message's name, with its size on the disk and, if known, in CRLF form.
-pub(crate) fn with_sizes(base: &str, octets: u64, size: Option<u64>) -> String {
-    match size {
-        Some(size) => format!("{base},S={octets},W={size}"),
-        None => format!("{base},S={octets}"),
+/// The first part of a message's name, with its size on the disk and in CRLF form, if known.
+pub(crate) fn with_sizes(mut base: String, octets: Option<u64>, size: Option<u64>) -> String {
+    for (field, value) in [(",S=", octets), (",W=", size)] {
+        if let Some(value) = value {
+            base.push_str(field);
+            base.push_str(&value.to_string());
+        }
     }
+    base
 }
 
 impl Write for Staged {

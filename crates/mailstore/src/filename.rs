@@ -8,6 +8,7 @@
 //! What follows the last `:` is the info part, which any program may change by a rename at any
 //! time. Letters and fields that we do not know belong to somebody else, and are kept.
 
+use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
 
@@ -138,18 +139,45 @@ impl Unique {
 
     /// The next base: `<sec>.M<usec>P<pid>Q<counter>R<random>.<host>`.
     pub fn next(&self, source: &Source) -> String {
-        let time = source.wall().duration_since(UNIX_EPOCH);
+        self.series(source).next()
+    }
+
+    /// Bases for many files of one command. They share the random number: what tells the bases of
+    /// one process apart is the counter.
+    pub fn series<'a>(&'a self, source: &'a Source) -> Series<'a> {
+        Series {
+            unique: self,
+            source,
+            random: source.random(),
+        }
+    }
+}
+
+/// Makes the bases of files that come together.
+#[derive(Debug)]
+pub struct Series<'a> {
+    unique: &'a Unique,
+    source: &'a Source,
+    random: u64,
+}
+
+impl Series<'_> {
+    /// The next base, as [`Unique::next`] makes it.
+    pub fn next(&self) -> String {
+        let time = self.source.wall().duration_since(UNIX_EPOCH);
         let time = time.unwrap_or_default();
-        let counter = self.counter.fetch_add(1, Ordering::Relaxed);
-        format!(
-            "{}.M{}P{}Q{}R{:016x}.{}",
+        let counter = self.unique.counter.fetch_add(1, Ordering::Relaxed);
+        let (process, host) = (self.unique.process, &self.unique.host);
+        let mut base = String::with_capacity(USUAL);
+        let written = write!(
+            base,
+            "{}.M{}P{process}Q{counter}R{:016x}.{host}",
             time.as_secs(),
             time.subsec_micros(),
-            self.process,
-            counter,
-            source.random(),
-            self.host
-        )
+            self.random,
+        );
+        debug_assert!(written.is_ok(), "a String takes everything");
+        base
     }
 }
 
@@ -221,6 +249,8 @@ fn leading_number(text: &[u8]) -> u64 {
 
 /// How much of a host name goes into file names, so that these stay below 255 octets.
 const MAX_HOST: usize = 32;
+/// How many octets most names have at the most.
+const USUAL: usize = 112;
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::account::Account;
 use crate::error::{Error, Result};
-use crate::filename::Unique;
+use crate::filename::{Series, Unique};
 use crate::index::Force;
 use crate::mailbox::{Again, Mailbox};
 use crate::name::{MailboxName, Namespace};
@@ -69,6 +69,11 @@ impl Environment {
             distrusts_files: AtomicBool::new(false),
             notices: OnceLock::new(),
         }
+    }
+
+    /// Names for files that come together.
+    pub(crate) fn series(&self) -> Series<'_> {
+        self.unique.series(&self.options.source)
     }
 
     /// The kernel's notices, if anybody has asked for them.

@@ -7,13 +7,14 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use pillarbox_tests::binary::deliver_files;
 use pillarbox_tests::client::{Client, serve};
 use pillarbox_tests::program::have;
 use pillarbox_tests::serve::Serve;
 use pillarbox_tests::strace::Strace;
 
 use crate::order::{in_order, watched};
-use crate::{append, skip, subjects};
+use crate::{append, message, skip, subjects};
 
 /// Lets these calls of a server fail while `act` runs, on one path if one is given; false if that
 /// is not possible.
@@ -175,6 +176,32 @@ fn s7_copy_of_a_file_that_cannot_be_forced() {
     let calls = watched(&server, || drop(client.ok("UID MOVE 2 Target"))).unwrap();
     in_order(&calls, &steps, " OK MOVE");
     assert_eq!(afterwards(server, "Target"), ["m1", "m2"]);
+}
+
+/// So many that they are forced after they are linked.
+#[test]
+fn s7_copy_of_very_many_files_that_cannot_be_forced() {
+    let (server, mut client) = prepared();
+    let messages = (0..4100).map(|number| message(&number.to_string()).into_bytes());
+    deliver_files(&server.maildir("ann"), messages).unwrap();
+    client.ok("NOOP");
+    let target = server.maildir("ann").join(".Target/cur");
+    let tried = failing(&server, "syncfs", None, || {
+        no(&mut client, "COPY 1:* Target");
+    });
+    if !tried {
+        return;
+    }
+    assert_eq!(target.read_dir().unwrap().count(), 0);
+    // The bytes are written anew.
+    let calls = watched(&server, || drop(client.ok("COPY 5 Target"))).unwrap();
+    let steps = [
+        ("write|copy_file_range|sendfile", ".Target/tmp/"),
+        ("fsync|fdatasync", ".Target/tmp/"),
+        ("rename", ".Target/cur/"),
+    ];
+    in_order(&calls, &steps, "OK [COPYUID");
+    assert_eq!(afterwards(server, "Target").len(), 1);
 }
 
 #[test]

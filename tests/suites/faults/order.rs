@@ -119,7 +119,7 @@ fn s2_copy_of_fresh_files() {
         ("fdatasync", "ann/cur/"),
         ("fdatasync", "ann/cur/"),
         ("fdatasync", "ann/cur/"),
-        ("link|linkat", ".Target/cur/"),
+        ("linkat", ".Target/cur>"),
         ("pwrite64", ".Target/pillarbox.index"),
         ("fdatasync", ".Target/pillarbox.index"),
         ("fsync", ".Target/cur>"),
@@ -137,12 +137,47 @@ fn s2_copy_of_many_fresh_files() {
     let Some(calls) = calls else { return };
     let steps = [
         ("syncfs", ""),
-        ("link|linkat", ".Target/cur/"),
+        ("linkat", ".Target/cur>"),
         ("pwrite64", ".Target/pillarbox.index"),
         ("fdatasync", ".Target/pillarbox.index"),
         ("fsync", ".Target/cur>"),
     ];
     in_order(&calls, &steps, "OK [COPYUID");
+}
+
+/// So many that the file system is not asked about each.
+#[test]
+fn s2_copy_and_move_of_very_many_files() {
+    const MANY: usize = 4100;
+    let (server, mut client) = prepared();
+    let messages = (0..MANY).map(|number| message(&number.to_string()).into_bytes());
+    deliver_files(&server.maildir("ann"), messages).unwrap();
+    client.ok("NOOP");
+    let calls = watched(&server, || drop(client.ok("COPY 1:* Target")));
+    let Some(calls) = calls else { return };
+    let arriving = [
+        ("linkat", ".Target/cur>"),
+        ("syncfs", ""),
+        ("pwrite64", ".Target/pillarbox.index"),
+        ("fdatasync", ".Target/pillarbox.index"),
+        ("fsync", ".Target/cur>"),
+    ];
+    in_order(&calls, &arriving, "OK [COPYUID");
+    assert_eq!(links_before_sync(&calls), MANY + 3);
+    let calls = watched(&server, || drop(client.ok("MOVE 1:* Target"))).unwrap();
+    let moving = [&arriving[..], &REMOVAL].concat();
+    in_order(&calls, &moving, "* OK [COPYUID");
+    assert_eq!(links_before_sync(&calls), MANY + 3);
+}
+
+/// How many links there are, all of which must have ended before the file system is forced to the
+/// disk.
+fn links_before_sync(calls: &[Call]) -> usize {
+    let sync = calls.iter().find(|call| is(call, "syncfs", "")).unwrap();
+    let links = calls.iter().filter(|call| is(call, "linkat", ""));
+    links
+        .inspect(|link| assert!(link.ended < sync.begun))
+        .count()
 }
 
 #[test]
@@ -152,7 +187,7 @@ fn s2_move() {
     let Some(calls) = calls else { return };
     let steps = [
         ("fdatasync", "ann/cur/"),
-        ("link|linkat", ".Target/cur/"),
+        ("linkat", ".Target/cur>"),
         ("pwrite64", ".Target/pillarbox.index"),
         ("fdatasync", ".Target/pillarbox.index"),
         ("fsync", ".Target/cur>"),

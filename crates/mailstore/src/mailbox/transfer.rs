@@ -1,16 +1,18 @@
 //! Messages that come: APPEND, COPY, MOVE, and the move of a whole mailbox.
 
 mod copy;
+mod directories;
 mod r#move;
 mod unfinished;
 
 use copy::Original;
+use directories::Directories;
 pub use r#move::Moving;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
 use super::transaction::Transaction;
@@ -18,13 +20,13 @@ use super::{Appended, Appending, Mailbox};
 use crate::content::MessageFile;
 use crate::deliver::{Staged, with_sizes};
 use crate::error::{Error, Result};
-use crate::filename;
+use crate::filename::{self, Series};
 use crate::flag::{FlagChange, FlagOp, FlagSet};
 use crate::id::Uid;
 use crate::index::{Entry, FileTime, runs};
 use crate::replace::failed;
 use crate::snapshot::{Added, Message, Place, Snapshot};
-use crate::store::Environment;
+use crate::store::Fsync;
 use crate::sync::message_path;
 use crate::watch::Change;
 
@@ -35,7 +37,8 @@ struct Incoming {
     name: String,
     flags: FlagChange,
     size: Option<u64>,
-    date: i64,
+    /// Its internal date, if known.
+    date: Option<i64>,
 }
 
 /// Where the file of a message comes from.
@@ -48,21 +51,26 @@ enum Arriving {
 
 impl Arriving {
     /// The first part of the name that it will have.
-    fn name(&self, environment: &Environment, size: Option<u64>) -> String {
+    fn name(&self, series: &Series<'_>, size: Option<u64>) -> String {
         match self {
             Self::Staged(staged) => staged.name(),
-            Self::Original(original) => {
-                let base = environment.unique.next(&environment.options.source);
-                with_sizes(&base, original.octets, size)
-            }
+            Self::Original(original) => with_sizes(series.next(), original.octets(), size),
         }
     }
 
-    /// Puts the file in its place.
-    fn place(&mut self, target: &Path) -> Result<()> {
+    /// Puts the file in its place, `cur/` of the target.
+    fn place(&mut self, target: &Directories, name: &[u8]) -> Result<()> {
         match self {
-            Self::Staged(staged) => staged.place(target),
-            Self::Original(original) => original.link(target),
+            Self::Staged(staged) => staged.place(&target.path(Place::Cur, name)),
+            Self::Original(original) => original.link(target, name),
+        }
+    }
+
+    /// Whether it is not known that its bytes are on the disk.
+    fn is_unsettled(&self) -> bool {
+        match self {
+            Self::Staged(_) => false,
+            Self::Original(original) => original.is_unseen(),
         }
     }
 }
@@ -82,7 +90,7 @@ impl Mailbox {
                 size: message.staged.rfc822_size(),
                 file: Arriving::Staged(message.staged),
                 flags: message.flags,
-                date: seconds(date),
+                date: Some(seconds(date)),
             });
         }
         self.place(incoming)
@@ -159,7 +167,8 @@ impl Transaction<'_> {
             Err(error) => {
                 self.entries.clear();
                 self.leave_untold();
-                for path in placed {
+                for name in placed {
+                    let path = message_path(&self.mailbox.directory, Place::Cur, &name);
                     // If this fails too, the next look finds the file: a message too many.
                     if let Err(error) = fs::remove_file(&path) {
                         tracing::warn!(path = %path.display(), %error, "file not taken back");
@@ -189,11 +198,50 @@ impl Transaction<'_> {
     fn place_all(
         &mut self,
         incoming: &mut [Incoming],
-        placed: &mut Vec<PathBuf>,
+        placed: &mut Vec<Vec<u8>>,
     ) -> Result<Vec<Uid>> {
+        if incoming.is_empty() {
+            return Ok(Vec::new());
+        }
+        let flags = self.resolve_all(incoming)?;
+        let directories = Directories::of(&self.mailbox.directory);
+        let saved = seconds(self.mailbox.environment.options.source.wall());
+        let mod_seq = self.index.next_mod_seq()?;
+        let mut next = self.snapshot().uid_next();
+        let mut uids = Vec::with_capacity(incoming.len());
+        for (message, flags) in incoming.iter_mut().zip(flags) {
+            let uid = next;
+            next = uid.next().ok_or(Error::Limit("UIDs"))?;
+            let name = filename::with_flags(message.name.as_bytes(), flags);
+            message.file.place(&directories, &name)?;
+            let notices = &self.mailbox.notices;
+            notices.note_own(Place::Cur, &name, Change::Appeared);
+            placed.push(name.clone());
+            uids.push(uid);
+            self.entries.push(Entry::Add(Added {
+                uid,
+                flags,
+                mod_seq,
+                size: message.size,
+                date: message.date,
+                saved: u32::try_from(saved).unwrap_or_default(),
+                place: Place::Cur,
+                name,
+            }));
+        }
+        if incoming.iter().any(|message| message.file.is_unsettled()) {
+            self.settle_placed(&directories)?;
+        }
+        self.commit()?;
+        self.sync_places(&BTreeSet::from([Place::Cur]))?;
+        Ok(uids)
+    }
+
+    /// The flags of messages, in this mailbox.
+    fn resolve_all(&mut self, incoming: &[Incoming]) -> Result<Vec<FlagSet>> {
         let mut flags = Vec::with_capacity(incoming.len());
         let mut last: Option<(&FlagChange, FlagSet)> = None;
-        for message in incoming.iter() {
+        for message in incoming {
             // Most messages have the flags of the one before.
             let known = last.filter(|(change, _)| *change == &message.flags);
             let resolved = match known {
@@ -203,37 +251,17 @@ impl Transaction<'_> {
             last = Some((&message.flags, resolved));
             flags.push(resolved);
         }
-        let saved = seconds(self.mailbox.environment.options.source.wall());
-        let mod_seq = self.index.next_mod_seq()?;
-        let mut next = self.snapshot().uid_next();
-        let mut uids = Vec::with_capacity(incoming.len());
-        for (message, flags) in incoming.iter_mut().zip(flags) {
-            let uid = next;
-            next = uid.next().ok_or(Error::Limit("UIDs"))?;
-            let name = filename::with_flags(message.name.as_bytes(), flags);
-            let path = message_path(&self.mailbox.directory, Place::Cur, &name);
-            message.file.place(&path)?;
-            let notices = &self.mailbox.notices;
-            notices.note_own(Place::Cur, &name, Change::Appeared);
-            placed.push(path);
-            uids.push(uid);
-            self.entries.push(Entry::Add(Added {
-                uid,
-                flags,
-                mod_seq,
-                size: message.size,
-                date: Some(message.date),
-                saved: u32::try_from(saved).unwrap_or_default(),
-                place: Place::Cur,
-                name,
-            }));
+        Ok(flags)
+    }
+
+    /// Forces the bytes of files that were linked unseen to the disk, and the links with them.
+    fn settle_placed(&self, directories: &Directories) -> Result<()> {
+        let environment = &self.mailbox.environment;
+        if environment.options.fsync == Fsync::Never {
+            return Ok(());
         }
-        if uids.is_empty() {
-            return Ok(uids);
-        }
-        self.commit()?;
-        self.sync_places(&BTreeSet::from([Place::Cur]))?;
-        Ok(uids)
+        let forced = directories.sync_file_system();
+        forced.inspect_err(|_| environment.distrust_files())
     }
 }
 

@@ -9,8 +9,8 @@
 //! # Why nothing is lost by it
 //!
 //! - A file is removed only when the target has the same inode under the noted base, and after the
-//!   target's `cur/` was forced to the disk: one name of two for the same bytes, which the move had
-//!   forced there before. Every other message is left alone, and is in both mailboxes at the worst.
+//!   target's `cur/` was forced to the disk: one name of two for the same bytes, wherever they are
+//!   by then. Every other message is left alone, and is in both mailboxes at the worst.
 //! - The note itself is not forced. The death of a process does not lose it. After a power cut it
 //!   may be missing or half there (the CRC tells), and messages stay in both mailboxes; or it may be
 //!   back after a finished move, and then it names files that the source has no more, because no
@@ -62,8 +62,8 @@ impl Written {
             let Arriving::Original(original) = &message.file else {
                 return None;
             };
-            let name = original.path.file_name().unwrap_or_default();
-            note.add(filename::base(name.as_bytes()), message.name.as_bytes());
+            let base = filename::base(original.name());
+            note.add(base, message.name.as_bytes());
         }
         let path = source.note_path();
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;

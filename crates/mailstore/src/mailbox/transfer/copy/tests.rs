@@ -1,6 +1,7 @@
 //! What a copy leaves behind, and what it forces to the disk.
 
 use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -53,11 +54,15 @@ fn texts(mailbox: &Mailbox) -> Vec<Vec<u8>> {
 
 fn original(changed: i64, device: u64) -> Original {
     Original {
-        path: PathBuf::from("/nowhere"),
-        octets: 1,
-        date: 0,
-        changed,
-        device,
+        directories: Rc::new(Directories::of(Path::new("/nowhere"))),
+        place: Place::Cur,
+        name: b"1.host:2,".to_vec(),
+        seen: Some(Seen {
+            octets: 1,
+            date: 0,
+            changed,
+            device,
+        }),
     }
 }
 
@@ -174,6 +179,57 @@ fn more_messages_than_the_target_has_are_copied_durably() {
     assert_eq!(uids(&other).len(), 1103);
 }
 
+/// So many that the file system is not asked about each.
+#[test]
+fn of_very_many_messages_what_is_not_known_is_learned_later() {
+    let directory = tempfile::tempdir().unwrap();
+    let (from, to) = (directory.path().join("from"), directory.path().join("to"));
+    maildir(&from, &["x"; UNSEEN]);
+    maildir(&to, &[]);
+    fs::rename(from.join("cur/0.host:2,S"), from.join("cur/0.host,S=1:2,S")).unwrap();
+    let (source, target) = (open(&from), open(&to));
+    let copied = source.copy_to(&uids(&source), &target).unwrap();
+    assert_eq!(copied.uids.len(), UNSEEN);
+    let (old, new) = (source.snapshot(), target.snapshot());
+    let message = new.get(0).unwrap();
+    assert!(FileName::parse(message.file_name()).unwrap().size == Some(1));
+    assert_eq!(message.internal_date(), None);
+    let date = source.internal_date(old.get(0).unwrap()).unwrap();
+    assert_eq!(target.internal_date(message).unwrap(), date);
+    // What the source's index knows is taken along.
+    let again = source.append(vec![appending(&source)]).unwrap();
+    let all = uids(&source);
+    source.copy_to(&all, &target).unwrap();
+    assert_eq!(again.uids.last(), all.last());
+    let last = target.snapshot();
+    let last = last.iter().last().unwrap();
+    assert!(last.internal_date().is_some());
+    assert_eq!(uids(&open(&to)).len(), 2 * UNSEEN + 1);
+}
+
+/// One that was renamed by another program is found, and none is copied twice.
+#[test]
+fn very_many_messages_are_copied_whatever_others_rename() {
+    let directory = tempfile::tempdir().unwrap();
+    let (from, to) = (directory.path().join("from"), directory.path().join("to"));
+    maildir(&from, &["x"; UNSEEN]);
+    maildir(&to, &["kept"]);
+    let (source, target) = (open(&from), open(&to));
+    let all = uids(&source);
+    fs::rename(from.join("cur/9.host:2,S"), from.join("cur/9.host:2,FS")).unwrap();
+    assert_eq!(source.copy_to(&all, &target).unwrap().uids.len(), UNSEEN);
+    assert_eq!(uids(&target).len(), UNSEEN + 1);
+    assert_eq!(fs::read_dir(to.join("cur")).unwrap().count(), UNSEEN + 1);
+}
+
+fn appending(mailbox: &Mailbox) -> crate::mailbox::Appending {
+    crate::mailbox::Appending {
+        staged: mailbox.stage().unwrap(),
+        flags: by_name(&mailbox.snapshot(), FlagSet::EMPTY),
+        internal_date: None,
+    }
+}
+
 #[test]
 fn a_file_that_cannot_be_linked_takes_the_others_back() {
     let directory = tempfile::tempdir().unwrap();
@@ -183,15 +239,17 @@ fn a_file_that_cannot_be_linked_takes_the_others_back() {
     let (source, target) = (open(&from), open(&to));
     let snapshot = source.snapshot();
     let mut translated = Translated::default();
+    let directories = Rc::new(Directories::of(&from));
+    let series = target.environment.series();
     let mut incoming: Vec<Incoming> = snapshot
         .iter()
         .map(|message| {
-            let path = message_path(&from, message.place(), message.file_name());
-            let original = Original::find(path).unwrap();
-            let (date, file) = (original.date, Arriving::Original(original));
+            let mut original = Original::new(&directories, message);
+            original.look().unwrap();
+            let (date, file) = (original.date(), Arriving::Original(original));
             Incoming {
                 flags: translated.flags(&snapshot, message),
-                name: file.name(&target.environment, None),
+                name: file.name(&series, None),
                 size: None,
                 date,
                 file,

@@ -288,7 +288,7 @@ fn nothing_is_noted_of_bytes_that_are_copied() {
     let incoming = super::Incoming {
         name: staged.name(),
         size: None,
-        date: 0,
+        date: None,
         flags: change(&[], &[]),
         file: super::Arriving::Staged(staged),
     };
