@@ -185,6 +185,8 @@ pub enum StatusItem {
     UidValidity,
     /// The number of messages without `\Seen`.
     Unseen,
+    /// The most octets of a message that is appended (RFC 7889 §3.1).
+    AppendLimit,
 }
 
 /// Commands of the selected state.

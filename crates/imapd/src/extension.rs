@@ -2,6 +2,7 @@
 //!
 //! CAPABILITY, the greeting and the code in the answer to a login are made from these rows.
 
+pub(crate) mod append_limit;
 mod capability;
 pub(crate) mod children;
 pub(crate) mod enable;
@@ -22,6 +23,8 @@ use machine::{Link, Security};
 
 pub use capability::{Capabilities, Capability};
 pub use enable::Feature;
+
+use crate::settings::Limits;
 
 /// A capability and where it is specified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,12 +115,18 @@ pub const REGISTRY: &[Extension] = &[
     list_extended::ROW,
     list_status::ROW,
     r#move::ROW,
+    append_limit::ROW,
     esearch::ROW,
     searchres::ROW,
 ];
 
 /// The capabilities of a connection as it is now, of those that are `offered` (RFC 3501 §7.2.1).
-pub(crate) fn capabilities(link: &Link, login: Login, offered: Capabilities) -> Vec<String> {
+pub(crate) fn capabilities(
+    link: &Link,
+    login: Login,
+    offered: Capabilities,
+    limits: &Limits,
+) -> Vec<String> {
     let before = login == Login::Before;
     let rows = REGISTRY.iter().filter(|row| match row.shown {
         Shown::Always => true,
@@ -127,7 +136,14 @@ pub(crate) fn capabilities(link: &Link, login: Login, offered: Capabilities) -> 
         Shown::PasswordsRefused => before && !link.allows_passwords(),
     });
     let offered = rows.filter(|row| offered.has(row.is));
-    offered.map(|row| row.capability.to_owned()).collect()
+    let names = offered.map(|row| {
+        if row.is == Capability::AppendLimit {
+            append_limit::capability(limits)
+        } else {
+            row.capability.to_owned()
+        }
+    });
+    names.collect()
 }
 
 #[cfg(test)]
@@ -146,7 +162,8 @@ mod tests {
             peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
             waker: Waker::noop().clone(),
         };
-        capabilities(&link, login, Capabilities::all()).join(" ")
+        let names = capabilities(&link, login, Capabilities::all(), &Limits::default());
+        names.join(" ").replace("=52428800", "")
     }
 
     #[test]

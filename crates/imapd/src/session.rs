@@ -99,7 +99,7 @@ impl Session {
     pub fn new(settings: Arc<Settings>, link: Link, now: Now) -> Self {
         let mut out = Responses::default();
         let offered = settings.offered();
-        let names = capabilities(&link, Login::Before, offered);
+        let names = capabilities(&link, Login::Before, offered, &settings.limits);
         let greeting = format!("{} Pillarbox ready", settings.hostname);
         out.untagged(Untagged::Status(
             Status::Ok,

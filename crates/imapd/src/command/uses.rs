@@ -5,7 +5,7 @@
 
 use super::{
     Any, Authenticated, Command, ExtendedList, NotAuthenticated, ReturnOption, Search, SearchKey,
-    Selected,
+    Selected, StatusItem,
 };
 use crate::extension::{Capabilities, Capability};
 use crate::types::Messages;
@@ -47,6 +47,7 @@ impl Authenticated {
         match self {
             Self::Enable(_) => one(Capability::Enable),
             Self::ListExtended(list) => list.uses(),
+            Self::Status { items, .. } => status(items),
             Self::Namespace => one(Capability::Namespace),
             Self::Idle => one(Capability::Idle),
             Self::Select(_)
@@ -58,7 +59,6 @@ impl Authenticated {
             | Self::Unsubscribe(_)
             | Self::List { .. }
             | Self::Lsub { .. }
-            | Self::Status { .. }
             | Self::Append(_) => Capabilities::NONE,
         }
     }
@@ -67,10 +67,10 @@ impl Authenticated {
 impl ExtendedList {
     fn uses(&self) -> Capabilities {
         let options = self.returns.iter().map(|option| match option {
-            ReturnOption::Status(_) => Capability::ListStatus,
-            ReturnOption::Subscribed | ReturnOption::Children => Capability::ListExtended,
+            ReturnOption::Status(items) => status(items).with(Capability::ListStatus),
+            ReturnOption::Subscribed | ReturnOption::Children => Capabilities::NONE,
         });
-        options.fold(one(Capability::ListExtended), Capabilities::with)
+        options.fold(one(Capability::ListExtended), Capabilities::union)
     }
 }
 
@@ -134,6 +134,19 @@ impl Messages {
             Self::Seq(_) | Self::Uid(_) => Capabilities::NONE,
         }
     }
+}
+
+/// What items of STATUS need.
+fn status(items: &[StatusItem]) -> Capabilities {
+    let extended = items.iter().filter_map(|item| match item {
+        StatusItem::AppendLimit => Some(Capability::AppendLimit),
+        StatusItem::Messages
+        | StatusItem::Recent
+        | StatusItem::UidNext
+        | StatusItem::UidValidity
+        | StatusItem::Unseen => None,
+    });
+    extended.collect()
 }
 
 /// The set of one.

@@ -28,6 +28,7 @@ pub enum Capability {
     ListExtended,
     ListStatus,
     Move,
+    AppendLimit,
     Esearch,
     SearchRes,
 }

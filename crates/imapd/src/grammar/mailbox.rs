@@ -76,7 +76,8 @@ pub(super) fn status_att_list(input: &[u8]) -> Parsed<'_, Vec<StatusItem>> {
     Ok((input, items))
 }
 
-/// `status-att = "MESSAGES" / "RECENT" / "UIDNEXT" / "UIDVALIDITY" / "UNSEEN"` (RFC 3501 §9)
+/// `status-att = "MESSAGES" / "RECENT" / "UIDNEXT" / "UIDVALIDITY" / "UNSEEN"` (RFC 3501 §9),
+/// `status-att =/ "APPENDLIMIT"` (RFC 7889 §5)
 fn status_att(input: &[u8]) -> Parsed<'_, StatusItem> {
     let item = map_opt(word, |name| match name.as_slice() {
         b"MESSAGES" => Some(StatusItem::Messages),
@@ -84,6 +85,7 @@ fn status_att(input: &[u8]) -> Parsed<'_, StatusItem> {
         b"UIDNEXT" => Some(StatusItem::UidNext),
         b"UIDVALIDITY" => Some(StatusItem::UidValidity),
         b"UNSEEN" => Some(StatusItem::Unseen),
+        b"APPENDLIMIT" => Some(StatusItem::AppendLimit),
         _ => None,
     });
     context("a STATUS item", item).parse(input)

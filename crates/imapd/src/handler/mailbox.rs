@@ -9,6 +9,7 @@ use mailstore::{Snapshot, SystemFlag};
 
 use crate::command::StatusItem;
 use crate::error::Refused;
+use crate::extension::append_limit;
 use crate::response::Untagged;
 use crate::session::authenticated::Authenticated;
 use crate::session::selected::Selected;
@@ -61,13 +62,18 @@ pub(crate) fn status(
     let own = selected.filter(|selected| Arc::ptr_eq(&selected.mailbox, &mailbox));
     let items = items
         .iter()
-        .map(|&item| (item, value(item, &snapshot, own)));
+        .map(|&item| (item, value(item, account, &snapshot, own)));
     let shown = account.namespace().display(&name);
     Ok(Untagged::StatusData(shown, items.collect()))
 }
 
 /// One item of STATUS.
-fn value(item: StatusItem, snapshot: &Snapshot, own: Option<&Selected>) -> u64 {
+fn value(
+    item: StatusItem,
+    account: &Authenticated,
+    snapshot: &Snapshot,
+    own: Option<&Selected>,
+) -> u64 {
     let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
     match item {
         StatusItem::Messages => count(snapshot.len()),
@@ -77,6 +83,7 @@ fn value(item: StatusItem, snapshot: &Snapshot, own: Option<&Selected>) -> u64 {
             let recent = |uid| uid >= first || shown(uid);
             count(snapshot.iter().filter(|it| recent(it.uid())).count())
         }
+        StatusItem::AppendLimit => append_limit::advertised(account.append_limit).into(),
         StatusItem::UidNext => snapshot.uid_next().get().into(),
         StatusItem::UidValidity => snapshot.uid_validity().get().into(),
         StatusItem::Unseen => {

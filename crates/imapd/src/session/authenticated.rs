@@ -24,6 +24,8 @@ pub(crate) struct Authenticated {
     pub(crate) account: Account,
     /// The capabilities that this session is offered.
     pub(crate) offered: Capabilities,
+    /// How many octets a message may have that is appended.
+    pub(crate) append_limit: u64,
     /// What ENABLE has switched on.
     pub(crate) enabled: Enabled,
 }
@@ -84,10 +86,11 @@ pub(crate) fn begin(command: command::Authenticated) -> Result<Operation, Refuse
 
 impl Authenticated {
     /// A user with their mail.
-    pub(crate) fn new(account: Account, offered: Capabilities) -> Self {
+    pub(crate) fn new(account: Account, offered: Capabilities, append_limit: u64) -> Self {
         Self {
             account,
             offered,
+            append_limit,
             enabled: Enabled::default(),
         }
     }

@@ -86,7 +86,12 @@ impl Session {
     fn any(&mut self, tag: Tag, command: Any) {
         match command {
             Any::Capability => {
-                let names = capabilities(&self.link, self.login(), self.offered());
+                let names = capabilities(
+                    &self.link,
+                    self.login(),
+                    self.offered(),
+                    &self.settings.limits,
+                );
                 self.out.untagged(Untagged::Capability(names));
                 self.complete(tag, Completion::ok("CAPABILITY completed"));
             }

@@ -351,8 +351,17 @@ fn log_in(identity: &Identity, context: &Context<'_>, state: &mut State) -> Outc
     let offered = context.settings.offered();
     // Who it is, the connection's span says.
     tracing::info!("logged in");
-    *state = State::Authenticated(Box::new(Authenticated::new(account, offered)));
-    let names = capabilities(context.link, Login::After, offered);
+    *state = State::Authenticated(Box::new(Authenticated::new(
+        account,
+        offered,
+        context.settings.limits.message,
+    )));
+    let names = capabilities(
+        context.link,
+        Login::After,
+        offered,
+        &context.settings.limits,
+    );
     let completion = Completion::ok("Logged in").with(Code::Capability(names));
     Ok(Step::Done(completion))
 }
