@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
@@ -14,6 +15,7 @@ use crate::store::Store;
 use crate::subscriptions::{self, Change};
 use crate::tree::Tree;
 use crate::uid_validity;
+use crate::watch::AccountWatch;
 
 /// One user's Maildir++ tree.
 #[derive(Clone, Debug)]
@@ -109,10 +111,11 @@ impl Account {
     /// If it exists or cannot be made.
     pub fn create(&self, name: &MailboxName) -> Result<()> {
         let options = self.store.options();
-        self.tree().create(name, |directory| {
+        let created = self.tree().create(name, |directory| {
             let uid_validity = uid_validity::next(&self.root, &options.source)?;
             mailbox::initialize(directory, uid_validity, options)
-        })
+        });
+        self.changed(created)
     }
 
     /// Deletes a mailbox with its messages; its children stay (RFC 3501 §6.3.4).
@@ -120,8 +123,8 @@ impl Account {
     /// # Errors
     /// If it is INBOX, does not exist, or cannot be removed.
     pub fn delete(&self, name: &MailboxName) -> Result<()> {
-        self.tree()
-            .delete(name, |directory| self.store.forget(directory))
+        let forget = |directory: &Path| self.store.forget(directory);
+        self.changed(self.tree().delete(name, forget))
     }
 
     /// Renames a mailbox and its children; renaming INBOX moves its messages into a new mailbox
@@ -134,7 +137,7 @@ impl Account {
             return self.move_inbox(to);
         }
         let forget = |directory: &Path| self.store.forget(directory);
-        self.tree().rename(from, to, forget)
+        self.changed(self.tree().rename(from, to, forget))
     }
 
     /// The names on the subscription list, whether or not they exist (RFC 3501 §6.3.9).
@@ -160,6 +163,15 @@ impl Account {
     /// If the list cannot be written.
     pub fn unsubscribe(&self, name: &MailboxName) -> Result<()> {
         self.change_subscriptions(name, Change::Unsubscribe)
+    }
+
+    /// Calls `waker` after every change of the mailboxes there are, and of the subscription list,
+    /// until the [`AccountWatch`] is dropped, which tells what has changed since this call.
+    ///
+    /// # Errors
+    /// If the account cannot be read.
+    pub fn watch(&self, waker: Waker) -> Result<AccountWatch> {
+        AccountWatch::begin(self.store.roster(&self.root), waker)
     }
 
     /// Writes what Dovecot needs to serve a mailbox as we do: its list of UIDs, the names of the
@@ -215,7 +227,14 @@ impl Account {
 
     fn change_subscriptions(&self, name: &MailboxName, change: Change) -> Result<()> {
         let timeout = self.store.options().lock_timeout;
-        subscriptions::change(&self.root, self.namespace(), name, change, timeout)
+        let changed = subscriptions::change(&self.root, self.namespace(), name, change, timeout);
+        self.changed(changed)
+    }
+
+    /// Tells those who watch the account, also if not all was done.
+    fn changed(&self, result: Result<()>) -> Result<()> {
+        self.store.account_changed(&self.root);
+        result
     }
 
     fn tree(&self) -> Tree<'_> {

@@ -47,4 +47,4 @@ pub use name::{MailboxName, NameError, Namespace};
 pub use snapshot::{Difference, Kept, Message, Snapshot};
 pub use source::Source;
 pub use store::{Fsync, Options, Store};
-pub use watch::{Notices, Watch};
+pub use watch::{AccountChange, AccountWatch, Notices, Observation, Watch};

@@ -37,7 +37,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::task::Waker;
 use std::time::{Duration, SystemTime};
 
@@ -54,7 +54,7 @@ use crate::name::MailboxName;
 use crate::snapshot::{Message, Snapshot};
 use crate::store::{Environment, Options};
 use crate::sync;
-use crate::watch::{Slot, Watch, WatchId, Watchers};
+use crate::watch::{Observation, Slot, Watch, WatchId, Watchers};
 use graveyard::Graveyard;
 use read::Learned;
 use writer::{Looks, Writer};
@@ -89,6 +89,8 @@ pub struct Mailbox {
     lasting: AtomicBool,
     /// Whether a claim has left messages in `new/` that are to be moved to `cur/`.
     left_in_new: AtomicBool,
+    /// How many messages of a snapshot are unseen, for the one that was asked for last.
+    unseen: Mutex<Option<(Weak<Snapshot>, usize)>>,
 }
 
 /// A message to append.
@@ -212,6 +214,12 @@ impl Mailbox {
     /// no I/O.
     pub fn known_sizes(&self, snapshot: &Snapshot) -> Vec<Option<u64>> {
         self.sizes_at_hand(snapshot)
+    }
+
+    /// How many messages of a snapshot are not `\Seen`. Counted once for all sessions that ask about
+    /// the same one after each other.
+    pub fn unseen(&self, snapshot: &Arc<Snapshot>) -> usize {
+        self.count_unseen(snapshot)
     }
 
     /// The message's internal date in seconds since 1970; asks the file system once if it is not
@@ -350,6 +358,16 @@ impl Mailbox {
         Watch::new(Arc::clone(self), None)
     }
 
+    /// Watches it for a session that has not selected it: `waker` is called as by
+    /// [`watch`](Self::watch), and [`Observation::news`] tells which of many mailboxes it was.
+    /// Gives the newest snapshot as well.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if the mailbox has been deleted.
+    pub fn observe(self: &Arc<Self>, waker: Waker) -> Result<(Observation, Arc<Snapshot>)> {
+        Observation::begin(Arc::clone(self), waker)
+    }
+
     /// Delivers a staged message into `new/`, durably, with neither lock nor index: as any other
     /// delivery agent does it. It has no flags and no UID yet.
     ///
@@ -412,6 +430,7 @@ impl Mailbox {
             cache: Cache::new(directory),
             lasting: AtomicBool::new(false),
             left_in_new: AtomicBool::new(false),
+            unseen: Mutex::default(),
         }
     }
 

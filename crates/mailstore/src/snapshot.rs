@@ -210,6 +210,31 @@ impl Snapshot {
         kept.reindex();
         Arc::new(kept)
     }
+
+    /// This with what `newer` says of some messages (ascending), and of no others: what a client may
+    /// know that wants to hear of nothing but its own changes.
+    #[must_use]
+    pub fn taking(self: &Arc<Self>, newer: &Arc<Self>, uids: &[Uid]) -> Arc<Self> {
+        if self.uid_validity != newer.uid_validity {
+            return Arc::clone(self);
+        }
+        let is_taken = |uid: Uid| uids.binary_search(&uid).is_ok();
+        let mut taken = Self {
+            chunks: Vec::with_capacity(self.chunks.len() + 1),
+            keywords: Arc::clone(&newer.keywords),
+            ..Self::clone(self)
+        };
+        merge(self, newer, |step| match step {
+            Step::Shared(chunk) => taken.chunks.push(Arc::clone(chunk)),
+            Step::Old(old) if !is_taken(old.uid()) => taken.push_message(old),
+            Step::New(new) if is_taken(new.uid()) => taken.push_message(new),
+            Step::Old(_) | Step::New(_) => {}
+            Step::Both(_, new) if is_taken(new.uid()) => taken.push_message(new),
+            Step::Both(old, _) => taken.push_message(old),
+        });
+        taken.reindex();
+        Arc::new(taken)
+    }
 }
 
 /// What the index does to its working copy.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::account::Account;
@@ -13,7 +13,7 @@ use crate::index::Force;
 use crate::mailbox::{Again, Mailbox};
 use crate::name::{MailboxName, Namespace};
 use crate::source::Source;
-use crate::watch::{Notices, Shared, warn_of_limit};
+use crate::watch::{Notices, Roster, Shared, warn_of_limit};
 
 /// When data is forced to the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -152,6 +152,8 @@ impl Environment {
 pub struct Store {
     environment: Arc<Environment>,
     registry: Mutex<Registry>,
+    /// The accounts that somebody watches, by their roots.
+    rosters: Mutex<HashMap<PathBuf, Weak<Roster>>>,
 }
 
 #[derive(Debug, Default)]
@@ -187,6 +189,7 @@ impl Store {
                 full_at: environment.options.cache_bytes,
                 ..Registry::default()
             }),
+            rosters: Mutex::default(),
             environment,
         })
     }
@@ -220,9 +223,13 @@ impl Store {
         environment.notices.get().cloned()
     }
 
-    /// Looks for changes by other programs in the mailboxes that somebody watches, but for those
-    /// that the kernel watches too, and wakes the watchers. To be called every poll interval.
+    /// Looks for changes by other programs in the mailboxes and accounts that somebody watches, but
+    /// for those that the kernel watches too, and wakes the watchers. To be called every poll
+    /// interval.
     pub fn poll(&self) {
+        for roster in self.watched_accounts() {
+            roster.poll();
+        }
         for mailbox in self.open_mailboxes() {
             mailbox.rest();
             if !mailbox.needs_polling() {
@@ -334,6 +341,35 @@ impl Store {
         if let Some(registered) = registered {
             registered.mailbox.leave();
         }
+    }
+
+    /// What the sessions share that watch the account in `root`.
+    pub(crate) fn roster(&self, root: &Path) -> Arc<Roster> {
+        let mut rosters = self.rosters();
+        if let Some(roster) = rosters.get(root).and_then(Weak::upgrade) {
+            return roster;
+        }
+        let roster = Roster::new(root.to_path_buf(), Arc::clone(&self.environment));
+        rosters.insert(root.to_path_buf(), Arc::downgrade(&roster));
+        roster
+    }
+
+    /// This process has changed which mailboxes an account has, or its subscriptions.
+    pub(crate) fn account_changed(&self, root: &Path) {
+        let roster = self.rosters().get(root).and_then(Weak::upgrade);
+        if let Some(roster) = roster {
+            roster.tell();
+        }
+    }
+
+    fn watched_accounts(&self) -> Vec<Arc<Roster>> {
+        let mut rosters = self.rosters();
+        rosters.retain(|_, roster| roster.strong_count() > 0);
+        rosters.values().filter_map(Weak::upgrade).collect()
+    }
+
+    fn rosters(&self) -> MutexGuard<'_, HashMap<PathBuf, Weak<Roster>>> {
+        self.rosters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the mailbox in `directory` is in memory.

@@ -35,6 +35,9 @@ pub(crate) fn load(root: &Path, namespace: &Namespace) -> Result<Vec<MailboxName
         .collect())
 }
 
+/// The files in the root that can be the list.
+pub(crate) const LISTS: [&str; 2] = [FILE, COURIER];
+
 /// What to do with a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {

@@ -20,11 +20,13 @@ mod directory;
 mod journal;
 mod leftover;
 
-use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, DirBuilder, Metadata};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use rustix::fs::OFlags;
 
@@ -100,6 +102,21 @@ impl<'a> Tree<'a> {
             .collect();
         entries.sort_by(|a, b| order(&a.name, &b.name));
         Ok(entries)
+    }
+
+    /// Every mailbox but INBOX, with what tells it from another that gets its name.
+    pub(crate) fn census(&self) -> Result<BTreeMap<MailboxName, Identity>> {
+        let _lock = self.lock_shared()?;
+        let mut census = BTreeMap::new();
+        for name in self.scan()?.names {
+            let path = self.path(&name);
+            match fs::symlink_metadata(&path) {
+                Ok(metadata) => drop(census.insert(name, Identity::of(&metadata))),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(failed(&path)(error)),
+            }
+        }
+        Ok(census)
     }
 
     /// The directory of a mailbox if it is there, complete or not.
@@ -354,6 +371,23 @@ impl<'a> Tree<'a> {
         match self.options.fsync {
             Fsync::Optimized | Fsync::Always => sync_directory(directory),
             Fsync::Never => Ok(()),
+        }
+    }
+}
+
+/// What a directory keeps when it is renamed. Another one may get its number when it is gone, but
+/// not its time of birth, where the file system notes that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Identity {
+    number: u64,
+    born: Option<SystemTime>,
+}
+
+impl Identity {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            number: metadata.ino(),
+            born: metadata.created().ok(),
         }
     }
 }

@@ -20,16 +20,26 @@
 //!
 //! A session that waits also looks at each keepalive, so that even a directory high above the
 //! mailbox can be renamed.
+//!
+//! # Sessions that watch much
+//!
+//! A session may observe mailboxes that it has not selected (`observe`), and the account as a whole
+//! (`account`): which mailboxes there are, and what is subscribed. All observers of one thing share
+//! what the kernel watches for it.
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 mod absent;
+mod account;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod inotify;
 mod noticed;
 mod notices;
+mod observe;
+mod roots;
 mod slot;
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -38,9 +48,12 @@ use crate::id::Uid;
 use crate::mailbox::{Mailbox, Moving};
 use crate::snapshot::Snapshot;
 
+pub(crate) use account::Roster;
+pub use account::{AccountChange, AccountWatch};
 pub(crate) use noticed::{Outlook, Standing};
 pub use notices::Notices;
 pub(crate) use notices::{Change, Shared, warn_of_limit};
+pub use observe::Observation;
 pub(crate) use slot::Slot;
 
 /// A session's interest in a mailbox; ends when dropped.
@@ -97,24 +110,31 @@ impl Drop for Watch {
 
 /// The wakers of one mailbox.
 #[derive(Debug, Default)]
-pub(crate) struct Watchers(Mutex<Wakers>);
+pub(crate) struct Watchers {
+    wakers: Mutex<Wakers>,
+    /// How often they were called.
+    calls: AtomicU64,
+}
 
 #[derive(Debug, Default)]
 struct Wakers {
     next: u64,
     wakers: Vec<(WatchId, Option<Waker>)>,
+    /// Those of sessions that have another mailbox selected, or none.
+    observers: Vec<(WatchId, Waker)>,
 }
 
 impl Watchers {
-    /// Whether nobody watches.
+    /// Whether nobody has a use for the bytes of expunged messages.
     pub(crate) fn is_empty(&self) -> bool {
         self.lock().wakers.is_empty()
     }
 
     /// Whether anybody watches who can be woken.
     pub(crate) fn any_to_wake(&self) -> bool {
-        let wakers = &self.lock().wakers;
-        wakers.iter().any(|(_, waker)| waker.is_some())
+        let inner = self.lock();
+        let mut wakers = inner.wakers.iter();
+        !inner.observers.is_empty() || wakers.any(|(_, waker)| waker.is_some())
     }
 
     /// Whether anybody but one watches.
@@ -125,17 +145,34 @@ impl Watchers {
 
     /// Calls every waker.
     pub(crate) fn wake(&self) {
-        let wakers = self.lock().wakers.clone();
-        for waker in wakers.into_iter().filter_map(|(_, waker)| waker) {
+        // Counted first: whoever is woken finds it counted.
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        let inner = self.lock();
+        let wakers = inner.wakers.iter().filter_map(|(_, waker)| waker.as_ref());
+        let observers = inner.observers.iter().map(|(_, waker)| waker);
+        let wakers: Vec<Waker> = wakers.chain(observers).cloned().collect();
+        drop(inner);
+        for waker in wakers {
             waker.wake();
         }
     }
 
+    /// How often the wakers were called.
+    fn calls(&self) -> u64 {
+        self.calls.load(Ordering::SeqCst)
+    }
+
     fn add(&self, waker: Option<Waker>) -> WatchId {
         let mut inner = self.lock();
-        let id = WatchId(inner.next);
-        inner.next += 1;
+        let id = inner.next_id();
         inner.wakers.push((id, waker));
+        id
+    }
+
+    fn add_observer(&self, waker: Waker) -> WatchId {
+        let mut inner = self.lock();
+        let id = inner.next_id();
+        inner.observers.push((id, waker));
         id
     }
 
@@ -143,9 +180,21 @@ impl Watchers {
         self.lock().wakers.retain(|(other, _)| *other != id);
     }
 
+    fn remove_observer(&self, id: WatchId) {
+        self.lock().observers.retain(|(other, _)| *other != id);
+    }
+
     /// The list is whole even if a thread panicked while it held the lock.
     fn lock(&self) -> MutexGuard<'_, Wakers> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.wakers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wakers {
+    fn next_id(&mut self) -> WatchId {
+        let id = WatchId(self.next);
+        self.next += 1;
+        id
     }
 }
 

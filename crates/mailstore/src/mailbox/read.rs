@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::thread;
 
 use super::Mailbox;
 use crate::content::MessageFile;
 use crate::error::{Error, Result};
 use crate::filename::{FileName, base};
+use crate::flag::SystemFlag;
 use crate::id::Uid;
 use crate::index::Entry;
 use crate::replace::failed;
@@ -218,6 +219,20 @@ impl Mailbox {
         if size != Some(octets) || date.is_none() {
             self.note(uid, Some(octets), date.is_none().then_some(modified));
         }
+    }
+
+    pub(super) fn count_unseen(&self, snapshot: &Arc<Snapshot>) -> usize {
+        // Either value is right if a thread panicked while it had it.
+        let mut last = self.unseen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((counted, unseen)) = &*last
+            && counted.as_ptr() == Arc::as_ptr(snapshot)
+        {
+            return *unseen;
+        }
+        let is_unseen = |message: &Message<'_>| !message.flags().has(SystemFlag::Seen);
+        let unseen = snapshot.iter().filter(is_unseen).count();
+        *last = Some((Arc::downgrade(snapshot), unseen));
+        unseen
     }
 
     /// What was learned, for the index; forgotten here.

@@ -1025,6 +1025,7 @@ fn open_without_writing(root: &Path) -> Mailbox {
         cache: Cache::new(root),
         lasting: AtomicBool::new(false),
         left_in_new: AtomicBool::new(false),
+        unseen: Mutex::default(),
     };
     mailbox.look_without_writing().unwrap();
     mailbox

@@ -255,3 +255,31 @@ fn iterating_begins_at_any_position() {
     }
     assert_eq!(filled(0).iter_from(0).count(), 0);
 }
+
+#[test]
+fn what_is_taken_of_some_messages_leaves_the_others_as_they_were() {
+    let old = Arc::new(filled(1500));
+    let mut newer = Snapshot::clone(&old);
+    newer.remove(uid(3), uid(4));
+    let seen = FlagSet::EMPTY.with(crate::SystemFlag::Seen);
+    for value in [7, 8, 700] {
+        let style = (seen, ModSeq::new(9).unwrap());
+        assert!(newer.update(uid(value), style, Place::Cur, |name| Some(name.to_vec())));
+    }
+    assert!(newer.push(&added(1501)));
+    assert!(newer.push(&added(1502)));
+    newer.reindex();
+    let newer = Arc::new(newer);
+    assert_eq!(
+        old.taking(&newer, &[]).difference(&old),
+        Difference::default()
+    );
+    let taken = old.taking(&newer, &[4, 8, 1502].map(uid));
+    let difference = old.difference(&taken);
+    assert_eq!(difference.expunged, [uid(4)]);
+    assert_eq!(difference.changed, [uid(8)]);
+    assert_eq!(difference.added, [uid(1502)]);
+    let difference = taken.difference(&newer);
+    assert_eq!(difference.expunged, [uid(3)]);
+    assert_eq!(difference.changed, [7, 700].map(uid));
+}

@@ -15,9 +15,11 @@ use std::time::{Duration, Instant};
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 use super::absent::Inotify;
+use super::account::Roster;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use super::inotify::Inotify;
 use super::noticed::Noticed;
+use super::roots::Roots;
 use crate::snapshot::Place;
 use crate::source::Source;
 
@@ -69,6 +71,7 @@ pub struct Notices(Arc<Shared>);
 pub(crate) struct Shared {
     kernel: Inotify,
     watched: Mutex<Watched>,
+    pub(super) roots: Mutex<Roots>,
     todo: Mutex<Todo>,
     /// Nobody waits for notices any more.
     closed: AtomicBool,
@@ -82,13 +85,15 @@ pub(crate) struct Shared {
 }
 
 /// Whose directories these are.
-type Watched = HashMap<WatchNumber, Vec<(Role, Arc<Noticed>)>>;
+pub(super) type Watched = HashMap<WatchNumber, Vec<(Role, Arc<Noticed>)>>;
 
 /// What is left to the thread.
 #[derive(Debug, Default)]
 struct Todo {
     /// Mailboxes with notices that nobody has looked at.
     touched: Vec<Arc<Noticed>>,
+    /// Accounts whose sessions are to be woken.
+    accounts: Vec<Arc<Roster>>,
     /// Mailboxes whose sessions are to be woken later.
     deferred: Vec<(Instant, Arc<Noticed>)>,
     /// The end.
@@ -104,6 +109,7 @@ impl Notices {
         Ok(Self(Arc::new(Shared {
             kernel: Inotify::open()?,
             watched: Mutex::default(),
+            roots: Mutex::default(),
             todo: Mutex::default(),
             closed: AtomicBool::new(false),
             warned: AtomicBool::new(false),
@@ -151,6 +157,7 @@ impl Notices {
         let pace = shared.read(None);
         let mut todo = shared.todo();
         let touched = std::mem::take(&mut todo.touched);
+        let accounts = std::mem::take(&mut todo.accounts);
         let due = todo.due(shared.source.instant());
         drop(todo);
         for noticed in touched {
@@ -158,6 +165,9 @@ impl Notices {
         }
         for noticed in due {
             noticed.wake_if_changed();
+        }
+        for account in accounts {
+            account.wake();
         }
         pace
     }
@@ -247,7 +257,7 @@ impl Shared {
         Ok(())
     }
 
-    fn watch_one(&self, path: &Path, role: Role) -> io::Result<WatchNumber> {
+    pub(super) fn watch_one(&self, path: &Path, role: Role) -> io::Result<WatchNumber> {
         #[cfg(test)]
         {
             let one_less = |room: usize| room.checked_sub(1);
@@ -274,10 +284,17 @@ impl Shared {
                     .retain(|(_, other)| !Arc::ptr_eq(other, noticed));
                 if all.get().is_empty() {
                     all.remove();
-                    self.kernel.unwatch(number);
+                    if !self.is_root(number) {
+                        self.forget(number);
+                    }
                 }
             }
         }
+    }
+
+    /// Has the kernel watch a directory no longer.
+    pub(super) fn forget(&self, number: WatchNumber) {
+        self.kernel.unwatch(number);
     }
 
     /// Says once that there are too many watches.
@@ -290,17 +307,22 @@ impl Shared {
     /// Takes in every notice that the kernel has. Those for others than `own` are left to the
     /// thread.
     pub(super) fn read(&self, own: Option<&Arc<Noticed>>) -> Pace {
-        let mut touched = Vec::new();
+        let (mut touched, mut accounts) = (Vec::new(), Vec::new());
         let mut pace = Pace::Calm;
         self.kernel.drain(|event| {
             pace = Pace::Busy;
             self.take(event, &mut touched);
+            let concerned = self.concerned(event).into_iter();
+            accounts.extend(concerned.filter(|account| account.note()));
         });
         if let Some(own) = own {
             touched.retain(|noticed| !Arc::ptr_eq(noticed, own));
         }
-        if !touched.is_empty() {
-            self.todo().touched.extend(touched);
+        if !touched.is_empty() || !accounts.is_empty() {
+            let mut todo = self.todo();
+            todo.touched.extend(touched);
+            todo.accounts.extend(accounts);
+            drop(todo);
             if own.is_some() {
                 self.kernel.ring();
             }
@@ -369,7 +391,7 @@ impl Shared {
         self.source.instant()
     }
 
-    fn watched(&self) -> MutexGuard<'_, Watched> {
+    pub(super) fn watched(&self) -> MutexGuard<'_, Watched> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

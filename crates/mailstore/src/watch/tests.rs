@@ -2,7 +2,9 @@
 //!
 //! Nothing here waits: the notices of a change are there when the change is done.
 
+mod accounts;
 mod directories;
+mod observers;
 mod waiting;
 
 use std::fs::{self, File};
