@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use auth::Accounts;
 use machine::PlaintextAuth;
-use pillarbox::config::{Listener, Protocol, TlsMode};
+use pillarbox::config::{Capabilities, Listener, Protocol, TlsMode};
 use pillarbox::tls::Certificates;
 use tokio::runtime::Runtime;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
@@ -218,6 +218,7 @@ fn listeners(plaintext: PlaintextAuth) -> Vec<Listener> {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             tls,
             plaintext_auth,
+            hide: Capabilities::NONE,
         })
         .collect()
 }

@@ -97,8 +97,15 @@ impl Session {
     /// Starts a session on a new connection; the greeting is the first thing it writes
     /// (RFC 3501 §7.1.1).
     pub fn new(settings: Arc<Settings>, link: Link, now: Now) -> Self {
+        Self::hiding(Capabilities::NONE, settings, link, now)
+    }
+
+    /// As [`new`](Self::new), on a listener that hides these capabilities besides those that the
+    /// settings hide.
+    pub fn hiding(hidden: Capabilities, settings: Arc<Settings>, link: Link, now: Now) -> Self {
         let mut out = Responses::default();
-        let offered = settings.offered();
+        let hidden = hidden.union(settings.hidden_from(link.peer, None));
+        let offered = Capabilities::all().without(hidden);
         let names = capabilities(&link, Login::Before, offered, &settings.limits);
         let greeting = format!("{} Pillarbox ready", settings.hostname);
         out.untagged(Untagged::Status(

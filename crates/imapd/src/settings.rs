@@ -1,8 +1,10 @@
 //! What an administrator can set about IMAP; every limit is here.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use mailstore::Store;
 
 use crate::extension::Capabilities;
@@ -18,8 +20,41 @@ pub struct Settings {
     pub limits: Limits,
     /// Times.
     pub timeouts: Timeouts,
-    /// Capabilities that are neither shown nor understood.
-    pub hidden: Capabilities,
+    /// What is hidden, and from whom; each of these counts.
+    pub hidden: Vec<Hidden>,
+    /// Whether the fields of a client's ID are logged (RFC 2971).
+    pub client_id: ClientId,
+}
+
+/// Capabilities that are neither shown to a client nor understood.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hidden {
+    /// Which ones.
+    pub capabilities: Capabilities,
+    /// From whom, by address; from everybody if there are none.
+    pub addresses: Vec<IpNet>,
+    /// From whom, by canonical user name and hence after login only; from everybody if there are
+    /// none.
+    pub users: Vec<String>,
+}
+
+impl Hidden {
+    /// Whether they are hidden from a client at `peer` that has logged in as `user`.
+    fn concerns(&self, peer: IpAddr, user: Option<&str>) -> bool {
+        let address = self.addresses.iter().any(|range| range.contains(&peer));
+        let named = |user| self.users.iter().any(|hidden| hidden == user);
+        (address || self.addresses.is_empty()) && (user.is_some_and(named) || self.users.is_empty())
+    }
+}
+
+/// What is logged of a client's ID (RFC 2971).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientId {
+    /// Name and version, at level `debug`.
+    #[default]
+    Quiet,
+    /// All fields, at level `info`.
+    Logged,
 }
 
 /// Bounds on what a client may send and hold.
@@ -80,9 +115,10 @@ impl Default for Timeouts {
 }
 
 impl Settings {
-    /// The capabilities that are not hidden.
-    pub(crate) fn offered(&self) -> Capabilities {
-        Capabilities::all().without(self.hidden)
+    /// The capabilities that are hidden from a client at `peer` that has logged in as `user`.
+    pub(crate) fn hidden_from(&self, peer: IpAddr, user: Option<&str>) -> Capabilities {
+        let hidden = self.hidden.iter().filter(|it| it.concerns(peer, user));
+        hidden.fold(Capabilities::NONE, |all, it| all.union(it.capabilities))
     }
 
     /// The defaults, over `store`.
@@ -92,7 +128,31 @@ impl Settings {
             hostname: "localhost".to_owned(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
-            hidden: Capabilities::NONE,
+            hidden: Vec::new(),
+            client_id: ClientId::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::extension::Capability;
+
+    #[test]
+    fn what_is_hidden_depends_on_address_and_user() {
+        let idle = Capabilities::NONE.with(Capability::Idle);
+        let hidden = Hidden {
+            capabilities: idle,
+            addresses: vec!["192.0.2.0/24".parse().unwrap()],
+            users: vec!["ann@example.org".to_owned()],
+        };
+        let inside = "192.0.2.7".parse().unwrap();
+        let outside = "198.51.100.7".parse().unwrap();
+        assert!(hidden.concerns(inside, Some("ann@example.org")));
+        assert!(!hidden.concerns(inside, Some("bob@example.org")));
+        assert!(!hidden.concerns(inside, None));
+        assert!(!hidden.concerns(outside, Some("ann@example.org")));
+        assert!(Hidden::default().concerns(outside, None));
     }
 }

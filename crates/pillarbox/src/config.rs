@@ -19,6 +19,8 @@ use std::path::Path;
 
 pub(crate) use table::Lines;
 
+pub use imapd::extension::Capabilities;
+
 pub use finding::{Finding, Report, Severity};
 pub use settings::{
     Auth, ChangeNotices, Limits, Listener, Log, LogFormat, LogLevel, PlaintextAuth, Pop3, Protocol,

@@ -32,7 +32,7 @@ use auth::{Accounts, MailTemplate, Secret};
 use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 
-use crate::config::{Listener, PlaintextAuth, Protocol, Settings, TlsMode};
+use crate::config::{Capabilities, Listener, PlaintextAuth, Protocol, Settings, TlsMode};
 use crate::server::{self, Server};
 use crate::source::Source;
 
@@ -272,6 +272,7 @@ fn listeners(port_base: u16) -> Vec<Listener> {
                 address,
                 tls,
                 plaintext_auth: PlaintextAuth::Allowed,
+                hide: Capabilities::NONE,
             });
         };
         listen(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));

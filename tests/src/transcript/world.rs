@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use auth::{Accounts, Credential, Identity, MailTemplate, Verdict};
+use imapd::extension::Capability;
 use machine::{Link, PlaintextAuth, Security};
 use mailstore::Store;
 use tempfile::TempDir;
@@ -321,6 +322,14 @@ fn settings(header: &Header, dir: &Path) -> Result<pillarbox::Settings> {
             "hostname" => settings.hostname.clone_from(value),
             "bad-commands" => settings.limits.bad_commands = value.parse()?,
             "message-limit" => settings.limits.message = value.parse()?,
+            "hide" => {
+                let named = |name| Capability::from_name(name).with_context(|| name.to_owned());
+                let names = value.split(' ').map(named);
+                settings.capabilities.push(imapd::Hidden {
+                    capabilities: names.collect::<Result<_>>()?,
+                    ..imapd::Hidden::default()
+                });
+            }
             "separator" => {
                 settings.storage.namespace.separator = value.parse()?;
             }

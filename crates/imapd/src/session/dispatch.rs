@@ -102,7 +102,7 @@ impl Session {
             }
             Any::Noop => self.complete(tag, Completion::ok("NOOP completed")),
             Any::Id(fields) => {
-                id::note(&fields);
+                id::note(&fields, self.settings.client_id);
                 self.out.untagged(id::response());
                 self.complete(tag, Completion::ok("ID completed"));
             }

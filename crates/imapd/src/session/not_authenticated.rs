@@ -21,7 +21,7 @@ pub(crate) struct NotAuthenticated {
     /// When the connection was opened: the time to log in counts from there.
     pub(crate) opened: Instant,
     /// The capabilities that this connection is offered.
-    pub(super) offered: Capabilities,
+    pub(crate) offered: Capabilities,
     /// Bad commands and failed logins so far.
     bad_commands: u32,
 }

@@ -340,7 +340,13 @@ impl Deselect {
 
 /// Opens the account of a user who has proved who they are (RFC 3501 §6.2.3).
 fn log_in(identity: &Identity, context: &Context<'_>, state: &mut State) -> Outcome {
-    let account = context.settings.store.account(&identity.mail);
+    let State::NotAuthenticated(before) = &*state else {
+        return Err(Refused::bad("possible before login only"));
+    };
+    let (settings, peer) = (context.settings, context.link.peer);
+    let hidden = settings.hidden_from(peer, Some(&identity.name));
+    let offered = before.offered.without(hidden);
+    let account = settings.store.account(&identity.mail);
     let account = account.map_err(|error| {
         tracing::error!(user = %identity.name, %error, "account could not be opened");
         Refused::no(
@@ -348,7 +354,6 @@ fn log_in(identity: &Identity, context: &Context<'_>, state: &mut State) -> Outc
             "Mail is not available at the moment",
         )
     })?;
-    let offered = context.settings.offered();
     // Who it is, the connection's span says.
     tracing::info!("logged in");
     *state = State::Authenticated(Box::new(Authenticated::new(

@@ -7,6 +7,7 @@ mod anything;
 mod append;
 mod before_login;
 mod fetch;
+mod hidden;
 mod idle;
 mod kept;
 mod limits;

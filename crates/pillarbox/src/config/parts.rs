@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use auth::Name;
 use mailstore::Store;
 
 use super::Settings;
@@ -41,7 +42,30 @@ impl Settings {
                 idle: self.timeouts.imap_idle,
                 keepalive: self.timeouts.keepalive,
             },
+            hidden: self
+                .capabilities
+                .iter()
+                .map(|it| self.canonical(it))
+                .collect(),
+            client_id: if self.log.client_id {
+                imapd::ClientId::Logged
+            } else {
+                imapd::ClientId::Quiet
+            },
             ..imapd::Settings::new(Arc::clone(store))
+        }
+    }
+
+    /// With user names as logins have them, `default_domain` among them.
+    fn canonical(&self, hidden: &imapd::Hidden) -> imapd::Hidden {
+        let domain = self.auth.default_domain.as_deref();
+        let canonical = |user: &String| match Name::parse(user, domain) {
+            Ok(name) => name.as_str().to_owned(),
+            Err(_) => user.clone(),
+        };
+        imapd::Hidden {
+            users: hidden.users.iter().map(canonical).collect(),
+            ..hidden.clone()
         }
     }
 

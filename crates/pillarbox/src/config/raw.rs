@@ -1,16 +1,18 @@
 //! Tables as they are written, where that is not how [`Settings`] has them.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use auth::name::TemplateError;
 use auth::{MailTemplate, Name};
+use imapd::extension::{Capabilities, Capability};
+use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 
 use super::settings::{self, ChangeNotices, Protocol, Settings, TlsMode};
 use super::unit::{GIB, HOUR, KIB, MIB, MINUTE, SECOND};
-use super::value::{Refused, addresses, duration, number, one_of, size, text};
+use super::value::{Refused, addresses, duration, list, number, one_of, size, text};
 
 /// The top of the file.
 #[derive(Deserialize)]
@@ -50,6 +52,28 @@ pub(super) struct Listener {
     pub(super) address: Vec<SocketAddr>,
     pub(super) tls: TlsMode,
     pub(super) plaintext_auth: bool,
+    #[serde(deserialize_with = "capabilities")]
+    pub(super) hide: Capabilities,
+}
+
+/// `[capabilities]`, without the tables below it.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Hidden {
+    #[serde(deserialize_with = "capabilities")]
+    pub(super) hide: Capabilities,
+}
+
+/// One of `[[capabilities.clients]]`.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct HiddenFrom {
+    #[serde(deserialize_with = "capabilities")]
+    pub(super) hide: Capabilities,
+    #[serde(deserialize_with = "ranges")]
+    pub(super) addresses: Vec<IpNet>,
+    #[serde(deserialize_with = "users")]
+    pub(super) users: Vec<String>,
 }
 
 /// `[storage]`
@@ -184,6 +208,50 @@ impl Default for Auth {
             upgrade_hashes: settings.upgrade_hashes,
         }
     }
+}
+
+/// Reads the names of capabilities.
+fn capabilities<'de, D: Deserializer<'de>>(from: D) -> Result<Capabilities, D::Error> {
+    const FIX: &str = "name capabilities that IMAP shows, like \"IDLE\"";
+    let named = |name: &String| match Capability::from_name(name) {
+        Some(capability) if capability.can_be_hidden() => Ok(capability),
+        Some(capability) => {
+            let problem = format!("has {}, which cannot be hidden", capability.name());
+            Err(Refused::new(problem, "take it out"))
+        }
+        None => {
+            let mut known = Capabilities::all().iter().map(Capability::name);
+            let fix = known
+                .find(|known| known.split('=').any(|part| part.eq_ignore_ascii_case(name)))
+                .map_or(FIX.to_owned(), |known| format!("write {known:?}"));
+            Err(Refused::new(
+                format!("has {name:?}, which is not known"),
+                fix,
+            ))
+        }
+    };
+    list(from, FIX, named)
+}
+
+/// Reads user names.
+fn users<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    const FIX: &str = "write for example \"ann@example.org\"";
+    list(from, FIX, |user| match Name::parse(user, None) {
+        Ok(name) => Ok(name.as_str().to_owned()),
+        Err(error) => Err(Refused::new(format!("has {user:?}: {error}"), FIX)),
+    })
+}
+
+/// Reads ranges of addresses.
+fn ranges<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpNet>, D::Error> {
+    const FIX: &str = "write for example \"192.0.2.0/24\", \"2001:db8::/32\" or \"192.0.2.7\"";
+    let range = |text: &String| {
+        let address = || text.parse::<IpAddr>().map(IpNet::from);
+        let range = text.parse::<IpNet>().ok().or_else(|| address().ok());
+        let problem = || format!("has {text:?}, which is no range of addresses");
+        range.ok_or_else(|| Refused::new(problem(), FIX))
+    };
+    list(from, FIX, range)
 }
 
 /// Reads a path.

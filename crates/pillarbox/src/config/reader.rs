@@ -48,6 +48,7 @@ fn all<'i>(document: &mut Document<'i>, mut top: DeTable<'i>, path: &Path) -> (S
             key: directory.join(values.key),
         },
         listeners: listeners(document, &mut top),
+        capabilities: capabilities(document, &mut top),
         limits: limits(document, &mut top),
         timeouts: timeouts(document, &mut top),
         storage: storage(document, &mut top),
@@ -123,7 +124,15 @@ fn listener<'i>(document: &mut Document<'i>, table: &DeTable<'i>, line: usize) -
         } else {
             PlaintextAuth::Refused
         },
+        hide: raw.hide,
     };
+    if raw.protocol == Some(Protocol::Pop3) && !raw.hide.is_empty() {
+        document.error(
+            lines.of("hide"),
+            "`hide` names capabilities of IMAP, but this listener speaks POP3",
+            "remove it",
+        );
+    }
     let all: Vec<Listener> = raw.address.iter().copied().map(of).collect();
     for listener in &all {
         look_at_listener(document, listener, line, lines.of("plaintext_auth"));
@@ -178,6 +187,40 @@ fn look_at_listener(
             "change the port, the protocol or tls",
         );
     }
+}
+
+/// `[capabilities]` and `[[capabilities.clients]]`
+fn capabilities<'i>(document: &mut Document<'i>, top: &mut DeTable<'i>) -> Vec<imapd::Hidden> {
+    const CLIENTS: &str = "capabilities.clients";
+    let mut entries = document.entries("capabilities", top);
+    let below = ("capabilities", "clients");
+    let clients = document.tables_below(below, CLIENTS, &mut entries);
+    let (raw, _): (raw::Hidden, _) = document.read("capabilities", &entries);
+    let everybody = imapd::Hidden {
+        capabilities: raw.hide,
+        ..imapd::Hidden::default()
+    };
+    if clients.is_none() {
+        let (raw::HiddenFrom { .. }, _) = document.read(CLIENTS, &DeTable::default());
+    }
+    let mut all = vec![everybody];
+    for (table, line) in clients.unwrap_or_default() {
+        let (raw, _): (raw::HiddenFrom, _) = document.read(CLIENTS, &table);
+        if raw.users.is_empty() && raw.addresses.is_empty() {
+            document.error(
+                Some(line),
+                "neither `users` nor `addresses` says which clients are meant",
+                "write users = [\"ann@example.org\"] or addresses = [\"192.0.2.0/24\"]",
+            );
+        }
+        all.push(imapd::Hidden {
+            capabilities: raw.hide,
+            addresses: raw.addresses,
+            users: raw.users,
+        });
+    }
+    all.retain(|hidden| !hidden.capabilities.is_empty());
+    all
 }
 
 /// `[limits]`

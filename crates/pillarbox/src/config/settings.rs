@@ -9,6 +9,7 @@ use std::time::Duration;
 use auth::password::Cost;
 use auth::throttle::Delays;
 use auth::{Accounts, MailTemplate};
+use imapd::extension::Capabilities;
 use serde::Deserialize;
 
 use super::raw;
@@ -30,6 +31,8 @@ pub struct Settings {
     pub tls: Tls,
     /// Where to listen, one entry per address.
     pub listeners: Vec<Listener>,
+    /// What is hidden from IMAP clients.
+    pub capabilities: Vec<imapd::Hidden>,
     /// Sizes and counts.
     pub limits: Limits,
     /// How long to wait.
@@ -77,6 +80,7 @@ impl Default for Settings {
             users: PathBuf::from("/etc/pillarbox/users"),
             tls: Tls::default(),
             listeners: Listener::defaults(),
+            capabilities: Vec::new(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             storage: Storage::default(),
@@ -116,6 +120,8 @@ pub struct Listener {
     pub tls: TlsMode,
     /// Whether a password may be sent without TLS.
     pub plaintext_auth: PlaintextAuth,
+    /// What is hidden from IMAP clients that come here.
+    pub hide: Capabilities,
 }
 
 impl Listener {
@@ -139,6 +145,7 @@ impl Listener {
                     address: SocketAddr::new(host, port),
                     tls,
                     plaintext_auth: PlaintextAuth::Refused,
+                    hide: Capabilities::NONE,
                 })
             })
             .collect()

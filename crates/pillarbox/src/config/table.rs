@@ -97,7 +97,13 @@ impl<'i> Document<'i> {
     where
         T: Default + for<'de> Deserialize<'de>,
     {
-        let entries = match self.take(key, top) {
+        let entries = self.entries(key, top);
+        self.read(key, &entries)
+    }
+
+    /// What is in the table below `key` of the top; nothing if it is not there.
+    pub(super) fn entries(&mut self, key: &'static str, top: &mut DeTable<'i>) -> DeTable<'i> {
+        match self.take(key, top) {
             None => DeTable::default(),
             Some((DeValue::Table(entries), _)) => entries,
             Some((_, line)) => {
@@ -106,8 +112,7 @@ impl<'i> Document<'i> {
                 self.error(Some(line), problem, fix);
                 DeTable::default()
             }
-        };
-        self.read(key, &entries)
+        }
     }
 
     /// The tables below `[[key]]` of the top, each with its line; `None` if there are none.
@@ -117,6 +122,29 @@ impl<'i> Document<'i> {
         top: &mut DeTable<'i>,
     ) -> Option<Vec<(DeTable<'i>, usize)>> {
         let (value, line) = self.take(key, top)?;
+        self.list_of_tables(key, value, line)
+    }
+
+    /// The tables below `[[table.key]]`, of what is below `[table]`.
+    pub(super) fn tables_below(
+        &mut self,
+        (table, key): (&'static str, &'static str),
+        name: &'static str,
+        entries: &mut DeTable<'i>,
+    ) -> Option<Vec<(DeTable<'i>, usize)>> {
+        self.know(table, &[key]);
+        let (found, value) = entries.remove_entry(key)?;
+        let line = self.line(found.span().start);
+        self.list_of_tables(name, value.into_inner(), line)
+    }
+
+    /// The tables that a value holds, each with its line.
+    fn list_of_tables(
+        &mut self,
+        key: &'static str,
+        value: DeValue<'i>,
+        line: usize,
+    ) -> Option<Vec<(DeTable<'i>, usize)>> {
         let problem = format!("`{key}` must be a list of tables");
         let fix = format!("write [[{key}]] on a line of its own, and its settings below");
         let DeValue::Array(list) = value else {
@@ -329,7 +357,7 @@ fn fix_of_syntax(message: &str) -> &'static str {
 
 /// The line that a table begins with.
 fn header(table: &str) -> String {
-    if table == "listeners" {
+    if table == "listeners" || table.contains('.') {
         format!("[[{table}]]")
     } else {
         format!("[{table}]")

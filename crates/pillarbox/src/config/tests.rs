@@ -62,7 +62,9 @@ fn the_example_has_every_setting_and_no_other() {
     for line in uncommented().lines().filter(|line| !line.starts_with('#')) {
         if let Some(name) = line.strip_prefix('[') {
             table = name.trim_matches(['[', ']']).to_owned();
-            shown.entry(String::new()).or_default().push(table.clone());
+            let (above, key) = table.rsplit_once('.').unwrap_or(("", &table));
+            let keys = shown.entry(above.to_owned()).or_default();
+            keys.push(key.to_owned());
         } else if let Some((key, _)) = line.split_once(" = ") {
             shown.entry(table.clone()).or_default().push(key.to_owned());
         }
@@ -181,7 +183,45 @@ upgrade_hashes = true
 [log]
 format = "json"
 level = "debug"
+client_id = true
+[capabilities]
+hide = ["idle"]
+[[capabilities.clients]]
+hide = ["MOVE", "UIDPLUS"]
+users = ["Ann"]
+addresses = ["192.0.2.0/24", "2001:db8::7"]
 "#;
+
+fn named(names: &[&str]) -> Capabilities {
+    let named = names
+        .iter()
+        .map(|name| imapd::extension::Capability::from_name(name));
+    named.map(Option::unwrap).collect()
+}
+
+/// What [`EVERYTHING`] hides.
+fn everything_hidden() -> Vec<imapd::Hidden> {
+    vec![
+        imapd::Hidden {
+            capabilities: named(&["IDLE"]),
+            ..imapd::Hidden::default()
+        },
+        imapd::Hidden {
+            capabilities: named(&["MOVE", "UIDPLUS"]),
+            addresses: ["192.0.2.0/24", "2001:db8::7/128"]
+                .map(|range| range.parse().unwrap())
+                .to_vec(),
+            users: vec!["ann".to_owned()],
+        },
+    ]
+}
+
+#[test]
+fn users_that_something_is_hidden_from_have_the_default_domain() {
+    let store = mailstore::Store::new(Settings::default().store(&crate::Source::system()));
+    let imap = good(EVERYTHING).imap(&store);
+    assert_eq!(imap.hidden[1].users, ["ann@example.org"]);
+}
 
 #[test]
 fn every_setting_is_taken() {
@@ -193,6 +233,7 @@ fn every_setting_is_taken() {
             address: "127.0.0.1:1110".parse().unwrap(),
             tls: TlsMode::None,
             plaintext_auth: PlaintextAuth::Allowed,
+            hide: Capabilities::NONE,
         }],
         limits: Limits {
             line_before_login: 4_096,
@@ -206,6 +247,7 @@ fn every_setting_is_taken() {
             connections: 7,
             bad_commands: 3,
         },
+        capabilities: everything_hidden(),
         timeouts: Timeouts {
             login: seconds(60),
             handshake: seconds(10),
@@ -247,6 +289,7 @@ fn every_setting_is_taken() {
         log: Log {
             format: LogFormat::Json,
             level: LogLevel::Debug,
+            client_id: true,
         },
         ..Settings::default()
     };
@@ -290,7 +333,7 @@ mistakes! {
         => "error: p.toml:1: unknown key `tls`\n  fix: move it below the line [[listeners]]";
     key_like_no_other:
         "[log]\nzzz = 1\n"
-        => "error: p.toml:2: unknown key `zzz` in [log]\n  fix: remove it; what can be set is format, level";
+        => "error: p.toml:2: unknown key `zzz` in [log]\n  fix: remove it; what can be set is format, level, client_id";
     unknown_table:
         "[timeout]\nlogin = \"1m\"\n"
         => "error: p.toml:1: unknown key `timeout`\n  fix: write `timeouts`";
@@ -321,6 +364,30 @@ mistakes! {
     wrong_type_table:
         "limits = 3\n"
         => "error: p.toml:1: `limits` must be a table\n  fix: write [limits] on a line of its own, and its settings below";
+    hidden_unknown:
+        "[capabilities]\nhide = [\"COMPRES\"]\n"
+        => "error: p.toml:2: `hide` has \"COMPRES\", which is not known\n  fix: name capabilities that IMAP shows, like \"IDLE\"";
+    hidden_mechanism:
+        "[capabilities]\nhide = [\"plain\"]\n"
+        => "error: p.toml:2: `hide` has \"plain\", which is not known\n  fix: write \"AUTH=PLAIN\"";
+    hidden_protocol:
+        "[capabilities]\nhide = [\"IMAP4rev1\"]\n"
+        => "error: p.toml:2: `hide` has IMAP4rev1, which cannot be hidden\n  fix: take it out";
+    hidden_no_list:
+        "[capabilities]\nhide = \"IDLE\"\n"
+        => "error: p.toml:2: `hide` must be a list of strings\n  fix: name capabilities that IMAP shows, like \"IDLE\"";
+    hidden_from_nobody:
+        "[[capabilities.clients]]\nhide = [\"IDLE\"]\n"
+        => "error: p.toml:1: neither `users` nor `addresses` says which clients are meant\n  fix: write users = [\"ann@example.org\"] or addresses = [\"192.0.2.0/24\"]";
+    hidden_from_a_bad_range:
+        "[[capabilities.clients]]\nhide = [\"IDLE\"]\naddresses = [\"192.0.2.0/33\"]\nusers = [\"ann\"]\n"
+        => "error: p.toml:3: `addresses` has \"192.0.2.0/33\", which is no range of addresses\n  fix: write for example \"192.0.2.0/24\", \"2001:db8::/32\" or \"192.0.2.7\"";
+    hidden_unknown_key:
+        "[[capabilities.clients]]\nhide = [\"IDLE\"]\nuser = [\"ann\"]\nusers = [\"ann\"]\n"
+        => "error: p.toml:3: unknown key `user` in [[capabilities.clients]]\n  fix: write `users`";
+    hidden_from_pop3:
+        "[[listeners]]\nprotocol = \"pop3\"\naddress = \"127.0.0.1:1110\"\nhide = [\"IDLE\"]\n"
+        => "error: p.toml:4: `hide` names capabilities of IMAP, but this listener speaks POP3\n  fix: remove it";
     wrong_type_listeners:
         "[listeners]\nprotocol = \"imap\"\n"
         => "error: p.toml:1: `listeners` must be a list of tables\n  fix: write [[listeners]] on a line of its own, and its settings below";

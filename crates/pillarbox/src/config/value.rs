@@ -257,3 +257,21 @@ where
 {
     read(String::deserialize(from)?).map_err(Error::custom)
 }
+
+/// Reads a list of strings and makes something of each.
+pub(super) fn list<'de, D, T, C: FromIterator<T>>(
+    from: D,
+    fix: &'static str,
+    read: impl FnMut(&String) -> Result<T, Refused>,
+) -> Result<C, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let strings = Vec::<String>::deserialize(from)
+        .map_err(|_| Error::custom(Refused::new("must be a list of strings", fix)))?;
+    strings
+        .iter()
+        .map(read)
+        .collect::<Result<C, Refused>>()
+        .map_err(Error::custom)
+}

@@ -24,7 +24,7 @@ use crate::tls::{self, Certificates};
 ///
 /// ```
 /// use auth::{Accounts, MailTemplate, Secret};
-/// use pillarbox::config::{Listener, PlaintextAuth, Protocol, Settings, TlsMode};
+/// use pillarbox::config::{Capabilities, Listener, PlaintextAuth, Protocol, Settings, TlsMode};
 /// use pillarbox::Server;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -37,6 +37,7 @@ use crate::tls::{self, Certificates};
 ///         address: "127.0.0.1:0".parse()?,
 ///         tls: TlsMode::None,
 ///         plaintext_auth: PlaintextAuth::Allowed,
+///         hide: Capabilities::NONE,
 ///     }],
 ///     ..Settings::default()
 /// };

@@ -90,7 +90,8 @@ impl Front {
         // How a session ended was logged where it did.
         match listener.protocol {
             Protocol::Imap => {
-                let session = imapd::Session::new(Arc::clone(&self.imap), link, now);
+                let session =
+                    imapd::Session::hiding(listener.hide, Arc::clone(&self.imap), link, now);
                 drop(self);
                 Connection::new(services, peer, stream, session, bell, stop)
                     .run()

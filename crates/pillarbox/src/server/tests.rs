@@ -9,7 +9,7 @@ use auth::Accounts;
 use std::io;
 use tokio::net::TcpStream;
 
-use crate::config::PlaintextAuth;
+use crate::config::{Capabilities, PlaintextAuth};
 use crate::dev::certificates;
 use crate::listen::bind;
 use crate::source::Source;
@@ -34,6 +34,7 @@ fn settings(dir: &TempDir) -> Settings {
                 address: SocketAddr::from(([127, 0, 0, 1], 0)),
                 tls,
                 plaintext_auth: PlaintextAuth::Refused,
+                hide: Capabilities::NONE,
             });
         }
     }
@@ -203,6 +204,7 @@ async fn a_session_is_a_small_future() {
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
         tls: TlsMode::StartTls,
         plaintext_auth: PlaintextAuth::Refused,
+        hide: Capabilities::NONE,
     };
     let sockets = bind(listener.address).unwrap();
     let client = TcpStream::connect(sockets.local_addr().unwrap())

@@ -10,6 +10,8 @@ pub struct Log {
     pub format: LogFormat,
     /// What is left out.
     pub level: LogLevel,
+    /// Whether what IMAP clients say of themselves is logged (RFC 2971).
+    pub client_id: bool,
 }
 
 /// How a line of the log looks.

@@ -1,0 +1,200 @@
+//! A capability that is hidden is refused: each row of the registry, with what it brings.
+
+use imapd::Hidden;
+use imapd::extension::{Capabilities, Capability, Extension, REGISTRY, Shown};
+use machine::{PlaintextAuth, Security};
+
+use super::world::{Client, World};
+
+/// Where a client has come to when it tries something.
+#[derive(Clone, Copy)]
+enum Place {
+    /// Before login, where passwords may be sent and STARTTLS is offered.
+    Connected,
+    /// After login.
+    LoggedIn,
+    /// With INBOX selected, which has one message.
+    Selected,
+}
+
+/// What a client tries, and what in the answer says that it was understood.
+struct Probe(Place, &'static str, &'static str);
+
+/// What shows that a capability works. Whoever adds a capability says here what it brings: each of
+/// its commands, arguments and responses.
+fn probes(capability: Capability) -> Vec<Probe> {
+    use Place::{Connected, LoggedIn, Selected};
+    match capability {
+        Capability::ImapRev1 | Capability::LoginDisabled => Vec::new(),
+        Capability::StartTls => vec![Probe(Connected, "STARTTLS", "x OK")],
+        Capability::AuthPlain => vec![Probe(Connected, "AUTHENTICATE PLAIN", "+ ")],
+        Capability::AuthLogin => vec![Probe(Connected, "AUTHENTICATE LOGIN", "+ ")],
+        Capability::SaslIr => vec![Probe(
+            Connected,
+            "AUTHENTICATE PLAIN AHUAcA==",
+            "x OK [CAPABILITY",
+        )],
+        Capability::LiteralPlus => {
+            // More than LITERAL- would take.
+            let large = format!("ID (\"name\" {{5000+}}\r\n{:5000})", "x");
+            vec![Probe(LoggedIn, large.leak(), "x OK")]
+        }
+        Capability::LiteralMinus => {
+            vec![Probe(LoggedIn, "STATUS {5+}\r\nINBOX (MESSAGES)", "x OK")]
+        }
+        Capability::Id => vec![Probe(Connected, "ID NIL", "x OK")],
+        Capability::Enable => vec![Probe(LoggedIn, "ENABLE X-GOOD-IDEA", "x OK")],
+        Capability::Idle => vec![Probe(LoggedIn, "IDLE", "+ ")],
+        Capability::Namespace => vec![Probe(LoggedIn, "NAMESPACE", "x OK")],
+        Capability::Unselect => vec![Probe(Selected, "UNSELECT", "x OK")],
+        Capability::Children => vec![
+            Probe(LoggedIn, "LIST \"\" *", "\\HasNoChildren"),
+            Probe(LoggedIn, "LIST \"\" (INBOX)", "\\HasNoChildren"),
+        ],
+        Capability::UidPlus => vec![
+            Probe(Selected, "UID EXPUNGE 1", "x OK"),
+            Probe(Selected, "COPY 1 INBOX", "[COPYUID "),
+            Probe(Selected, "MOVE 1 INBOX", "[COPYUID "),
+            Probe(LoggedIn, "APPEND INBOX {6+}\r\na: b\r\n", "[APPENDUID "),
+        ],
+        Capability::ListExtended => vec![
+            Probe(LoggedIn, "LIST (SUBSCRIBED) \"\" *", "x OK"),
+            Probe(LoggedIn, "LIST \"\" (INBOX)", "x OK"),
+            Probe(LoggedIn, "LIST \"\" * RETURN (CHILDREN)", "x OK"),
+        ],
+        Capability::ListStatus => vec![Probe(
+            LoggedIn,
+            "LIST \"\" * RETURN (STATUS (MESSAGES))",
+            "x OK",
+        )],
+        Capability::Esearch => vec![
+            Probe(Selected, "SEARCH RETURN (MIN) ALL", "* ESEARCH "),
+            Probe(Selected, "UID SEARCH RETURN () ALL", "* ESEARCH "),
+        ],
+        Capability::SearchRes => vec![
+            Probe(Selected, "SEARCH RETURN (SAVE) ALL", "x OK"),
+            Probe(Selected, "FETCH $ FLAGS", "x OK"),
+            Probe(Selected, "UID SEARCH NOT $", "x OK"),
+        ],
+        Capability::AppendLimit => {
+            vec![Probe(LoggedIn, "STATUS INBOX (APPENDLIMIT)", "x OK")]
+        }
+        Capability::Move => vec![
+            Probe(Selected, "MOVE 1 INBOX", "x OK"),
+            Probe(Selected, "UID MOVE 1 INBOX", "x OK"),
+        ],
+    }
+}
+
+/// What must be hidden for a capability to be offered at all.
+fn in_its_place(row: &Extension) -> Capabilities {
+    match row.shown {
+        Shown::InPlaceOf(other) => Capabilities::NONE.with(other),
+        Shown::Always | Shown::StartTls | Shown::PasswordsAllowed | Shown::PasswordsRefused => {
+            Capabilities::NONE
+        }
+    }
+}
+
+/// A server that hides `hidden`, with a client of it.
+fn client(place: Place, hidden: Capabilities) -> (World, Client) {
+    let world = World::with(|settings| {
+        settings.hidden = vec![Hidden {
+            capabilities: hidden,
+            ..Hidden::default()
+        }];
+    });
+    world.deliver_many(1);
+    let client = match place {
+        Place::Connected => {
+            let mut client = world.connect_as(Security::StartTlsOffered, PlaintextAuth::Allowed);
+            client.hear(&["* OK …"]);
+            client
+        }
+        Place::LoggedIn => world.log_in(),
+        Place::Selected => world.select(),
+    };
+    (world, client)
+}
+
+#[test]
+fn what_is_hidden_is_refused() {
+    for row in REGISTRY {
+        let probes = probes(row.is);
+        assert_eq!(row.is.can_be_hidden(), !probes.is_empty(), "{:?}", row.is);
+        let hidden = Capabilities::NONE.with(row.is);
+        for Probe(place, line, understood) in probes {
+            let tried = |hidden| {
+                let (_world, mut client) = client(place, hidden);
+                client.send(format!("x {line}\r\n"))
+            };
+            let others = in_its_place(row);
+            let answer = tried(others);
+            assert!(answer.contains(understood), "{line}: {answer}");
+            let answer = tried(others.union(hidden));
+            assert!(
+                !answer.contains(understood),
+                "{:?} {line}: {answer}",
+                row.is
+            );
+            assert!(answer.contains("x "), "{:?} {line}: {answer}", row.is);
+        }
+    }
+}
+
+#[test]
+fn what_is_hidden_is_not_shown() {
+    for row in REGISTRY.iter().filter(|row| row.is.can_be_hidden()) {
+        for place in [Place::Connected, Place::LoggedIn] {
+            let shown = |hidden| {
+                let (_world, mut client) = client(place, hidden);
+                let answer = client.send("x CAPABILITY\r\n");
+                answer
+                    .split_ascii_whitespace()
+                    .any(|name| name == row.capability)
+            };
+            assert!(!shown(Capabilities::NONE.with(row.is)), "{:?}", row.is);
+        }
+    }
+}
+
+#[test]
+fn what_is_hidden_is_not_enabled() {
+    for row in REGISTRY.iter().filter(|row| row.enables.is_some()) {
+        let enabled = |hidden| {
+            let (_world, mut client) = client(Place::LoggedIn, hidden);
+            client.send(format!("x ENABLE {}\r\n", row.capability))
+        };
+        let name = format!("* ENABLED {}\r\n", row.capability);
+        assert!(
+            enabled(Capabilities::NONE).starts_with(&name),
+            "{:?}",
+            row.is
+        );
+        let answer = enabled(Capabilities::NONE.with(row.is));
+        assert!(
+            answer.starts_with("* ENABLED\r\nx OK"),
+            "{:?}: {answer}",
+            row.is
+        );
+    }
+}
+
+#[test]
+fn from_a_user_it_is_hidden_from_the_login_on() {
+    let world = World::with(|settings| {
+        settings.hidden = vec![Hidden {
+            capabilities: Capabilities::NONE.with(Capability::Namespace),
+            addresses: Vec::new(),
+            users: vec!["user@test".to_owned()],
+        }];
+    });
+    let mut client = world.connect();
+    assert!(client.send("a CAPABILITY\r\n").contains(" NAMESPACE "));
+    let answer = client.send("b LOGIN user@test secret\r\n");
+    assert!(
+        answer.contains("b OK ") && !answer.contains("NAMESPACE"),
+        "{answer}"
+    );
+    client.expect("c NAMESPACE\r\n", &["c BAD NAMESPACE is not offered"]);
+}
