@@ -321,15 +321,19 @@ impl Snapshot {
     /// Removes the messages from `first` to `last` and gives their UIDs.
     pub(crate) fn remove(&mut self, first: Uid, last: Uid) -> Vec<Uid> {
         let mut gone = Vec::new();
+        let mut emptied = false;
         let start = self.chunk_of(first);
         for chunk in self.chunks.iter_mut().skip(start) {
             match chunk.records.first() {
                 Some(record) if record.uid > last => break,
                 _ => Arc::make_mut(chunk).remove(first, last, &mut gone),
             }
+            emptied |= chunk.records.is_empty();
+        }
+        if emptied {
+            self.chunks.retain(|chunk| !chunk.records.is_empty());
         }
         if !gone.is_empty() {
-            self.chunks.retain(|chunk| !chunk.records.is_empty());
             self.era = Arc::new(Era);
         }
         gone
@@ -431,8 +435,8 @@ impl Snapshot {
     fn open_chunk(&mut self) -> Option<&mut Chunk> {
         let room = |chunk: &Arc<Chunk>| chunk.records.len() < MESSAGES;
         if !self.chunks.last().is_some_and(room) {
-            let messages = if self.chunks.is_empty() { 0 } else { MESSAGES };
-            self.chunks.push(Arc::new(Chunk::with_capacity(messages)));
+            let like_last = self.chunks.last().map(|last| Chunk::like(last));
+            self.chunks.push(Arc::new(like_last.unwrap_or_default()));
         }
         self.chunks.last_mut().map(Arc::make_mut)
     }

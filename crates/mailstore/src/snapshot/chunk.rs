@@ -98,10 +98,12 @@ pub(super) struct Chunk {
 }
 
 impl Chunk {
-    /// A chunk with room for `messages`.
-    pub(super) fn with_capacity(messages: usize) -> Self {
+    /// An empty chunk with room for what comes after a full one, which is most often like it.
+    pub(super) fn like(full: &Self) -> Self {
+        let names = full.names.len();
         Self {
-            records: Vec::with_capacity(messages),
+            records: Vec::with_capacity(MESSAGES),
+            names: Vec::with_capacity(names + names / (4 * SLACK)),
             ..Self::default()
         }
     }
@@ -231,18 +233,16 @@ impl Chunk {
 
     /// Removes the messages from `first` to `last`, giving their UIDs to `gone`.
     pub(super) fn remove(&mut self, first: Uid, last: Uid, gone: &mut Vec<Uid>) {
-        let (garbage, in_new) = (&mut self.garbage, &mut self.in_new);
-        let unseen = &mut self.unseen;
-        self.records.retain(|record| {
-            let goes = (first..=last).contains(&record.uid);
-            if goes {
-                gone.push(record.uid);
-                *garbage += usize::from(record.name_length);
-                *in_new -= usize::from(record.place == Place::New);
-                *unseen -= usize::from(is_unseen(record.flags));
-            }
-            !goes
-        });
+        let records = &self.records;
+        let start = records.partition_point(|record| record.uid < first);
+        let end = records.partition_point(|record| record.uid <= last);
+        // The other way round if `last` is below `first`.
+        for record in self.records.drain(start..end.max(start)) {
+            gone.push(record.uid);
+            self.garbage += usize::from(record.name_length);
+            self.in_new -= usize::from(record.place == Place::New);
+            self.unseen -= usize::from(is_unseen(record.flags));
+        }
         if !self.kept.is_empty() {
             self.kept.retain(|(uid, _)| !(first..=last).contains(uid));
         }
