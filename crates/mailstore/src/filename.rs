@@ -102,9 +102,14 @@ impl<'a> SortKey<'a> {
         }
     }
 
-    /// The seconds and microseconds in the name.
-    pub(crate) fn time(&self) -> (u64, u64) {
-        (self.seconds, self.microseconds)
+    /// A number that is not greater than that of any greater key.
+    pub(crate) fn coarse(&self) -> u64 {
+        const MICROSECONDS: u64 = (1 << 20) - 1;
+        const SECONDS: u64 = u64::MAX >> 20;
+        if self.seconds >= SECONDS {
+            return u64::MAX;
+        }
+        self.seconds << 20 | self.microseconds.min(MICROSECONDS)
     }
 }
 

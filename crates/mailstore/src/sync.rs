@@ -277,10 +277,8 @@ impl Scan<'_> {
             mod_seq,
         }));
         let next = self.state.snapshot.uid_next();
-        let unknown = Unknown::of(files, &known, (next, mod_seq), adoption);
-        for name in unknown.names() {
-            used = used.union(filename::flags(name));
-        }
+        let unknown = Unknown::of(files, known, (next, mod_seq), adoption);
+        used = used.union(unknown.used());
         self.name_keywords(used, &mut entries);
         entries.extend(self.note_times(observed, calm));
         Ok((entries, unknown))

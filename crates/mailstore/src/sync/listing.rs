@@ -8,6 +8,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, RawDir};
 
 use crate::error::{Error, Result};
 use crate::filename::{self, FileName, SortKey};
+use crate::flag::FlagSet;
 use crate::replace::failed;
 use crate::snapshot::Place;
 
@@ -19,6 +20,13 @@ pub(super) struct File {
     /// How much of the name is its base.
     base: u8,
     pub(super) place: Place,
+}
+
+/// A file that is not in the index, and what its name says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unlisted {
+    pub(super) file: File,
+    pub(super) flags: FlagSet,
 }
 
 /// Files and their names, which are all in one place.
@@ -111,17 +119,28 @@ impl Listing {
         self.octets(file.start, file.base)
     }
 
-    /// Brings files into the order in which messages that are found get their UIDs.
-    pub(super) fn sort(&self, numbers: Vec<u32>) -> Vec<File> {
-        let files = numbers.into_iter().filter_map(|number| self.get(number));
-        let mut keyed: Vec<((u64, u64), File)> = files
-            .map(|file| (SortKey::new(self.base(file)).time(), file))
+    /// The files but those that `known` marks by their numbers, in the order in which messages that
+    /// are found get their UIDs.
+    pub(super) fn unknown(&self, known: &[bool]) -> Vec<Unlisted> {
+        let numbered = self.numbers().zip(&self.files).zip(known);
+        let unknown = numbered.filter(|(_, known)| !**known);
+        let mut order: Vec<(u64, u32)> = unknown
+            .map(|((number, file), _)| (SortKey::new(self.base(*file)).coarse(), number))
             .collect();
-        keyed.sort_unstable_by(|(time, file), (other_time, other)| {
-            let bases = || self.base(*file).cmp(self.base(*other));
-            time.cmp(other_time).then_with(bases)
+        // Numbers are compared faster than names, and few times are equal.
+        order.sort_unstable_by_key(|(time, _)| *time);
+        for equal in order.chunk_by_mut(|(a, _), (b, _)| a == b) {
+            if equal.len() > 1 {
+                let base = |number| self.get(number).map(|file| SortKey::new(self.base(file)));
+                equal.sort_unstable_by(|(_, a), (_, b)| base(*a).cmp(&base(*b)));
+            }
+        }
+        let files = order.into_iter().filter_map(|(_, number)| self.get(number));
+        let unlisted = files.map(|file| Unlisted {
+            file,
+            flags: filename::flags(self.name(file)),
         });
-        keyed.into_iter().map(|(_, file)| file).collect()
+        unlisted.collect()
     }
 
     fn octets(&self, start: u32, length: u8) -> &[u8] {
@@ -142,6 +161,8 @@ pub(super) struct Bases {
     /// The upper half of the hash and the number of the file plus one, or 0.
     slots: Vec<u64>,
     keys: (u64, u64),
+    /// The files that have given way to others with the same bases.
+    left_out: Vec<u32>,
 }
 
 impl Bases {
@@ -151,6 +172,7 @@ impl Bases {
         Self {
             slots: vec![0; files.saturating_mul(2).next_power_of_two().max(8)],
             keys: (state.hash_one(1u8) | 1, state.hash_one(2u8)),
+            left_out: Vec::new(),
         }
     }
 
@@ -159,7 +181,10 @@ impl Bases {
         let base = listing.base(listing.get(number)?);
         let hash = self.hash(base);
         match self.look(listing, base, hash) {
-            Ok(other) => Some(other),
+            Ok(other) => {
+                self.left_out.push(number);
+                Some(other)
+            }
             Err(free) => {
                 if let Some(slot) = self.slots.get_mut(free) {
                     *slot = (hash & TAG) | (u64::from(number) + 1);
@@ -177,7 +202,11 @@ impl Bases {
         let base = listing.base(file);
         let hash = self.hash(base);
         let at = match self.find_slot(listing, base, hash) {
-            Ok((at, _)) | Err(at) => at,
+            Ok((at, other)) => {
+                self.left_out.push(other);
+                at
+            }
+            Err(at) => at,
         };
         if let Some(slot) = self.slots.get_mut(at) {
             *slot = (hash & TAG) | (u64::from(number) + 1);
@@ -189,9 +218,9 @@ impl Bases {
         self.look(listing, base, self.hash(base)).ok()
     }
 
-    /// All files that are in it, in no order.
-    pub(super) fn numbers(&self) -> impl Iterator<Item = u32> {
-        self.slots.iter().filter_map(|slot| number_in(*slot))
+    /// The files of the listing that are not in it, because others have the same bases.
+    pub(super) fn left_out(&self) -> &[u32] {
+        &self.left_out
     }
 
     fn look(&self, listing: &Listing, base: &[u8], hash: u64) -> Result<u32, usize> {
@@ -281,7 +310,7 @@ mod tests {
         }
         assert_eq!(bases.find(&listing, b"5000.M5000P1.host"), None);
         assert_eq!(bases.find(&listing, b""), None);
-        assert_eq!(bases.numbers().count(), names.len());
+        assert_eq!(bases.left_out(), []);
     }
 
     #[test]
@@ -294,7 +323,7 @@ mod tests {
         assert_eq!(bases.find(&listing, b"1.a"), Some(0));
         bases.replace(&listing, 2);
         assert_eq!(bases.find(&listing, b"1.a"), Some(2));
-        assert_eq!(bases.numbers().count(), 2);
+        assert_eq!(bases.left_out(), [2, 0]);
     }
 
     #[test]
@@ -309,8 +338,8 @@ mod tests {
         let mut listing = Listing::default();
         let baseless = listing.read(directory.path(), Place::Cur).unwrap();
         assert_eq!(baseless, [b":2,S"]);
-        let sorted = listing.sort(listing.numbers().collect());
-        let names: Vec<&[u8]> = sorted.iter().map(|file| listing.name(*file)).collect();
+        let unknown = listing.unknown(&[false; 2]);
+        let names: Vec<&[u8]> = unknown.iter().map(|it| listing.name(it.file)).collect();
         assert_eq!(names, [b"1.a:2,S".as_slice(), b"3.b"]);
         assert!(listing.read(directory.path(), Place::New).is_err());
     }

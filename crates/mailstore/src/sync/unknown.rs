@@ -1,9 +1,9 @@
 //! Files that are not in the index yet: their UIDs, and what another server knew of them.
 
 use super::Files;
-use super::listing::{File, Listing};
+use super::listing::{File, Listing, Unlisted};
 use crate::error::{Error, Result};
-use crate::filename;
+use crate::flag::FlagSet;
 use crate::foreign::{Adopted, Adoption};
 use crate::id::{ModSeq, Uid};
 use crate::index::Entry;
@@ -14,9 +14,9 @@ use crate::snapshot::{Added, Place, Snapshot};
 pub(crate) struct Unknown<'a> {
     listing: Listing,
     /// Those that have UIDs from another server.
-    given: Vec<(Uid, File, &'a Adopted)>,
+    given: Vec<(Uid, Unlisted, &'a Adopted)>,
     /// The others.
-    files: Vec<File>,
+    files: Vec<Unlisted>,
     /// The UID of the first of the others.
     next: Uid,
     mod_seq: ModSeq,
@@ -24,21 +24,22 @@ pub(crate) struct Unknown<'a> {
 }
 
 impl<'a> Unknown<'a> {
-    /// The files but those that are known by their numbers, in a mailbox where `next` is the next
+    /// The files but those that `known` marks by their numbers, in a mailbox where `next` is the next
     /// UID.
     pub(super) fn of(
         files: Files,
-        known: &[bool],
+        mut known: Vec<bool>,
         (next, mod_seq): (Uid, ModSeq),
         adoption: Option<&'a Adoption>,
     ) -> Self {
         let Files { listing, bases } = files;
-        let is_known = |number: &u32| {
+        for number in bases.left_out() {
             let number = usize::try_from(*number).ok();
-            number.is_some_and(|number| known.get(number).copied().unwrap_or_default())
-        };
-        let numbers = bases.numbers().filter(|number| !is_known(number));
-        let files = listing.sort(numbers.collect());
+            if let Some(known) = number.and_then(|number| known.get_mut(number)) {
+                *known = true;
+            }
+        }
+        let files = listing.unknown(&known);
         let mut unknown = Self {
             listing,
             given: Vec::new(),
@@ -58,7 +59,7 @@ impl<'a> Unknown<'a> {
         let next = self.next;
         let files = std::mem::take(&mut self.files);
         for file in files {
-            let adopted = adoption.messages.get(self.listing.base(file));
+            let adopted = adoption.messages.get(self.listing.base(file.file));
             let given = adopted.and_then(|adopted| Some((adopted.uid?, file, adopted)));
             // One below the next has been given by us, perhaps to another message.
             match given.filter(|(uid, ..)| *uid >= next) {
@@ -82,10 +83,10 @@ impl<'a> Unknown<'a> {
         let given = self.given.iter();
         let given = given.map(|(uid, file, adopted)| (Ok(*uid), file, Some(*adopted)));
         let others = uids.zip(&self.files);
-        let others = others.map(|(uid, file)| (uid, file, self.adopted(*file)));
+        let others = others.map(|(uid, file)| (uid, file, self.adopted(file.file)));
         given.chain(others).map(|(uid, file, adopted)| {
-            let name = self.listing.name(*file);
-            let flags = filename::flags(name);
+            let (file, flags) = (file.file, file.flags);
+            let name = self.listing.name(file);
             let added = Added {
                 uid: uid?,
                 flags: adopted.map_or(flags, |adopted| flags.union(adopted.flags)),
@@ -100,11 +101,11 @@ impl<'a> Unknown<'a> {
         })
     }
 
-    /// The names of all of them.
-    pub(super) fn names(&self) -> impl Iterator<Item = &[u8]> {
+    /// All flags that their names tell of.
+    pub(super) fn used(&self) -> FlagSet {
         let given = self.given.iter().map(|(_, file, _)| file);
         let files = given.chain(&self.files);
-        files.map(|file| self.listing.name(*file))
+        files.fold(FlagSet::EMPTY, |used, file| used.union(file.flags))
     }
 
     /// Puts them into a snapshot, which is then to be counted again.
