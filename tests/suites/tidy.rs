@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -139,6 +140,37 @@ fn nothing_is_left_unfinished() {
             );
         }
     }
+}
+
+/// Each file of the crates as `docs/clients.md` names it, with how often it says `Interop:`.
+fn lenient_places() -> BTreeMap<String, usize> {
+    let crates = root().join("crates");
+    let mut places = BTreeMap::new();
+    for path in sources().into_iter().filter(|path| !is_test(path)) {
+        let text = fs::read_to_string(&path).unwrap();
+        let comments = text
+            .lines()
+            .filter(|line| line.trim_start().starts_with("//"));
+        let count = comments.filter(|line| line.contains("Interop:")).count();
+        if count > 0 {
+            let name = path.strip_prefix(&crates).unwrap().to_str().unwrap();
+            places.insert(name.to_owned(), count);
+        }
+    }
+    places
+}
+
+#[test]
+fn whatever_is_done_for_a_client_is_in_the_table_of_clients() {
+    let page = fs::read_to_string(root().join("docs/clients.md")).unwrap();
+    let mut told: BTreeMap<String, usize> = BTreeMap::new();
+    for row in page.lines().filter(|line| line.starts_with("| ")) {
+        let cells: Vec<&str> = row.split(" | ").collect();
+        if let Some(place) = cells.get(3).filter(|cell| cell.contains(".rs")) {
+            *told.entry(place.trim_matches('`').to_owned()).or_default() += 1;
+        }
+    }
+    assert_eq!(told, lenient_places());
 }
 
 #[test]
