@@ -339,6 +339,8 @@ pub struct Search {
     pub by_uid: crate::types::ByUid,
     /// What to tell of what is found, if the command says so with RETURN (RFC 4731 §3.1).
     pub returns: Option<ResultOptions>,
+    /// The charset that it names.
+    pub charset: Option<Vec<u8>>,
     /// What must all hold. Strings are already decoded from the command's charset; with a charset
     /// that we do not know, the keys cannot be searched for (`NO [BADCHARSET (…)]`).
     pub keys: Result<Vec<SearchKey>, UnknownCharset>,

@@ -18,6 +18,7 @@ pub(crate) mod sasl_ir;
 pub(crate) mod searchres;
 pub(crate) mod uidplus;
 pub(crate) mod unselect;
+pub(crate) mod utf8_accept;
 
 use machine::{Link, Security};
 
@@ -118,6 +119,7 @@ pub const REGISTRY: &[Extension] = &[
     append_limit::ROW,
     esearch::ROW,
     searchres::ROW,
+    utf8_accept::ROW,
 ];
 
 /// The capabilities of a connection as it is now, of those that are `offered` (RFC 3501 §7.2.1).

@@ -217,7 +217,7 @@ pub struct ListEntry {
     pub attributes: Vec<&'static str>,
     /// The hierarchy separator; `None` is NIL.
     pub separator: Option<char>,
-    /// The mailbox as clients see it (modified UTF-7).
+    /// The mailbox as the client sees it: in modified UTF-7, or in UTF-8 if it understands that.
     pub name: String,
 }
 

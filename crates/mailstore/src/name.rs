@@ -24,6 +24,9 @@ pub enum NameError {
     /// Not modified UTF-7 in its only canonical form (RFC 3501 §5.1.3).
     #[error("mailbox name is not valid modified UTF-7")]
     Utf7,
+    /// Not UTF-8 (RFC 3629).
+    #[error("mailbox name is not valid UTF-8")]
+    Utf8,
     /// A control character, encoded or not.
     #[error("mailbox name contains a control character")]
     Control,
@@ -130,7 +133,24 @@ impl Namespace {
             return Err(NameError::Control);
         }
         let name = utf7::decode(name).ok_or(NameError::Utf7)?;
-        let name = name.strip_suffix(self.separator).unwrap_or(&name);
+        self.parse_text(&name)
+    }
+
+    /// Reads a name as a client writes it that speaks UTF-8: `&` stands for itself.
+    ///
+    /// # Errors
+    /// Says why the name cannot be a mailbox.
+    pub fn parse_utf8(&self, name: &[u8]) -> Result<MailboxName, NameError> {
+        let name = str::from_utf8(name).map_err(|_| NameError::Utf8)?;
+        if name.chars().any(char::is_control) {
+            return Err(NameError::Control);
+        }
+        self.parse_text(name)
+    }
+
+    /// Reads a name that is decoded.
+    fn parse_text(&self, name: &str) -> Result<MailboxName, NameError> {
+        let name = name.strip_suffix(self.separator).unwrap_or(name);
         if is_inbox(name.as_bytes()) {
             return Ok(MailboxName::inbox());
         }
@@ -144,6 +164,16 @@ impl Namespace {
 
     /// The name for a client: prefix and separator put in, in modified UTF-7.
     pub fn display(&self, name: &MailboxName) -> String {
+        utf7::encode(&self.display_utf8(name))
+    }
+
+    /// The prefix for a client, in modified UTF-7.
+    pub fn display_prefix(&self) -> String {
+        utf7::encode(&self.prefix)
+    }
+
+    /// The name for a client that speaks UTF-8: prefix and separator put in.
+    pub fn display_utf8(&self, name: &MailboxName) -> String {
         if name.is_inbox() {
             return INBOX.to_owned();
         }
@@ -155,7 +185,7 @@ impl Namespace {
             }
             out.push_str(level);
         }
-        utf7::encode(&out)
+        out
     }
 
     /// The directory below the account's root (`""` for INBOX, else `.Level.Level`).
@@ -422,6 +452,50 @@ mod tests {
         assert_eq!(error, Err(NameError::TooLong));
     }
 
+    /// Client name in UTF-8, what it is to us, its directory.
+    #[test]
+    fn names_can_be_spoken_in_utf8() {
+        let accepted = [
+            (
+                "",
+                '/',
+                "Entwürfe/台北",
+                "Entwürfe.台北",
+                ".Entw&APw-rfe.&U,BTFw-",
+            ),
+            ("", '/', "R&D", "R&D", ".R&-D"),
+            ("", '/', "&APw-", "&APw-", ".&-APw-"),
+            ("", '/', "inBox/", "INBOX", ""),
+            ("INBOX.", '.', "inbox.Böx.", "Böx", ".B&APY-x"),
+            ("Böx/", '/', "Böx/a", "a", ".a"),
+        ];
+        for (prefix, separator, client, ours, directory) in accepted {
+            let namespace = namespace(prefix, separator);
+            let name = namespace.parse_utf8(client.as_bytes()).expect(client);
+            assert_eq!(name.as_str(), ours);
+            assert_eq!(namespace.directory(&name), directory);
+            let shown = namespace.display_utf8(&name);
+            assert_eq!(namespace.parse_utf8(shown.as_bytes()), Ok(name.clone()));
+            let utf7 = namespace.display(&name);
+            assert_eq!(namespace.parse(utf7.as_bytes()), Ok(name));
+        }
+        assert_eq!(namespace("Böx/", '/').display_prefix(), "B&APY-x/");
+        let refused: [(&[u8], NameError); 8] = [
+            (b"Entw\xFCrfe", NameError::Utf8),
+            (b"\xC3", NameError::Utf8),
+            (b"\xED\xA0\x80", NameError::Utf8),
+            (b"a\0b", NameError::Control),
+            ("a\u{85}b".as_bytes(), NameError::Control),
+            (b"", NameError::Empty),
+            (b"a//b", NameError::EmptyLevel),
+            (b"../u10", NameError::Unstorable),
+        ];
+        for (name, error) in refused {
+            let parsed = namespace("", '/').parse_utf8(name);
+            assert_eq!(parsed, Err(error), "{}", name.escape_ascii());
+        }
+    }
+
     #[test]
     fn directories_that_are_no_mailbox_are_skipped() {
         let table: [&[u8]; 15] = [
@@ -501,6 +575,10 @@ mod tests {
             let namespace = Namespace { prefix, separator: '.', utf8_on_disk: utf8 };
             if let Some(found) = namespace.from_directory(&name) {
                 prop_assert_eq!(namespace.directory(&found).into_bytes(), name.clone());
+            }
+            if let Ok(parsed) = namespace.parse_utf8(&name) {
+                let shown = namespace.display_utf8(&parsed);
+                prop_assert_eq!(namespace.parse_utf8(shown.as_bytes()), Ok(parsed));
             }
             if let Ok(parsed) = namespace.parse(&name) {
                 prop_assert!(parsed.levels().count() <= MailboxName::MAX_LEVELS);

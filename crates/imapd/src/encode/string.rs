@@ -39,6 +39,27 @@ pub(crate) fn astring(out: &mut Vec<u8>, value: &[u8]) {
     }
 }
 
+/// Writes `mailbox = "INBOX" / astring`, in quotes also beyond US-ASCII: names are UTF-8 only where
+/// the client has asked for it (RFC 9755 §3).
+///
+/// Interop: Evolution takes nothing but plain quotes then.
+pub(crate) fn mailbox(out: &mut Vec<u8>, name: &str) {
+    if name.is_ascii() {
+        astring(out, name.as_bytes());
+    } else {
+        name_string(out, name);
+    }
+}
+
+/// Writes a part of a mailbox name as `string`, in quotes also beyond US-ASCII.
+pub(crate) fn name_string(out: &mut Vec<u8>, name: &str) {
+    if name.len() <= QUOTED_MAX && !name.chars().any(char::is_control) {
+        quoted(out, name.as_bytes());
+    } else {
+        literal(out, name.as_bytes());
+    }
+}
+
 /// Writes `literal = "{" number "}" CRLF *CHAR8`.
 fn literal(out: &mut Vec<u8>, value: &[u8]) {
     out.extend_from_slice(format!("{{{}}}\r\n", value.len()).as_bytes());

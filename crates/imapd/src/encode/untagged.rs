@@ -118,7 +118,7 @@ fn mailbox_list(out: &mut Vec<u8>, command: &str, entry: &ListEntry) {
         None => out.extend_from_slice(b"NIL"),
     }
     out.push(b' ');
-    string::astring(out, entry.name.as_bytes());
+    string::mailbox(out, &entry.name);
 }
 
 /// Writes `SP mbox-list-extended` with a `childinfo-extended-item` (RFC 5258 §6).
@@ -138,7 +138,7 @@ fn separator_string(out: &mut Vec<u8>, separator: char) {
 /// Writes `"STATUS" SP mailbox SP "(" [status-att-list] ")"` (RFC 3501 §9).
 fn status_data(out: &mut Vec<u8>, mailbox: &str, items: &[(StatusItem, u64)]) {
     out.extend_from_slice(b"STATUS ");
-    string::astring(out, mailbox.as_bytes());
+    string::mailbox(out, mailbox);
     out.extend_from_slice(b" (");
     spaced(out, items, |out, &(item, value)| {
         out.extend_from_slice(match item {
@@ -158,7 +158,7 @@ fn status_data(out: &mut Vec<u8>, mailbox: &str, items: &[(StatusItem, u64)]) {
 /// (RFC 2342 §6).
 fn namespace(out: &mut Vec<u8>, prefix: &str, separator: char) {
     out.extend_from_slice(b"NAMESPACE ((");
-    string::string(out, prefix.as_bytes());
+    string::name_string(out, prefix);
     out.push(b' ');
     separator_string(out, separator);
     out.extend_from_slice(b")) NIL NIL");

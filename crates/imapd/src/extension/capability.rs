@@ -31,6 +31,7 @@ pub enum Capability {
     AppendLimit,
     Esearch,
     SearchRes,
+    Utf8Accept,
 }
 
 impl Capability {

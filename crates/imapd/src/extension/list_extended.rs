@@ -165,12 +165,12 @@ impl ExtendedListing {
         let namespace = account.namespace();
         let mut all: BTreeMap<String, Is> = BTreeMap::new();
         for entry in account.account.list()? {
-            let is = all.entry(namespace.display(&entry.name)).or_default();
+            let is = all.entry(account.shown(&entry.name)).or_default();
             is.mailbox |= entry.selectable;
         }
         if self.wants_subscribed() {
             for name in account.account.subscriptions()? {
-                let is = all.entry(namespace.display(&name)).or_default();
+                let is = all.entry(account.shown(&name)).or_default();
                 is.subscribed = true;
             }
         }

@@ -1,9 +1,8 @@
 //! NAMESPACE (RFC 2342): where a user's mailboxes are.
 
-use mailstore::Namespace;
-
 use super::{Capability, Extension, Shown};
 use crate::response::Untagged;
+use crate::session::authenticated::Authenticated;
 
 /// The row of the registry.
 pub(super) const ROW: Extension = Extension {
@@ -15,6 +14,6 @@ pub(super) const ROW: Extension = Extension {
 };
 
 /// The personal namespace; there are neither other users' nor shared ones (RFC 2342 §5).
-pub(crate) fn response(namespace: &Namespace) -> Untagged {
-    Untagged::Namespace(namespace.prefix.clone(), namespace.separator)
+pub(crate) fn response(account: &Authenticated) -> Untagged {
+    Untagged::Namespace(account.shown_prefix(), account.namespace().separator)
 }

@@ -24,16 +24,15 @@ use super::{Failed, Parsed};
 pub(super) fn search<'a>(by_uid: ByUid, limits: &Limits, input: &'a [u8]) -> Parsed<'a, Search> {
     let (input, returns) = search_return_opts(input)?;
     let name = verify(word, |name: &Vec<u8>| name == b"CHARSET");
-    let (input, charset) = match terminated(name, sp).parse(input) {
+    let (input, name) = match terminated(name, sp).parse(input) {
         Ok((input, _)) => {
             let charset = context("a charset", astring);
-            map(terminated(charset, sp), |name| {
-                Charset::named_lenient(&name)
-            })
-            .parse(input)?
+            map(terminated(charset, sp), Some).parse(input)?
         }
-        Err(_) => (input, Charset::Utf8),
+        Err(_) => (input, None),
     };
+    let charset = name.as_deref().map(Charset::named_lenient);
+    let charset = charset.unwrap_or(Charset::Utf8);
     let mut keys = Keys {
         charset,
         left: limits.arguments / size_of::<SearchKey>(),
@@ -46,6 +45,7 @@ pub(super) fn search<'a>(by_uid: ByUid, limits: &Limits, input: &'a [u8]) -> Par
     let search = Search {
         by_uid,
         returns,
+        charset: name,
         keys,
     };
     Ok((input, search))

@@ -228,8 +228,11 @@ fn logins_take_any_string() {
         ("LOGIN user \"\"", "Login user \"\""),
         ("LOGIN user p]w", "Login user p]w"),
     ]);
-    let latin1 = parsed(b"a LOGIN \"\xe9\" \"\xff\"");
+    let latin1 = parsed(b"a LOGIN {1}\r\n\xe9 {1}\r\n\xff");
     assert_eq!(latin1.as_deref(), Ok(r"Login {1}\r\n\xe9 {1}\r\n\xff"));
+    let latin1 = parsed(b"a LOGIN \"\xe9\" \"\xff\"");
+    let expected = Err("expected UTF-8 in quotes at octet 9");
+    assert_eq!(latin1.as_deref().map_err(String::as_str), expected);
     check_refused(&[
         ("LOGIN user", "a space at octet 12"),
         ("LOGIN user p(w", "the end of the command at octet 14"),
@@ -497,7 +500,7 @@ fn search_strings_are_decoded() {
             Ok("text:\"\u{434}\u{430}\""),
         ),
         (
-            b"CHARSET windows-1251 BODY \"\xc4\"",
+            b"CHARSET windows-1251 BODY {1}\r\n\xc4",
             Ok("body:\"\u{414}\""),
         ),
         (
@@ -506,10 +509,7 @@ fn search_strings_are_decoded() {
         ),
         (b"CHARSET iso-2022-kr TEXT abc", Ok("unknown charset")),
         (b"CHARSET x-klingon FOO", Err("a search key at octet 27")),
-        (
-            b"TEXT \"caf\xe9\"",
-            Err("a string in the charset of the search at octet 14"),
-        ),
+        (b"TEXT \"caf\xe9\"", Err("UTF-8 in quotes at octet 18")),
         (
             b"CHARSET UTF-8 TEXT {1}\r\n\xff",
             Err("a string in the charset of the search at octet 28"),

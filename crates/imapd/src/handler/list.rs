@@ -117,14 +117,14 @@ impl Listing {
                 let is = |selectable| if selectable { Is::Mailbox } else { Is::Parent };
                 let entries = entries.iter();
                 entries
-                    .map(|entry| (namespace.display(&entry.name), is(entry.selectable)))
+                    .map(|entry| (account.shown(&entry.name), is(entry.selectable)))
                     .collect()
             }
             Kind::Lsub => {
                 let names = account.account.subscriptions()?;
                 let names = names.iter();
                 names
-                    .map(|name| (namespace.display(name), Is::Mailbox))
+                    .map(|name| (account.shown(name), Is::Mailbox))
                     .collect()
             }
         };

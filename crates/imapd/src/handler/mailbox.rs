@@ -19,7 +19,7 @@ type Done = Result<&'static str, Refused>;
 
 /// CREATE (RFC 3501 §6.3.3).
 pub(crate) fn create(account: &Authenticated, name: &[u8]) -> Done {
-    account.account.create(&account.name(name)?)?;
+    account.account.create(&account.new_name(name)?)?;
     Ok("CREATE completed")
 }
 
@@ -31,7 +31,7 @@ pub(crate) fn delete(account: &Authenticated, name: &[u8]) -> Done {
 
 /// RENAME (RFC 3501 §6.3.5).
 pub(crate) fn rename(account: &Authenticated, from: &[u8], to: &[u8]) -> Done {
-    let (from, to) = (account.name(from)?, account.name(to)?);
+    let (from, to) = (account.name(from)?, account.new_name(to)?);
     account.account.rename(&from, &to)?;
     Ok("RENAME completed")
 }
@@ -63,7 +63,7 @@ pub(crate) fn status(
     let items = items
         .iter()
         .map(|&item| (item, value(item, account, &snapshot, own)));
-    let shown = account.namespace().display(&name);
+    let shown = account.shown(&name);
     Ok(Untagged::StatusData(shown, items.collect()))
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mailstore::{Account, Error, Mailbox, MailboxName, NameError, Namespace};
+use mailstore::{Account, Error, Mailbox, Namespace};
 
 use super::responses::Responses;
 use super::running::{Operation, Outcome};
@@ -100,14 +100,6 @@ impl Authenticated {
         self.account.namespace()
     }
 
-    /// The mailbox that a client names.
-    ///
-    /// # Errors
-    /// If the name cannot be a mailbox.
-    pub(crate) fn name(&self, name: &[u8]) -> Result<MailboxName, NameError> {
-        self.namespace().parse(name)
-    }
-
     /// Opens the mailbox that a client names.
     ///
     /// # Errors
@@ -158,7 +150,7 @@ impl Query {
                 "STATUS completed"
             }
             Self::Namespace => {
-                out.untagged(namespace::response(account.namespace()));
+                out.untagged(namespace::response(account));
                 "NAMESPACE completed"
             }
         };

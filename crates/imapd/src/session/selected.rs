@@ -11,7 +11,7 @@ use super::running::{Deselect, Operation};
 use super::view::{Own, View};
 use crate::command::{self, ExpungeRule};
 use crate::error::{Refused, completion};
-use crate::extension::r#move;
+use crate::extension::{r#move, utf8_accept};
 use crate::handler::content::Resume;
 use crate::handler::{copy, expunge, fetch, search, store};
 use crate::settings::Limits;
@@ -132,6 +132,7 @@ impl Selected {
                 Operation::Expunge(expunge::Expunging::new(messages.as_ref(), &self.view))
             }
             command::Selected::Search(search) => {
+                utf8_accept::check_charset(&search, self.account.enabled)?;
                 let saves = search.saves();
                 let searching = search::Searching::new(tag.clone(), search, &self.view, limits);
                 if saves {

@@ -76,6 +76,7 @@ fn probes(capability: Capability) -> Vec<Probe> {
             Probe(Selected, "FETCH $ FLAGS", "x OK"),
             Probe(Selected, "UID SEARCH NOT $", "x OK"),
         ],
+        Capability::Utf8Accept => vec![Probe(LoggedIn, "CREATE \"Entwürfe\"", "x OK")],
         Capability::AppendLimit => {
             vec![Probe(LoggedIn, "STATUS INBOX (APPENDLIMIT)", "x OK")]
         }
