@@ -36,6 +36,8 @@ pub struct Bare<M: Machine> {
     verdict: Verdicts<M>,
     open: bool,
     deadline: Option<Instant>,
+    /// What the machine gave back when it asked for compression, which is left out here.
+    unread: Vec<u8>,
 }
 
 impl<M: Machine> fmt::Debug for Bare<M> {
@@ -64,6 +66,7 @@ impl<M: Machine> Bare<M> {
             verdict: Box::new(verdict),
             open: true,
             deadline: None,
+            unread: Vec::new(),
         }
     }
 
@@ -146,6 +149,11 @@ impl<M: Machine> Bare<M> {
                     self.machine.on(self.now, Event::Verified(verdict));
                 }
                 Effect::StartTls => self.machine.on(self.now, Event::TlsReady),
+                Effect::Compress(unread) => self.unread = unread,
+                Effect::Read { .. } if !self.unread.is_empty() => {
+                    let unread = std::mem::take(&mut self.unread);
+                    self.machine.on(self.now, Event::Bytes(&unread));
+                }
                 Effect::Read { deadline } => {
                     self.deadline = deadline;
                     break;

@@ -3,6 +3,7 @@
 pub mod bare;
 pub mod binary;
 pub mod client;
+mod deflate;
 pub mod peer;
 pub mod program;
 pub mod random;

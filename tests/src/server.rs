@@ -19,6 +19,8 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
+use crate::deflate::Deflate;
+
 /// A running server with a runtime of its own; stopped when dropped.
 #[derive(Debug)]
 pub struct Server {
@@ -117,7 +119,10 @@ impl Drop for Server {
 
 /// A client's connection, which blocks, and gives up after ten seconds.
 #[derive(Debug)]
-pub struct Connection(Stream);
+pub struct Connection {
+    stream: Stream,
+    deflate: Option<Box<Deflate>>,
+}
 
 /// The bytes of a connection.
 #[derive(Debug)]
@@ -137,7 +142,24 @@ impl Connection {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        Ok(Self(Stream::Clear(stream)))
+        Ok(Self {
+            stream: Stream::Clear(stream),
+            deflate: None,
+        })
+    }
+
+    /// Compresses both directions from here on. Nothing that is compressed may have been read.
+    pub fn compress(&mut self) {
+        self.deflate = Some(Box::new(Deflate::new()));
+    }
+
+    /// Sends these octets past the compression.
+    ///
+    /// # Errors
+    /// If they cannot be sent.
+    pub fn write_compressed(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.stream.write_all(octets)?;
+        self.stream.flush()
     }
 
     /// Does the client's side of a handshake.
@@ -145,7 +167,8 @@ impl Connection {
     /// # Errors
     /// If it fails, or was done before.
     pub fn start_tls(&mut self) -> Result<()> {
-        let Stream::Clear(mut stream) = std::mem::replace(&mut self.0, Stream::Changing) else {
+        let Stream::Clear(mut stream) = std::mem::replace(&mut self.stream, Stream::Changing)
+        else {
             bail!("TLS is active");
         };
         let name = ServerName::try_from("localhost")?;
@@ -153,7 +176,7 @@ impl Connection {
         while session.is_handshaking() {
             session.complete_io(&mut stream).context("handshake")?;
         }
-        self.0 = Stream::Tls(Box::new(StreamOwned::new(session, stream)));
+        self.stream = Stream::Tls(Box::new(StreamOwned::new(session, stream)));
         Ok(())
     }
 
@@ -162,7 +185,7 @@ impl Connection {
     /// # Errors
     /// If the stream is no more.
     pub fn hang_up(&mut self) -> Result<()> {
-        match &mut self.0 {
+        match &mut self.stream {
             Stream::Clear(stream) => stream.shutdown(Shutdown::Write)?,
             Stream::Tls(stream) => {
                 stream.conn.send_close_notify();
@@ -177,28 +200,50 @@ impl Connection {
 
 impl Read for Connection {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match &mut self.0 {
-            Stream::Clear(stream) => stream.read(buffer),
-            Stream::Tls(stream) => stream.read(buffer),
-            Stream::Changing => Err(io::ErrorKind::NotConnected.into()),
+        match &mut self.deflate {
+            Some(deflate) => deflate.read(&mut self.stream, buffer),
+            None => self.stream.read(buffer),
         }
     }
 }
 
 impl Write for Connection {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &mut self.0 {
-            Stream::Clear(stream) => stream.write(bytes),
-            Stream::Tls(stream) => stream.write(bytes),
-            Stream::Changing => Err(io::ErrorKind::NotConnected.into()),
+        match &mut self.deflate {
+            Some(deflate) => deflate.write(&mut self.stream, bytes),
+            None => self.stream.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match &mut self.0 {
-            Stream::Clear(stream) => stream.flush(),
-            Stream::Tls(stream) => stream.flush(),
-            Stream::Changing => Err(io::ErrorKind::NotConnected.into()),
+        self.stream.flush()
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Clear(stream) => stream.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
+            Self::Changing => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Clear(stream) => stream.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
+            Self::Changing => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Clear(stream) => stream.flush(),
+            Self::Tls(stream) => stream.flush(),
+            Self::Changing => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 }

@@ -17,6 +17,8 @@
 mod after_login;
 #[path = "sockets/before_login.rs"]
 mod before_login;
+#[path = "sockets/compression.rs"]
+mod compression;
 #[path = "sockets/fetches.rs"]
 mod fetches;
 #[path = "sockets/files.rs"]

@@ -155,6 +155,8 @@ pub enum Authenticated {
     Namespace,
     /// IDLE (RFC 2177 §3).
     Idle,
+    /// COMPRESS (RFC 4978 §3), with DEFLATE, the only algorithm.
+    Compress,
     /// ENABLE (RFC 5161 §3.1): names of capabilities.
     Enable(Vec<Vec<u8>>),
 }

@@ -5,6 +5,7 @@
 pub(crate) mod append_limit;
 mod capability;
 pub(crate) mod children;
+pub(crate) mod compress;
 pub(crate) mod enable;
 pub(crate) mod esearch;
 pub(crate) mod id;
@@ -108,6 +109,7 @@ pub const REGISTRY: &[Extension] = &[
     literal::MINUS,
     id::ROW,
     enable::ROW,
+    compress::ROW,
     idle::ROW,
     namespace::ROW,
     unselect::ROW,

@@ -171,6 +171,16 @@ impl Framer {
         self.permitted = permitted;
     }
 
+    /// Gives back all input that has not been handed out: it has to be inflated first
+    /// (RFC 4978 §3).
+    pub fn take_unread(&mut self) -> Vec<u8> {
+        let mut unread = mem::take(&mut self.input);
+        unread.drain(..self.start);
+        self.start = 0;
+        self.state = State::Line(Gathering::NEW);
+        unread
+    }
+
     /// The message announced last is wanted.
     pub fn accept_message(&mut self) {
         if let State::Undecided(announced) = self.state {

@@ -152,6 +152,8 @@ pub enum Code {
     NotSaved,
     /// `UIDNOTSTICKY` (RFC 4315 §3).
     UidNotSticky,
+    /// `COMPRESSIONACTIVE` (RFC 4978 §3).
+    CompressionActive,
     /// `TOOBIG` (RFC 4469 §4.2, RFC 7889 §4).
     TooBig,
     /// A code without arguments of RFC 5530 §3, such as `NONEXISTENT`.

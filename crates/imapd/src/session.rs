@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use auth::{Credential, Verdict};
 use machine::{Effect, Event, Link, Machine, Now, Security};
 
+use crate::extension::compress::Compression;
 use crate::extension::idle::Idling;
 use crate::extension::{Capabilities, Login, capabilities};
 use crate::framer::{Framer, Mode, Phase};
@@ -42,6 +43,7 @@ pub struct Session {
     pub(crate) out: Responses,
     pub(crate) state: State,
     pub(crate) activity: Activity,
+    pub(crate) compression: Compression,
     end: End,
     /// The server is stopping: say goodbye after the current command, or at this time.
     stopping: Option<Instant>,
@@ -71,6 +73,8 @@ pub(crate) enum Activity {
     Verifying(Tag, Option<Box<Credential>>),
     /// TLS is being started.
     StartingTls,
+    /// Compression begins behind what is written now.
+    StartingCompression,
     /// A command needs the disk.
     Running(Box<Running>),
     /// The message of an APPEND is coming.
@@ -122,6 +126,7 @@ impl Session {
             link,
             out,
             activity: Activity::Ready,
+            compression: Compression::Off,
             end: End::Open,
             stopping: None,
             active: now.instant,
@@ -148,7 +153,10 @@ impl Session {
                 let frame = idling.wants_input().then(|| self.framer.next());
                 frame.is_some_and(|frame| self.take_idle_frame(frame))
             }
-            Activity::Verifying(..) | Activity::StartingTls | Activity::Running(_) => false,
+            Activity::Verifying(..)
+            | Activity::StartingTls
+            | Activity::StartingCompression
+            | Activity::Running(_) => false,
         }
     }
 
@@ -159,6 +167,7 @@ impl Session {
             Activity::Idling(idling) => idling.wants_input(),
             Activity::Verifying(..)
             | Activity::StartingTls
+            | Activity::StartingCompression
             | Activity::Running(_)
             | Activity::Receiving(_) => false,
         }
@@ -270,6 +279,10 @@ impl Session {
                 }
             }
             Activity::StartingTls => return Effect::StartTls,
+            Activity::StartingCompression => {
+                self.activity = Activity::Ready;
+                return Effect::Compress(self.framer.take_unread());
+            }
             Activity::Ready
             | Activity::Authenticating(_)
             | Activity::Receiving(_)
@@ -313,7 +326,8 @@ impl Session {
             activity @ (Activity::Ready
             | Activity::Authenticating(_)
             | Activity::Verifying(..)
-            | Activity::StartingTls) => {
+            | Activity::StartingTls
+            | Activity::StartingCompression) => {
                 self.activity = activity;
                 return false;
             }

@@ -14,6 +14,8 @@
 //!         Effect::Work              => machine.work(now) on a blocking thread, then go on
 //!         Effect::Verify(who)       => check the credential, then on(Event::Verified(verdict))
 //!         Effect::StartTls          => drop bytes read ahead, handshake, then on(Event::TlsReady)
+//!         Effect::Compress(unread)  => inflate what comes from here on, beginning with `unread`,
+//!                                      and deflate what is written, then go on
 //!         Effect::Read { deadline } => wait for the first of: bytes, end of file, the waker,
 //!                                      the deadline, shutdown; then on(that event)
 //!         Effect::Close             => close the connection; the machine is not used again
@@ -44,7 +46,8 @@ pub struct Now {
 /// What happened on a connection. `V` is the verdict on a credential.
 #[derive(Debug)]
 pub enum Event<'a, V> {
-    /// The peer sent these bytes. Only given in answer to [`Effect::Read`].
+    /// The peer sent these bytes. Only given in answer to [`Effect::Read`]. Compressed ones are
+    /// given inflated, in pieces no larger than those of a peer that does not compress.
     Bytes(&'a [u8]),
     /// The TLS handshake asked for with [`Effect::StartTls`] has succeeded. Bytes received in the
     /// clear after the STARTTLS command were thrown away by the driver; the machine forgets what
@@ -80,6 +83,14 @@ pub enum Effect<C> {
     Verify(C),
     /// Start TLS as the server, then answer with [`Event::TlsReady`].
     StartTls,
+    /// What was written up to here was the last in the clear: from here on both directions are
+    /// compressed with raw DEFLATE (RFC 4978 §3), below what TLS does.
+    ///
+    /// These are the bytes that the machine was given and has not looked at. They came behind the
+    /// command that asked for compression, so they are compressed already; the machine gets them
+    /// again, inflated. Every [`Effect::Write`] reaches the peer whole: nothing of it may wait in
+    /// the compressor.
+    Compress(Vec<u8>),
     /// Call [`Machine::work`] once, on a thread that may block.
     Work,
     /// Close the connection.
@@ -94,6 +105,7 @@ impl<C> fmt::Debug for Effect<C> {
             Self::Read { deadline } => f.debug_struct("Read").field("deadline", deadline).finish(),
             Self::Verify(_) => f.write_str("Verify(..)"),
             Self::StartTls => f.write_str("StartTls"),
+            Self::Compress(unread) => write!(f, "Compress({} octets)", unread.len()),
             Self::Work => f.write_str("Work"),
             Self::Close => f.write_str("Close"),
         }

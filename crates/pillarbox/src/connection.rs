@@ -4,9 +4,13 @@
 //! decisions. It is the only writer of its connection, and the only place where sessions meet
 //! sockets, timers and threads.
 //!
+//! Where a machine asks for compression, the driver inflates what comes and deflates what goes; the
+//! machine sees no difference.
+//!
 //! A waiting session holds no read buffer: bytes are read into an array on the stack and handed to
 //! the machine at once. A panic in the machine ends this session and no other.
 
+mod compression;
 mod slices;
 mod stream;
 
@@ -28,6 +32,8 @@ use tokio::task::{spawn_blocking, yield_now};
 use tokio::time::{sleep, sleep_until, timeout};
 use tracing::{Span, debug, error, info};
 
+use compression::Compression;
+pub(crate) use compression::Compressors;
 use slices::Panicked;
 pub(crate) use slices::Slices;
 pub(crate) use stream::{Stream, Transport};
@@ -46,6 +52,8 @@ pub(crate) struct Services {
     pub(crate) checking: Arc<Semaphore>,
     /// Runs slices of work.
     pub(crate) slices: Slices,
+    /// Compresses output.
+    pub(crate) compressors: Compressors,
     /// Sessions per user and address.
     pub(crate) limiter: Arc<Limiter>,
     /// For STARTTLS and STLS.
@@ -89,6 +97,19 @@ enum Input {
     Ended,
     /// It has, and the machine knows.
     EndTold,
+    /// It may, but it broke its compressed stream off; the machine was told that it has gone.
+    Refused,
+}
+
+/// What a read brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Brought {
+    /// Something that the machine was told.
+    News,
+    /// Nothing that can be inflated without what follows.
+    Nothing,
+    /// The end.
+    End,
 }
 
 /// How much is read at once.
@@ -121,6 +142,7 @@ pub(crate) struct Connection<M, T> {
     told_to_stop: bool,
     /// Read while a credential was checked, and not yet given to the machine.
     ahead: Vec<u8>,
+    compression: Option<Box<Compression>>,
     input: Input,
     /// Bytes have come since something was written last.
     unanswered: bool,
@@ -154,6 +176,7 @@ where
             stop,
             told_to_stop: false,
             ahead: Vec::new(),
+            compression: None,
             input: Input::Open,
             unanswered: false,
             read_size: ReadSize::Usual,
@@ -199,6 +222,7 @@ where
                 Effect::Read { deadline } => self.read(deadline).await?,
                 Effect::Verify(credential) => Box::pin(self.verify(credential)).await?,
                 Effect::StartTls => Box::pin(self.start_tls()).await?,
+                Effect::Compress(unread) => self.start_compression(unread),
                 Effect::Work => self.work().await?,
                 Effect::Close => return Ok(()),
             }
@@ -220,7 +244,7 @@ where
 
     /// Tells the machine that its peer has gone.
     fn tell_end(&mut self) -> Result<(), Ended> {
-        if self.input == Input::EndTold {
+        if matches!(self.input, Input::EndTold | Input::Refused) {
             return Err(Ended::Unfinished);
         }
         self.input = Input::EndTold;
@@ -232,7 +256,7 @@ where
         debug!(error = %why, "connection lost");
         self.stream = Stream::Gone;
         self.ahead = Vec::new();
-        if self.input == Input::EndTold {
+        if matches!(self.input, Input::EndTold | Input::Refused) {
             return Ok(());
         }
         self.tell_end()
@@ -245,6 +269,10 @@ where
             return Ok(());
         }
         self.unanswered = false;
+        let bytes = match self.deflate(bytes).await {
+            Ok(bytes) => bytes,
+            Err(error) => return self.give_up(&error),
+        };
         let sent = timeout(limit, self.stream.send(&bytes)).await;
         match sent.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             Ok(()) => Ok(()),
@@ -254,15 +282,20 @@ where
 
     /// Waits for the first of shutdown, bytes, the end of file, the waker and the deadline.
     async fn read(&mut self, deadline: Option<Instant>) -> Result<(), Ended> {
-        if !self.ahead.is_empty() {
-            let ahead = std::mem::take(&mut self.ahead);
-            return self.tell(Event::Bytes(&ahead));
+        let ahead = std::mem::take(&mut self.ahead);
+        if !ahead.is_empty() && self.take_in(&ahead)? == Brought::News {
+            return Ok(());
+        }
+        // Bytes that are there count as in time, once: a flood must not hold a deadline up.
+        let overrun = deadline.is_some() && deadline == self.overrun;
+        if !overrun && self.inflate_more().await? == Brought::News {
+            self.note_overrun(deadline);
+            return Ok(());
         }
         if self.input != Input::Open {
             return self.tell_end();
         }
-        // Bytes that are there count as in time, once: a flood must not hold a deadline up.
-        if deadline.is_some() && deadline == self.overrun {
+        if overrun {
             return self.tell(Event::Deadline);
         }
         if std::mem::take(&mut self.unanswered) {
@@ -280,12 +313,10 @@ where
             }
             read = poll_fn(|cx| self.poll_read_to_machine(cx)) => {
                 let read = read?;
-                if until.is_some_and(|until| until <= tokio::time::Instant::now()) {
-                    self.overrun = deadline;
-                }
+                self.note_overrun(deadline);
                 match read {
-                    Ok(0) => self.tell_end(),
-                    Ok(_) => Ok(()),
+                    Ok(Brought::End) => self.tell_end(),
+                    Ok(Brought::News | Brought::Nothing) => Ok(()),
                     Err(error) => self.give_up(&error),
                 }
             }
@@ -294,14 +325,29 @@ where
         }
     }
 
-    /// Reads and gives the machine what came; says how much. While much comes, it reads more.
+    /// Remembers a deadline that has passed when bytes were there.
+    fn note_overrun(&mut self, deadline: Option<Instant>) {
+        let until = deadline.map(tokio::time::Instant::from_std);
+        if until.is_some_and(|until| until <= tokio::time::Instant::now()) {
+            self.overrun = deadline;
+        }
+    }
+
+    /// Reads until there is something to tell the machine, and tells it. While much comes, it reads
+    /// more at once.
     fn poll_read_to_machine(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<io::Result<usize>, Ended>> {
-        match self.read_size {
-            ReadSize::Usual => self.poll_read_up_to::<READ_SIZE>(cx),
-            ReadSize::Large => self.poll_read_up_to::<FLOW_SIZE>(cx),
+    ) -> Poll<Result<io::Result<Brought>, Ended>> {
+        loop {
+            let read = match self.read_size {
+                ReadSize::Usual => self.poll_read_up_to::<READ_SIZE>(cx),
+                ReadSize::Large => self.poll_read_up_to::<FLOW_SIZE>(cx),
+            };
+            match ready!(read) {
+                Ok(Ok(Brought::Nothing)) => {}
+                read => return Poll::Ready(read),
+            }
         }
     }
 
@@ -309,7 +355,7 @@ where
     fn poll_read_up_to<const N: usize>(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<io::Result<usize>, Ended>> {
+    ) -> Poll<Result<io::Result<Brought>, Ended>> {
         let mut array = [const { MaybeUninit::uninit() }; N];
         let mut buffer = ReadBuf::uninit(&mut array);
         if let Err(error) = ready!(self.stream.poll_read(cx, &mut buffer)) {
@@ -321,11 +367,11 @@ where
         } else {
             ReadSize::Large
         };
-        if !bytes.is_empty() {
-            self.unanswered = true;
-            self.tell(Event::Bytes(bytes))?;
+        if bytes.is_empty() {
+            return Poll::Ready(Ok(Ok(Brought::End)));
         }
-        Poll::Ready(Ok(Ok(bytes.len())))
+        self.unanswered = true;
+        Poll::Ready(self.take_in(bytes).map(Ok))
     }
 
     /// Does a slice of work where it may block.
@@ -459,7 +505,8 @@ where
     async fn close(&mut self) {
         let limit = LINGER.min(self.services.timeouts.write);
         let closed = timeout(limit, self.stream.shutdown()).await;
-        if !matches!(closed, Ok(Ok(()))) || self.input != Input::Open {
+        let may_send = matches!(self.input, Input::Open | Input::Refused);
+        if !matches!(closed, Ok(Ok(()))) || !may_send {
             return;
         }
         let mut stop = self.stop.clone();

@@ -3,6 +3,7 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     reason = "a test that cannot be set up has failed"
 )]
 
@@ -99,6 +100,7 @@ impl Client {
                     self.session.on(self.now, Event::Verified(verdict));
                 }
                 Effect::StartTls => self.session.on(self.now, Event::TlsReady),
+                Effect::Compress(_) => panic!("POP3 has no compression"),
                 Effect::Read { deadline } => {
                     assert!(deadline.is_some());
                     return answer;

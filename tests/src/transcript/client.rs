@@ -28,6 +28,8 @@ pub(super) trait Line: fmt::Debug {
     fn receive(&mut self) -> Result<Received>;
     /// Makes it TLS from here on.
     fn start_tls(&mut self) -> Result<()>;
+    /// Makes it compressed from here on.
+    fn compress(&mut self);
     /// Ends the client's side.
     fn hang_up(&mut self) -> Result<()>;
     /// Lets time pass.
@@ -170,6 +172,10 @@ impl<M: Machine<Credential = Credential, Verdict = Verdict> + fmt::Debug> Line f
         Ok(())
     }
 
+    fn compress(&mut self) {
+        // Nothing is compressed between a machine and its driver.
+    }
+
     fn hang_up(&mut self) -> Result<()> {
         let said = self.bare.hang_up();
         self.said.extend(said);
@@ -222,6 +228,10 @@ impl Line for NetworkLine {
         self.0.start_tls()
     }
 
+    fn compress(&mut self) {
+        self.0.compress();
+    }
+
     fn hang_up(&mut self) -> Result<()> {
         self.0.hang_up()
     }
@@ -269,6 +279,8 @@ mod tests {
         fn start_tls(&mut self) -> Result<()> {
             Ok(())
         }
+
+        fn compress(&mut self) {}
 
         fn hang_up(&mut self) -> Result<()> {
             Ok(())

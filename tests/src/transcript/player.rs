@@ -70,6 +70,12 @@ impl Player<'_> {
                 return self.skip(*connection, pattern, rest);
             }
             Act::StartTls(connection) => self.client(*connection)?.line().start_tls()?,
+            Act::Compress(connection) => {
+                let client = self.client(*connection)?;
+                let ahead = client.left_over();
+                ensure!(ahead.is_empty(), "already said: {}", shown(ahead));
+                client.line().compress();
+            }
             Act::HangUp(connection) => self.client(*connection)?.line().hang_up()?,
             Act::Closed(connection) => {
                 let response = self.client(*connection)?.response()?;

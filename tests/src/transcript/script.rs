@@ -131,6 +131,8 @@ pub(super) enum Act {
     Expect(usize, Order, Pattern),
     /// A client starts TLS.
     StartTls(usize),
+    /// A client's connection is compressed from here on.
+    Compress(usize),
     /// A client hangs up.
     HangUp(usize),
     /// The server has closed the connection.

@@ -45,6 +45,7 @@ impl NotAuthenticated {
 impl Authenticated {
     fn uses(&self) -> Capabilities {
         match self {
+            Self::Compress => one(Capability::Compress),
             Self::Enable(_) => one(Capability::Enable),
             Self::ListExtended(list) => list.uses(),
             Self::Status { items, .. } => status(items),

@@ -29,6 +29,7 @@ pub(super) fn resp_text_code(out: &mut Vec<u8>, code: &Code) {
         }
         Code::NotSaved => out.extend_from_slice(b"NOTSAVED"),
         Code::UidNotSticky => out.extend_from_slice(b"UIDNOTSTICKY"),
+        Code::CompressionActive => out.extend_from_slice(b"COMPRESSIONACTIVE"),
         Code::TooBig => out.extend_from_slice(b"TOOBIG"),
         Code::Plain(code) => out.extend_from_slice(plain_code(*code).as_bytes()),
     }

@@ -20,6 +20,7 @@ pub enum Capability {
     LiteralMinus,
     Id,
     Enable,
+    Compress,
     Idle,
     Namespace,
     Unselect,

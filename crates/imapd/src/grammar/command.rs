@@ -2,6 +2,7 @@
 
 use nom::Parser;
 use nom::branch::alt;
+use nom::bytes::complete::tag_no_case;
 use nom::character::complete::char;
 use nom::combinator::{map, recognize, value};
 use nom::error::context;
@@ -82,6 +83,7 @@ fn with_arguments<'a>(
     Some(match name {
         b"ID" => map(preceded(sp, id_params_list), id).parse(input),
         b"ENABLE" => map(enable, Command::Authenticated).parse(input),
+        b"COMPRESS" => map(preceded(sp, algorithm), Command::Authenticated).parse(input),
         b"LOGIN" => map(preceded(sp, login), Command::NotAuthenticated).parse(input),
         b"AUTHENTICATE" => map(preceded(sp, authenticate), Command::NotAuthenticated).parse(input),
         b"UID" => map(|input| uid(limits, input), Command::Selected).parse(input),
@@ -210,6 +212,12 @@ fn enable(input: &[u8]) -> Parsed<'_, Authenticated> {
         name.as_bytes().to_vec()
     });
     map(many1(preceded(sp, capability)), Authenticated::Enable).parse(input)
+}
+
+/// `algorithm = "DEFLATE"` (RFC 4978 §5), behind COMPRESS and its space
+fn algorithm(input: &[u8]) -> Parsed<'_, Authenticated> {
+    let deflate = context("DEFLATE", tag_no_case("DEFLATE"));
+    map(deflate, |_| Authenticated::Compress).parse(input)
 }
 
 /// `id_params_list ::= "(" #(string SPACE nstring) ")" / nil` (RFC 2971 §4)

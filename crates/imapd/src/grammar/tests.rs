@@ -128,6 +128,8 @@ fn examples_of_the_extensions_are_parsed() {
             "enable CONDSTORE x-good-idea",
             "Enable CONDSTORE x-good-idea",
         ),
+        // RFC 4978 §3
+        ("compress deflate", "Compress"),
         ("UNSELECT", "Unselect"),
         // RFC 2971 §3.1
         (
@@ -158,6 +160,9 @@ fn examples_of_the_extensions_are_parsed() {
             "a string in quotes or a literal at octet 6",
         ),
         ("ID", "a space at octet 4"),
+        ("COMPRESS", "a space at octet 10"),
+        ("COMPRESS ZSTD", "DEFLATE at octet 11"),
+        ("COMPRESS DEFLATE64", "the end of the command at octet 18"),
         ("ID x", "a list in parentheses or NIL at octet 5"),
         (
             "AUTHENTICATE PLAIN ==",

@@ -80,6 +80,7 @@ pub(crate) fn begin(command: command::Authenticated) -> Result<Operation, Refuse
         // The framer hands over an APPEND at its literal, and the session begins IDLE itself.
         Is::Append(_) => return Err(Refused::bad("expected the message as a literal")),
         Is::Idle => return Err(Refused::bad("expected IDLE on a line of its own")),
+        Is::Compress => return Err(Refused::bad("expected COMPRESS on a line of its own")),
         Is::Enable(_) => return Err(Refused::bad("expected ENABLE on a line of its own")),
     })
 }

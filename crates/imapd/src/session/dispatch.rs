@@ -62,6 +62,7 @@ impl Session {
                 return self.bad(Some(tag), "no mailbox is selected");
             }
             (_, Command::Authenticated(InAnyMailbox::Idle)) => return self.begin_idle(tag),
+            (_, Command::Authenticated(InAnyMailbox::Compress)) => return self.compress(tag),
             (_, Command::Authenticated(InAnyMailbox::Enable(names))) => {
                 return self.enable(tag, &names);
             }

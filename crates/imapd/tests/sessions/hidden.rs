@@ -44,6 +44,10 @@ fn probes(capability: Capability) -> Vec<Probe> {
         }
         Capability::Id => vec![Probe(Connected, "ID NIL", "x OK")],
         Capability::Enable => vec![Probe(LoggedIn, "ENABLE X-GOOD-IDEA", "x OK")],
+        Capability::Compress => vec![
+            Probe(LoggedIn, "COMPRESS DEFLATE", "x OK"),
+            Probe(Selected, "COMPRESS DEFLATE", "x OK"),
+        ],
         Capability::Idle => vec![Probe(LoggedIn, "IDLE", "+ ")],
         Capability::Namespace => vec![Probe(LoggedIn, "NAMESPACE", "x OK")],
         Capability::Unselect => vec![Probe(Selected, "UNSELECT", "x OK")],

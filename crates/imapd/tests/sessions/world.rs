@@ -170,6 +170,7 @@ impl World {
                 mail: self.root(),
             }),
             asked: None,
+            compressed: None,
             open: true,
             deadline: None,
             largest_write: 0,
@@ -197,6 +198,8 @@ pub(crate) struct Client {
     pub(crate) verdict: Verdict,
     /// The last credential that was to be verified.
     pub(crate) asked: Option<Credential>,
+    /// Once the connection is compressed: what came behind the command that asked for it.
+    pub(crate) compressed: Option<Vec<u8>>,
     pub(crate) open: bool,
     pub(crate) deadline: Option<Instant>,
     /// The most octets that were written at once.
@@ -314,6 +317,7 @@ impl Client {
                 self.session.on(self.clock.now(), verdict);
             }
             Effect::StartTls => self.session.on(self.clock.now(), Event::TlsReady),
+            Effect::Compress(unread) => self.compressed = Some(unread),
             Effect::Read { deadline } => {
                 self.deadline = deadline;
                 return None;

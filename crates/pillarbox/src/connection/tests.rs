@@ -15,6 +15,7 @@ use super::*;
 use crate::limiter::Limits;
 use crate::tls::Certificates;
 
+mod compression;
 mod tls;
 
 /// What a [`Toy`] was told.
@@ -40,6 +41,7 @@ enum Step {
     ReadFor(Duration),
     Verify(&'static str),
     StartTls,
+    Compress(Vec<u8>),
     Work,
     WorkUntil(blocking::Receiver<()>),
     PanicInNext,
@@ -104,6 +106,7 @@ impl Machine for Toy {
                 Effect::Verify(Credential::new(user, Secret::new(*b"secret")))
             }
             Some(Step::StartTls) => Effect::StartTls,
+            Some(Step::Compress(unread)) => Effect::Compress(unread),
             Some(step @ (Step::Work | Step::WorkUntil(_) | Step::PanicInWork)) => {
                 self.work = Some(step);
                 Effect::Work
@@ -195,6 +198,7 @@ fn services(certificates: Option<Certificates>) -> Services {
         check: Arc::new(|credential, _, _| grant(credential)),
         checking: Arc::new(Semaphore::new(1)),
         slices: Slices::new(1),
+        compressors: Compressors::default(),
         limiter: Limiter::new(Limits {
             connections: 10,
             sessions_per_user_and_address: 1,

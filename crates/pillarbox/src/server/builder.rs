@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use super::Server;
 use super::front::Front;
 use crate::config::{self, Listener, Settings};
-use crate::connection::{Check, Services, Slices, Timeouts};
+use crate::connection::{Check, Compressors, Services, Slices, Timeouts};
 use crate::limiter::{Limiter, Limits};
 use crate::listen::{bind, no_ipv6, raise_descriptor_limit};
 use crate::source::Source;
@@ -183,6 +183,7 @@ fn services(
         check,
         checking: Arc::new(Semaphore::new(settings.auth.parallel(cores))),
         slices: Slices::new(WORKERS.max(4 * cores)),
+        compressors: Compressors::default(),
         limiter: Limiter::new(Limits {
             connections: connections(settings.limits.connections, raise_descriptor_limit()),
             sessions_per_user_and_address: settings.limits.sessions_per_user,

@@ -181,6 +181,7 @@ impl<'a> Parser<'a> {
                 State::parse(&state.join(" "))?,
             ),
             ("tls", _) => Act::StartTls(connection()?),
+            ("compress", _) => Act::Compress(connection()?),
             ("hang-up", _) => Act::HangUp(connection()?),
             ("closed", _) => Act::Closed(connection()?),
             ("advance", _) => Act::Advance(duration(value)?),

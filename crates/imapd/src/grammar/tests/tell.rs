@@ -60,7 +60,9 @@ fn tell_authenticated(command: &Authenticated) -> String {
             let names: Vec<String> = names.iter().map(|it| text(it)).collect();
             format!("Enable {}", names.join(" "))
         }
-        Authenticated::Namespace | Authenticated::Idle => format!("{command:?}"),
+        Authenticated::Compress | Authenticated::Namespace | Authenticated::Idle => {
+            format!("{command:?}")
+        }
     }
 }
 
