@@ -3,10 +3,9 @@
 //! Arguments are parsed and checked when a command is built; a handler never sees raw bytes.
 //! Mailbox names are kept as the client wrote them: the session's namespace decides what they mean.
 
+mod append;
 mod list;
-mod uses;
-
-use std::time::SystemTime;
+pub(crate) mod uses;
 
 use auth::Secret;
 use auth::sasl::Mechanism;
@@ -15,6 +14,7 @@ use mailstore::FlagChange;
 use crate::types::{Messages, Tag};
 
 pub use crate::extension::esearch::{ResultOption, ResultOptions};
+pub use append::{Append, Behind, Piece};
 pub use list::{ExtendedList, ReturnOption, SelectionOption};
 
 /// A command with its tag.
@@ -149,7 +149,7 @@ pub enum Authenticated {
         /// What to tell, in the order asked.
         items: Vec<StatusItem>,
     },
-    /// APPEND (RFC 3501 §6.3.11). The message itself is streamed to the store by the framer.
+    /// APPEND (RFC 3501 §6.3.11). The messages themselves are streamed to the store.
     Append(Append),
     /// NAMESPACE (RFC 2342 §5).
     Namespace,
@@ -159,19 +159,6 @@ pub enum Authenticated {
     Compress,
     /// ENABLE (RFC 5161 §3.1): names of capabilities.
     Enable(Vec<Vec<u8>>),
-}
-
-/// The arguments of APPEND that precede the message.
-#[derive(Debug)]
-pub struct Append {
-    /// The target mailbox.
-    pub mailbox: MailboxArg,
-    /// The flags of the new message ([`FlagOp::Replace`](mailstore::FlagOp::Replace)).
-    pub flags: FlagChange,
-    /// Its internal date, if given.
-    pub internal_date: Option<SystemTime>,
-    /// The octets announced by the literal.
-    pub octets: u64,
 }
 
 /// What STATUS can tell (RFC 3501 §6.3.10).

@@ -14,6 +14,7 @@ pub(crate) mod list_extended;
 mod list_status;
 pub(crate) mod literal;
 pub(crate) mod r#move;
+mod multi_append;
 pub(crate) mod namespace;
 pub(crate) mod sasl_ir;
 pub(crate) mod searchres;
@@ -119,6 +120,7 @@ pub const REGISTRY: &[Extension] = &[
     list_status::ROW,
     r#move::ROW,
     append_limit::ROW,
+    multi_append::ROW,
     esearch::ROW,
     searchres::ROW,
     utf8_accept::ROW,

@@ -2,8 +2,9 @@
 //! that are sent without waiting).
 //!
 //! The framer alone knows about partial input, literals and limits. It gathers one command with
-//! its literals and hands it out in one piece; the message of an APPEND it hands through in chunks,
-//! never stored here (S31). What is over a limit is skipped as it comes, up to the place where the
+//! its literals and hands it out in one piece. Messages of an APPEND it hands through in chunks,
+//! never stored here (S31), and what is before, between and behind them in segments.
+//! What is over a limit is skipped as it comes, up to the place where the
 //! next command begins (RFC 7888 §4).
 //!
 //! Invariant: the frames do not depend on how the input was cut into pieces, and the memory held is
@@ -18,6 +19,7 @@ use std::fmt;
 use std::mem;
 use std::ops::ControlFlow;
 
+use crate::command::Behind;
 use crate::extension::Capabilities;
 use crate::extension::literal::Permitted;
 use crate::grammar::{self, Announces, SyntaxError};
@@ -71,11 +73,9 @@ enum State {
     /// A literal of a command, up to the place `end`.
     Literal { gathering: Gathering, end: usize },
     /// Nothing, until the session says what to do with a message.
-    Undecided(Announced),
+    Undecided(Announced, Behind),
     /// A message of which `left` octets are to come.
-    Message { left: u64 },
-    /// The line end after a message.
-    MessageLineEnd,
+    Message { left: u64, behind: Behind },
     /// Something that nobody wants.
     Skip(Skip),
     /// Nothing, ever again.
@@ -91,17 +91,29 @@ struct Gathering {
     searched: usize,
     /// Octets of earlier lines, without literals.
     text: usize,
-    /// Whether the command may still be an APPEND.
+    /// What is known of what the lines belong to.
     form: Form,
 }
 
-/// What is known of a command's name.
+/// What is known of what a line belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
     /// Not looked at, or APPEND with its mailbox in a literal.
     MaybeAppend,
+    /// An APPEND whose line goes on behind octets of a message.
+    Behind(Behind),
     /// Any other command.
     Other,
+}
+
+impl Form {
+    /// What is told of a command that is given up, when it has been skipped.
+    fn given_up(self, tag: Option<Tag>, refusal: Refusal) -> After {
+        match self {
+            Self::Behind(_) => After::MessageEnd(refusal),
+            Self::MaybeAppend | Self::Other => After::Bad { tag, refusal },
+        }
+    }
 }
 
 impl Gathering {
@@ -183,17 +195,16 @@ impl Framer {
 
     /// The message announced last is wanted.
     pub fn accept_message(&mut self) {
-        if let State::Undecided(announced) = self.state {
-            self.state = State::Message {
-                left: announced.octets,
-            };
+        if let State::Undecided(announced, behind) = self.state {
+            let left = announced.octets;
+            self.state = State::Message { left, behind };
         }
     }
 
     /// The message announced last is not wanted: a client that waits for `+ …` will not send it,
     /// one that does not wait has its octets skipped (RFC 7888 §4).
     pub fn refuse_message(&mut self) {
-        if let State::Undecided(announced) = self.state {
+        if let State::Undecided(announced, _) = self.state {
             self.state = match announced.kind {
                 Literal::Sync => State::Line(Gathering::NEW),
                 Literal::NonSync => State::Skip(Skip::literal(announced.octets, After::Nothing)),
@@ -211,12 +222,11 @@ impl Framer {
             let progress = match mem::replace(&mut self.state, State::Closed) {
                 State::Line(gathering) => self.line(gathering),
                 State::Literal { gathering, end } => self.literal(gathering, end),
-                State::Undecided(announced) => {
-                    self.state = State::Undecided(announced);
+                state @ State::Undecided(..) => {
+                    self.state = state;
                     Progress::Break(Frame::More)
                 }
-                State::Message { left } => self.message(left),
-                State::MessageLineEnd => self.message_line_end(),
+                State::Message { left, behind } => self.message(left, behind),
                 State::Skip(skip) => self.skip(skip),
                 State::Closed => Progress::Break(Frame::More),
             };
@@ -265,20 +275,33 @@ impl Framer {
                 Progress::Break(Frame::Line(self.take(text_end, line_end + 1)))
             }
             Mode::Commands => match Announcement::at_end_of(line) {
-                Announcement::None => self.command(text_end, line_end + 1),
+                Announcement::None => self.whole(gathering.form, text_end, line_end + 1),
                 Announcement::Literal(announced) => {
                     let text = gathering.text + line.len();
                     self.announced(Gathering { text, ..gathering }, line_end + 1, announced)
                 }
-                Announcement::Unreadable(Literal::Sync) => self.bad(line_end + 1, LITERAL_SIZE),
+                Announcement::Unreadable(Literal::Sync) => {
+                    let tag = self.tag(gathering.form, line_end + 1);
+                    let error = SyntaxError::expecting(LITERAL_SIZE, line_end + 1);
+                    self.start += line_end + 1;
+                    let skip = Skip::nothing(gathering.form.given_up(tag, error.into()));
+                    self.state = State::Skip(skip);
+                    Progress::Continue(())
+                }
                 Announcement::Unreadable(Literal::NonSync) => self.fatal(LITERAL_SIZE),
             },
         }
     }
 
-    /// Hands out a command; an empty line between commands is none.
-    fn command(&mut self, text_end: usize, end: usize) -> Progress {
+    /// Hands out what ends with its line; an empty line between commands is none.
+    fn whole(&mut self, form: Form, text_end: usize, end: usize) -> Progress {
         self.state = State::Line(Gathering::NEW);
+        if let Form::Behind(behind) = form {
+            let segment = self.gathered().get(..text_end).unwrap_or_default();
+            let last = grammar::last_segment(segment, behind).map_err(Refusal::from);
+            self.start += end;
+            return Progress::Break(Frame::MessageEnd(last));
+        }
         if text_end == 0 {
             // Interop: many clients send empty lines between commands.
             self.start += end;
@@ -290,29 +313,36 @@ impl Framer {
     /// Decides about a literal that is announced right before `end`.
     fn announced(&mut self, gathering: Gathering, end: usize, announced: Announced) -> Progress {
         let gathered = self.gathered().get(..end).unwrap_or_default();
-        let announces = match gathering.form {
-            Form::Other => Announces::Argument,
-            Form::MaybeAppend => match grammar::announces(gathered, announced.octets, &self.limits)
-            {
-                Ok(announces) => announces,
-                Err((tag, error)) => return self.refuse(end, announced, bad(tag, error)),
-            },
+        let form = gathering.form;
+        let announces = match form {
+            Form::Other => Ok(Announces::Argument),
+            Form::MaybeAppend => grammar::announces(gathered, &self.limits)
+                .map(|it| it.map(|tagged| Frame::Message(tagged, announced))),
+            Form::Behind(behind) => grammar::announces_behind(gathered, behind)
+                .map(|it| it.map(|pieces| Frame::NextMessage(pieces, announced)))
+                .map_err(|error| (None, error)),
+        };
+        let announces = match announces {
+            Ok(announces) => announces,
+            Err((tag, error)) => {
+                return self.refuse(end, announced, form.given_up(tag, error.into()));
+            }
         };
         if let Err(expected) = self.permitted.check(announced) {
             let refusal = Refusal {
                 error: SyntaxError::expecting(expected, end),
                 code: announces.is_of_append().then_some(Code::TooBig),
             };
-            let tag = grammar::tag(gathered);
-            return self.refuse(end, announced, After::Bad { tag, refusal });
+            let tag = self.tag(form, end);
+            return self.refuse(end, announced, form.given_up(tag, refusal));
         }
         let form = match announces {
             Announces::Argument => Form::Other,
-            Announces::ArgumentOfAppend => Form::MaybeAppend,
-            Announces::Message(command) => {
+            Announces::ArgumentOfAppend => form,
+            Announces::Octets(frame, behind) => {
                 self.start += end;
-                self.state = State::Undecided(announced);
-                return Progress::Break(Frame::Message(command, announced));
+                self.state = State::Undecided(announced, behind);
+                return Progress::Break(frame);
             }
         };
         let octets = usize::try_from(announced.octets).unwrap_or(usize::MAX);
@@ -324,9 +354,9 @@ impl Framer {
             Phase::AfterLogin => (self.limits.arguments, self.limits.arguments),
         };
         if octets > literal || end.saturating_add(octets) > arguments {
-            let tag = grammar::tag(gathered);
+            let tag = self.tag(form, end);
             let error = SyntaxError::expecting("a literal within the limits", end);
-            return self.refuse(end, announced, bad(tag, error));
+            return self.refuse(end, announced, form.given_up(tag, error.into()));
         }
         self.state = State::Literal {
             gathering: Gathering { form, ..gathering },
@@ -353,15 +383,19 @@ impl Framer {
     }
 
     /// Hands out octets of a message.
-    fn message(&mut self, left: u64) -> Progress {
+    fn message(&mut self, left: u64, behind: Behind) -> Progress {
         if left == 0 {
-            self.state = State::MessageLineEnd;
+            self.state = State::Line(Gathering {
+                form: Form::Behind(behind),
+                ..Gathering::NEW
+            });
             return Progress::Continue(());
         }
         let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(CHUNK);
         let octets = self.gathered().len().min(wanted);
         self.state = State::Message {
             left: left - octets as u64,
+            behind,
         };
         Progress::Break(if octets == 0 {
             Frame::More
@@ -370,36 +404,16 @@ impl Framer {
         })
     }
 
-    /// Demands that the command ends with its message.
-    fn message_line_end(&mut self) -> Progress {
-        let line_end = match self.gathered() {
-            [] | [b'\r'] => {
-                self.state = State::MessageLineEnd;
-                return Progress::Break(Frame::More);
-            }
-            [b'\r', b'\n', ..] => 2,
-            [b'\n', ..] => 1,
-            [..] => {
-                let error = SyntaxError::expecting("nothing behind the message", 0);
-                self.state =
-                    State::Skip(Skip::line(Mode::Commands, After::MessageEnd(error.into())));
-                return Progress::Continue(());
-            }
-        };
-        self.start += line_end;
-        self.state = State::Line(Gathering::NEW);
-        Progress::Break(Frame::MessageEnd(Ok(())))
-    }
-
     /// Gives up a command whose text is too long, from its current line on.
     fn overlong(&mut self, gathering: Gathering, limit: usize) -> Progress {
         let tag = match self.mode {
-            Mode::Commands => grammar::tag(self.gathered().get(..limit).unwrap_or_default()),
+            Mode::Commands => self.tag(gathering.form, limit),
             Mode::Lines => None,
         };
         let error = SyntaxError::expecting("a line within the limits", limit);
+        let after = gathering.form.given_up(tag, error.into());
         self.start += gathering.line;
-        self.state = State::Skip(Skip::line(self.mode, bad(tag, error)));
+        self.state = State::Skip(Skip::line(self.mode, after));
         Progress::Continue(())
     }
 
@@ -411,16 +425,6 @@ impl Framer {
             Literal::NonSync => Skip::literal(announced.octets, after),
         });
         Progress::Continue(())
-    }
-
-    /// Gives up the command that ends at `end`.
-    fn bad(&mut self, end: usize, expected: &'static str) -> Progress {
-        let tag = grammar::tag(self.gathered().get(..end).unwrap_or_default());
-        let error = SyntaxError::expecting(expected, end);
-        self.start += end;
-        self.state = State::Line(Gathering::NEW);
-        let refusal = error.into();
-        Progress::Break(Frame::Bad { tag, refusal })
     }
 
     /// Drops input up to where the next command begins.
@@ -487,6 +491,17 @@ impl Framer {
         self.input.get(self.start..).unwrap_or_default()
     }
 
+    /// The tag of the command that is being gathered, within its first `end` octets.
+    fn tag(&self, form: Form, end: usize) -> Option<Tag> {
+        match form {
+            // The session knows it.
+            Form::Behind(_) => None,
+            Form::MaybeAppend | Form::Other => {
+                grammar::tag(self.gathered().get(..end).unwrap_or_default())
+            }
+        }
+    }
+
     /// The limit for the text of a command, or for a line.
     const fn line_limit(&self) -> usize {
         match self.phase {
@@ -506,12 +521,6 @@ impl fmt::Debug for Framer {
             .field("buffered", &self.buffered())
             .finish_non_exhaustive()
     }
-}
-
-/// What is told of a malformed command when it has been skipped.
-fn bad(tag: Option<Tag>, error: SyntaxError) -> After {
-    let refusal = error.into();
-    After::Bad { tag, refusal }
 }
 
 /// A line without the CR of its line end. Interop: a bare LF ends a line as well.

@@ -5,6 +5,7 @@
 //!
 //! Leniency is in functions named `…_lenient`, each with the reason.
 
+mod append;
 mod command;
 mod core;
 mod date;
@@ -18,9 +19,11 @@ use std::fmt;
 
 use nom::error::{ContextError, ErrorKind, ParseError};
 
-use crate::command::Tagged;
+use crate::command::{Behind, Piece, Tagged};
 use crate::settings::Limits;
 use crate::types::Tag;
+
+use self::append::Segment;
 
 /// Parses one whole command without its final CRLF; literals are inline as `{n}` CRLF and octets.
 ///
@@ -45,36 +48,46 @@ pub(crate) fn tag(bytes: &[u8]) -> Option<Tag> {
 
 /// What the literal is that an unfinished command ends with.
 #[derive(Debug)]
-pub(crate) enum Announces {
+pub(crate) enum Announces<T> {
     /// A part of a command that is not APPEND.
     Argument,
-    /// The mailbox of an APPEND.
+    /// An argument of an APPEND, such as its mailbox.
     ArgumentOfAppend,
-    /// The message of an APPEND, with the command up to it.
-    Message(Tagged),
+    /// Octets of a message, with the segment up to them.
+    Octets(T, Behind),
 }
 
-impl Announces {
+impl<T> Announces<T> {
+    /// With something else in the place of the segment.
+    pub(crate) fn map<U>(self, make: impl FnOnce(T) -> U) -> Announces<U> {
+        match self {
+            Self::Argument => Announces::Argument,
+            Self::ArgumentOfAppend => Announces::ArgumentOfAppend,
+            Self::Octets(it, behind) => Announces::Octets(make(it), behind),
+        }
+    }
+
     /// Whether it belongs to an APPEND.
     pub(crate) const fn is_of_append(&self) -> bool {
-        matches!(self, Self::ArgumentOfAppend | Self::Message(_))
+        matches!(self, Self::ArgumentOfAppend | Self::Octets(..))
     }
 }
 
-/// Looks at a command up to and including the announcement of a literal of `octets`: whether it is
-/// APPEND's message, which is not kept in memory (RFC 3501 §6.3.11).
+/// Looks at a command up to and including the announcement of a literal: whether it holds octets of
+/// a message, which are not kept in memory (RFC 3501 §6.3.11).
 ///
 /// # Errors
 /// If it is no command, or an APPEND that the grammar does not allow.
 pub(crate) fn announces(
     bytes: &[u8],
-    octets: u64,
     limits: &Limits,
-) -> Result<Announces, (Option<Tag>, SyntaxError)> {
-    match mailbox::append_start(bytes) {
-        Ok((input, tag)) => match mailbox::append_arguments(input, octets) {
-            Ok((_, Some(command))) => Ok(Announces::Message(Tagged { tag, command })),
-            Ok((_, None)) => Ok(Announces::ArgumentOfAppend),
+) -> Result<Announces<Tagged>, (Option<Tag>, SyntaxError)> {
+    match append::append_start(bytes) {
+        Ok((input, tag)) => match append::append(input) {
+            Ok((_, Segment::UpToOctets(command, behind))) => {
+                Ok(Announces::Octets(Tagged { tag, command }, behind))
+            }
+            Ok((_, Segment::UpToArgument | Segment::Last(_))) => Ok(Announces::ArgumentOfAppend),
             Err(error) => Err((Some(tag), SyntaxError::new(bytes, error))),
         },
         Err(_) => match command::name_lenient(bytes, limits) {
@@ -82,6 +95,35 @@ pub(crate) fn announces(
             // Nobody is asked for a literal that no command could take (RFC 3501 §7.5).
             Err(error) => Err((tag(bytes), SyntaxError::new(bytes, error))),
         },
+    }
+}
+
+/// Looks at a later segment of an APPEND up to and including the announcement of a literal.
+///
+/// # Errors
+/// If the grammar does not allow it.
+pub(crate) fn announces_behind(
+    bytes: &[u8],
+    behind: Behind,
+) -> Result<Announces<Vec<Piece>>, SyntaxError> {
+    match append::append_continued(bytes, behind) {
+        Ok((_, Segment::UpToOctets(pieces, behind))) => Ok(Announces::Octets(pieces, behind)),
+        Ok((_, Segment::UpToArgument | Segment::Last(_))) => Ok(Announces::ArgumentOfAppend),
+        Err(error) => Err(SyntaxError::new(bytes, error)),
+    }
+}
+
+/// Parses the last segment of an APPEND, without its final CRLF.
+///
+/// # Errors
+/// If the grammar does not allow it.
+pub(crate) fn last_segment(bytes: &[u8], behind: Behind) -> Result<Vec<Piece>, SyntaxError> {
+    match append::append_continued(bytes, behind) {
+        Ok((_, Segment::Last(pieces))) => Ok(pieces),
+        Ok((_, Segment::UpToOctets(..) | Segment::UpToArgument)) => {
+            Err(SyntaxError::expecting("the message", bytes.len()))
+        }
+        Err(error) => Err(SyntaxError::new(bytes, error)),
     }
 }
 

@@ -74,6 +74,8 @@ pub struct Limits {
     pub nesting: usize,
     /// Octets of a message given to APPEND.
     pub message: u64,
+    /// Messages of one APPEND.
+    pub messages: usize,
     /// Bad commands and failed logins before login; then the connection is closed.
     pub bad_commands: u32,
 }
@@ -88,6 +90,7 @@ impl Default for Limits {
             arguments: 1024 * 1024,
             nesting: 100,
             message: 50 * 1024 * 1024,
+            messages: 10_000,
             bad_commands: 10,
         }
     }

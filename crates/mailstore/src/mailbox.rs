@@ -339,6 +339,18 @@ impl Mailbox {
         Staged::create(&self.directory, &self.environment)
     }
 
+    /// Gives a staged message its date, forces its bytes to the disk and closes its file, so that
+    /// nothing but its place is missing.
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`] and the like.
+    pub fn complete(&self, message: &mut Appending) -> Result<()> {
+        let options = &self.environment.options;
+        let now = || options.source.wall();
+        let date = *message.internal_date.get_or_insert_with(now);
+        message.staged.finish(date, options.fsync)
+    }
+
     /// Adds staged messages: all or nothing, durable when this returns.
     ///
     /// # Errors

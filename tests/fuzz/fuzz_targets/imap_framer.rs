@@ -23,7 +23,7 @@ fn frames<'a>(
                 Frame::Continue => out.push(("continue", Vec::new())),
                 Frame::Command(command) => out.push(("command", command)),
                 Frame::Line(line) => out.push(("line", line)),
-                Frame::Message(_, announced) => {
+                Frame::Message(_, announced) | Frame::NextMessage(_, announced) => {
                     out.push(("message", announced.octets.to_string().into_bytes()));
                     if announced.octets % 2 == 0 {
                         framer.accept_message();

@@ -4,8 +4,8 @@
 //! belong to an extension.
 
 use super::{
-    Any, Authenticated, Command, ExtendedList, NotAuthenticated, ReturnOption, Search, SearchKey,
-    Selected, StatusItem,
+    Any, Append, Authenticated, Command, ExtendedList, NotAuthenticated, Piece, ReturnOption,
+    Search, SearchKey, Selected, StatusItem,
 };
 use crate::extension::{Capabilities, Capability};
 use crate::types::Messages;
@@ -49,6 +49,7 @@ impl Authenticated {
             Self::Enable(_) => one(Capability::Enable),
             Self::ListExtended(list) => list.uses(),
             Self::Status { items, .. } => status(items),
+            Self::Append(append) => append.uses(),
             Self::Namespace => one(Capability::Namespace),
             Self::Idle => one(Capability::Idle),
             Self::Select(_)
@@ -59,10 +60,29 @@ impl Authenticated {
             | Self::Subscribe(_)
             | Self::Unsubscribe(_)
             | Self::List { .. }
-            | Self::Lsub { .. }
-            | Self::Append(_) => Capabilities::NONE,
+            | Self::Lsub { .. } => Capabilities::NONE,
         }
     }
+}
+
+impl Append {
+    fn uses(&self) -> Capabilities {
+        let begins = |piece: &&Piece| matches!(piece, Piece::Message { .. });
+        let several = self.pieces.iter().filter(begins).count() > 1;
+        several
+            .then_some(Capability::MultiAppend)
+            .into_iter()
+            .collect()
+    }
+}
+
+/// What a later segment of an APPEND needs.
+pub(crate) fn segment(pieces: &[Piece]) -> Capabilities {
+    let needed = pieces.iter().filter_map(|piece| match piece {
+        Piece::Message { .. } => Some(Capability::MultiAppend),
+        Piece::Octets(_) | Piece::End => None,
+    });
+    needed.collect()
 }
 
 impl ExtendedList {

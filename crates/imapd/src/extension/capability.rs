@@ -30,6 +30,7 @@ pub enum Capability {
     ListStatus,
     Move,
     AppendLimit,
+    MultiAppend,
     Esearch,
     SearchRes,
     Utf8Accept,

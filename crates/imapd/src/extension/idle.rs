@@ -128,6 +128,7 @@ impl Session {
             | Frame::Command(_)
             | Frame::Message(..)
             | Frame::MessageData(_)
+            | Frame::NextMessage(..)
             | Frame::MessageEnd(_) => Completion::bad("expected DONE"),
         };
         self.framer.set_mode(Mode::Commands);

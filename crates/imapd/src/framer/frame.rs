@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::command::Tagged;
+use crate::command::{Piece, Tagged};
 use crate::grammar::SyntaxError;
 use crate::types::Tag;
 
@@ -19,15 +19,18 @@ pub enum Frame {
     Command(Vec<u8>),
     /// In [`Mode::Lines`](super::Mode::Lines): a line without its CRLF.
     Line(Vec<u8>),
-    /// An APPEND up to the announcement of its message. The next call must be
+    /// An APPEND up to the announcement of its message, or of a part of it. The next call must be
     /// [`Framer::accept_message`](super::Framer::accept_message), after `+ …` for [`Literal::Sync`](super::Literal::Sync), or
     /// [`Framer::refuse_message`](super::Framer::refuse_message).
     Message(Tagged, Announced),
     /// The next octets of an accepted message.
     MessageData(Vec<u8>),
-    /// The accepted message is whole and its command ended; with an error, something else
-    /// followed it, and nothing may be appended.
-    MessageEnd(Result<(), Refusal>),
+    /// What follows the accepted message, up to the announcement of more octets; then as for
+    /// [`Message`](Self::Message).
+    NextMessage(Vec<Piece>, Announced),
+    /// What follows the accepted message up to the end of the command; with an error, that is
+    /// skipped, and nothing may be appended.
+    MessageEnd(Result<Vec<Piece>, Refusal>),
     /// Something over a limit or malformed, which is already skipped.
     Bad {
         /// The command's tag, if it has one.
@@ -49,6 +52,9 @@ impl fmt::Debug for Frame {
             Self::Line(octets) => write!(f, "Line({} octets)", octets.len()),
             Self::Message(command, announced) => {
                 write!(f, "Message({}, {announced:?})", command.tag)
+            }
+            Self::NextMessage(pieces, announced) => {
+                write!(f, "NextMessage({pieces:?}, {announced:?})")
             }
             Self::MessageData(octets) => write!(f, "MessageData({} octets)", octets.len()),
             Self::MessageEnd(result) => write!(f, "MessageEnd({result:?})"),

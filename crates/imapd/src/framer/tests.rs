@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use crate::command::Piece;
 use crate::extension::Capability;
 use crate::types::Tag;
 
@@ -30,7 +31,11 @@ fn tell(frame: &Frame) -> String {
             )
         }
         Frame::MessageData(octets) => format!("data {}", text(octets)),
-        Frame::MessageEnd(Ok(())) => "end".to_owned(),
+        Frame::NextMessage(pieces, announced) => {
+            let kind = announced.kind;
+            format!("next {} {} {kind:?}", tell_pieces(pieces), announced.octets)
+        }
+        Frame::MessageEnd(Ok(pieces)) => format!("end {}", tell_pieces(pieces)),
         Frame::MessageEnd(Err(refusal)) => format!("end: {refusal}"),
         Frame::Bad { tag, refusal } => {
             let code = if refusal.code.is_some() {
@@ -42,6 +47,17 @@ fn tell(frame: &Frame) -> String {
         }
         Frame::Fatal(error) => format!("fatal {error}"),
     }
+}
+
+/// The pieces of a segment in short.
+fn tell_pieces(pieces: &[Piece]) -> String {
+    let tell = |piece: &Piece| match piece {
+        Piece::Message { .. } => "message".to_owned(),
+        Piece::Octets(octets) => octets.to_string(),
+        Piece::End => "whole".to_owned(),
+    };
+    let told: Vec<String> = pieces.iter().map(tell).collect();
+    format!("[{}]", told.join(" "))
 }
 
 /// All frames up to the next `More`; pieces of a message are joined.
@@ -56,7 +72,7 @@ fn drain(framer: &mut Framer, choice: Choice, frames: &mut Vec<String>) {
             }
             _ => frames.push(tell(&frame)),
         }
-        if matches!(frame, Frame::Message(..)) {
+        if matches!(frame, Frame::Message(..) | Frame::NextMessage(..)) {
             match choice {
                 Choice::Accept => framer.accept_message(),
                 Choice::Refuse => framer.refuse_message(),
@@ -206,20 +222,29 @@ fn a_message_is_handed_through() {
         &[
             "message a 6 Sync",
             r"data ab\r\ncd",
-            "end",
+            "end [whole]",
             "command b NOOP",
         ],
     );
     check(
         Choice::Accept,
         "a APPEND {1}\r\nx {0+}\r\n\nb NOOP\r\n",
-        &["continue", "message a 0 NonSync", "end", "command b NOOP"],
+        &[
+            "continue",
+            "message a 0 NonSync",
+            "end [whole]",
+            "command b NOOP",
+        ],
     );
     let long = "x".repeat(200_000);
     check(
         Choice::Accept,
         &format!("a APPEND x {{200000+}}\r\n{long}\r\n"),
-        &["message a 200000 NonSync", &format!("data {long}"), "end"],
+        &[
+            "message a 200000 NonSync",
+            &format!("data {long}"),
+            "end [whole]",
+        ],
     );
 }
 
@@ -238,22 +263,75 @@ fn a_refused_message_is_skipped() {
 }
 
 #[test]
-fn nothing_may_follow_a_message() {
-    let end = "end: expected nothing behind the message at octet 0";
+fn messages_follow_each_other() {
     check(
         Choice::Accept,
-        "a APPEND x {1}\r\nm {1}\r\nb NOOP\r\n",
-        &["message a 1 Sync", "data m", end, "command b NOOP"],
+        "a APPEND x {1}\r\nm {2+}\r\n\r\n (\\Seen) \" 1-Jan-1970 00:00:09 +0000\" {0}\n \r\nb NOOP\r\n",
+        &[
+            "message a 1 Sync",
+            "data m",
+            "next [whole message 2] 2 NonSync",
+            r"data \r\n",
+            "next [whole message 0] 0 Sync",
+            "end [whole]",
+            "command b NOOP",
+        ],
     );
     check(
-        Choice::Accept,
-        "a APPEND x {1+}\r\nm {3+}\r\n\r\nx\r\nb NOOP\r\n",
-        &["message a 1 NonSync", "data m", end, "command b NOOP"],
+        Choice::Refuse,
+        "a APPEND x {2+}\r\nab {3+}\r\n\r\nc {4}\r\nb NOOP\r\n",
+        &["message a 2 NonSync", "command b NOOP"],
     );
+}
+
+#[test]
+fn what_may_not_follow_a_message_is_skipped() {
+    let end = |expected: &str, at| format!("end: expected {expected} at octet {at}");
+    let space = end("a space", 0);
+    let literal = end("the message as a literal", 1);
+    for (input, kind, end) in [
+        ("a APPEND x {1}\r\nmx\r\nb NOOP\r\n", "Sync", &space),
+        ("a APPEND x {1}\r\nm\rx\r\nb NOOP\r\n", "Sync", &space),
+        (
+            "a APPEND x {1+}\r\nm{1+}\r\ny\r\nb NOOP\r\n",
+            "NonSync",
+            &space,
+        ),
+        ("a APPEND x {1}\r\nm{1}\r\nb NOOP\r\n", "Sync", &space),
+        (
+            "a APPEND x {1}\r\nm x {1+}\r\ny z\r\nb NOOP\r\n",
+            "Sync",
+            &literal,
+        ),
+        ("a APPEND x {1}\r\nm x\r\nb NOOP\r\n", "Sync", &literal),
+    ] {
+        let announced = format!("message a 1 {kind}");
+        check(
+            Choice::Accept,
+            input,
+            &[&announced, "data m", end, "command b NOOP"],
+        );
+    }
     check(
         Choice::Accept,
-        "a APPEND x {1+}\r\nm\rx\r\nb NOOP\r\n",
-        &["message a 1 NonSync", "data m", end, "command b NOOP"],
+        "a APPEND x {1+}\r\nm {99999999999999999999}\r\nb NOOP\r\n",
+        &[
+            "message a 1 NonSync",
+            "data m",
+            &end("a literal's size", 25),
+            "command b NOOP",
+        ],
+    );
+    let long = " ".repeat(70_000);
+    check(
+        Choice::Accept,
+        &format!("a APPEND x {{1+}}\r\nm{long}{{1+}}\r\nx\r\nb NOOP\r\n"),
+        &[
+            "message a 1 NonSync",
+            "data m",
+            &end("a line within the limits", 65_536),
+            "command b NOOP",
+        ],
     );
 }
 
@@ -408,7 +486,7 @@ fn an_upload_is_not_buffered() {
     }
     assert_eq!(octets, 52_428_800);
     framer.push(b"\r\n");
-    assert_eq!(tell(&framer.next()), "end");
+    assert_eq!(tell(&framer.next()), "end [whole]");
 }
 
 #[test]
@@ -453,7 +531,7 @@ fn input() -> impl Strategy<Value = Vec<u8>> {
         4 => prop::sample::select(vec![
             &b"\r\n"[..], b"\n", b"\r", b" ", b"a ", b"{3}", b"{0+}", b"{5+}\r\n", b"{2}\r\n", b"{70+}\r\n",
             b"{9000+}\r\n", b"{90}\n", b"{18446744073709551616}\r\n", b"{000000000000000000000000000000009+}\r\n",
-            b"a APPEND x {4}\r\n", b"a APPEND {1+}\r\nx {4+}\r\n", b"a APPEND x (\\Seen {4+}\r\n", b"\"", b"}", b"+}",
+            b"a APPEND x {4}\r\n", b"a APPEND {1+}\r\nx {4+}\r\n", b"a APPEND x (\\Seen {4+}\r\n", b" (\\Seen) {3+}\r\n", b" {2}\r\n", b" {70+}\r\n", b"\"", b"}", b"+}",
         ]).prop_map(<[u8]>::to_vec),
         1 => prop::collection::vec(any::<u8>(), 0..8),
         1 => (0usize..120).prop_map(|octets| vec![b'x'; octets]),
@@ -522,7 +600,7 @@ proptest! {
                         prop_assert!(error.at() <= octets.len());
                     }
                 }
-                Frame::Message(..) => framer.accept_message(),
+                Frame::Message(..) | Frame::NextMessage(..) => framer.accept_message(),
                 Frame::Continue
                 | Frame::Line(_)
                 | Frame::MessageData(_)

@@ -18,6 +18,7 @@ use crate::command::{
 use crate::settings::Limits;
 use crate::types::{ByUid, Tag};
 
+use super::append::{Segment, append};
 use super::core::{
     astring, atom, base64, end_lenient, list1, messages, nil, nstring, sp, string, tag, word,
 };
@@ -86,6 +87,7 @@ fn with_arguments<'a>(
         b"COMPRESS" => map(preceded(sp, algorithm), Command::Authenticated).parse(input),
         b"LOGIN" => map(preceded(sp, login), Command::NotAuthenticated).parse(input),
         b"AUTHENTICATE" => map(preceded(sp, authenticate), Command::NotAuthenticated).parse(input),
+        b"APPEND" => preceded(sp, whole_append).parse(input),
         b"UID" => map(|input| uid(limits, input), Command::Selected).parse(input),
         name => {
             let selected = about_messages(name, ByUid::No, limits, input)
@@ -99,7 +101,7 @@ fn with_arguments<'a>(
     })
 }
 
-/// `append / create / delete / examine / list / lsub / rename / select / status / subscribe /
+/// `create / delete / examine / list / lsub / rename / select / status / subscribe /
 /// unsubscribe` (RFC 3501 §9, `command-auth`), behind the name
 fn about_mailboxes<'a>(name: &[u8], input: &'a [u8]) -> Option<Parsed<'a, Authenticated>> {
     let of = |make: fn(MailboxArg) -> Authenticated| map(preceded(sp, mailbox), make);
@@ -114,7 +116,6 @@ fn about_mailboxes<'a>(name: &[u8], input: &'a [u8]) -> Option<Parsed<'a, Authen
         b"STATUS" => preceded(sp, status).parse(input),
         b"LIST" => preceded(sp, list).parse(input),
         b"LSUB" => preceded(sp, lsub).parse(input),
-        b"APPEND" => preceded(sp, append_without_message).parse(input),
         _ => return None,
     })
 }
@@ -172,10 +173,14 @@ fn about_messages<'a>(
     })
 }
 
-/// Why an APPEND that the framer took for a whole command is none: it has no message
-fn append_without_message(input: &[u8]) -> Parsed<'_, Authenticated> {
-    let (rest, _) = super::mailbox::append_arguments(input, 0)?;
-    Err(Failed::error(rest, "the message"))
+/// `append` (RFC 4466 §3) that is whole at its first segment, behind the name and its space
+fn whole_append(input: &[u8]) -> Parsed<'_, Command> {
+    match append(input)? {
+        (rest, Segment::Last(command)) => Ok((rest, command)),
+        (rest, Segment::UpToOctets(..) | Segment::UpToArgument) => {
+            Err(Failed::error(rest, "the message"))
+        }
+    }
 }
 
 /// `login = "LOGIN" SP userid SP password` (RFC 3501 §9), behind the name and its space

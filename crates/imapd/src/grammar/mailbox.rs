@@ -3,19 +3,14 @@
 use nom::Parser;
 use nom::branch::alt;
 use nom::bytes::complete::take_while1;
-use nom::combinator::{map, map_opt, verify};
+use nom::combinator::{map, map_opt};
 use nom::error::context;
-use nom::sequence::{preceded, separated_pair, terminated};
+use nom::sequence::separated_pair;
 
-use mailstore::FlagOp;
+use crate::command::{Authenticated, MailboxArg, StatusItem};
 
-use crate::command::{Append, Authenticated, Command, MailboxArg, StatusItem};
-use crate::types::Tag;
-
-use super::core::{astring, is_astring_char, list1, literal_size, sp, string, tag, word};
-use super::date::date_time;
-use super::flag::{change, flag_list};
-use super::{Failed, Parsed};
+use super::Parsed;
+use super::core::{astring, is_astring_char, list1, sp, string, word};
 
 /// `mailbox = "INBOX" / astring` (RFC 3501 §9): kept as sent
 pub(super) fn mailbox(input: &[u8]) -> Parsed<'_, MailboxArg> {
@@ -89,56 +84,4 @@ fn status_att(input: &[u8]) -> Parsed<'_, StatusItem> {
         _ => None,
     });
     context("a STATUS item", item).parse(input)
-}
-
-/// `tag SP "APPEND" SP`: how a command begins that may have a message
-pub(super) fn append_start(input: &[u8]) -> Parsed<'_, Tag> {
-    let name = verify(word, |name: &Vec<u8>| name == b"APPEND");
-    terminated(tag, (sp, name, sp)).parse(input)
-}
-
-/// `append = "APPEND" SP mailbox [SP flag-list] [SP date-time] SP literal` (RFC 3501 §9), behind
-/// the name and its space, up to the announcement of a literal of `octets`; `None` if it is the
-/// mailbox that the literal holds
-pub(super) fn append_arguments(input: &[u8], octets: u64) -> Parsed<'_, Option<Command>> {
-    if let Ok((rest @ [], _)) = literal_size(input) {
-        return Ok((rest, None));
-    }
-    let (input, append) = append(input, octets)?;
-    if input.is_empty() {
-        let command = Command::Authenticated(Authenticated::Append(append));
-        Ok((input, Some(command)))
-    } else {
-        Err(Failed::error(input, "nothing but the message"))
-    }
-}
-
-/// `mailbox [SP flag-list] [SP date-time] SP` and the announcement of the message (RFC 3501 §9)
-fn append(input: &[u8], octets: u64) -> Parsed<'_, Append> {
-    let (input, mailbox) = mailbox(input)?;
-    let (input, flags) = opt_if(b" (", flag_list, input)?;
-    let (input, internal_date) = opt_if(b" \"", date_time, input)?;
-    let message = preceded(sp, context("the message as a literal", literal_size));
-    let (input, _) = map(message, |_| ()).parse(input)?;
-    let append = Append {
-        mailbox,
-        flags: change(FlagOp::Replace, flags.unwrap_or_default()),
-        internal_date,
-        octets,
-    };
-    Ok((input, append))
-}
-
-/// `[SP rule]`, where the first two octets tell whether it is there: so a mistake inside of it is
-/// reported as such
-fn opt_if<'a, T>(
-    start: &[u8; 2],
-    rule: impl Fn(&'a [u8]) -> Parsed<'a, T>,
-    input: &'a [u8],
-) -> Parsed<'a, Option<T>> {
-    if input.starts_with(start) {
-        map(preceded(sp, rule), Some).parse(input)
-    } else {
-        Ok((input, None))
-    }
 }

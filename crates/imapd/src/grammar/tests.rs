@@ -637,8 +637,8 @@ fn tags_come_back_with_errors() {
 
 #[test]
 fn append_is_parsed_up_to_its_message() {
-    let announced = |line: &str| match announces(line.as_bytes(), 310, &Limits::default()) {
-        Ok(Announces::Message(tagged)) => Ok(format!("{} {}", tagged.tag, tell(&tagged.command))),
+    let announced = |line: &str| match announces(line.as_bytes(), &Limits::default()) {
+        Ok(Announces::Octets(tagged, _)) => Ok(format!("{} {}", tagged.tag, tell(&tagged.command))),
         Ok(Announces::ArgumentOfAppend) => Ok("mailbox".to_owned()),
         Ok(Announces::Argument) => Ok("argument".to_owned()),
         Err((tag, error)) => Err(format!("{} {error}", tag.unwrap())),

@@ -1,65 +1,79 @@
-//! APPEND (RFC 3501 §6.3.11): the message goes to the store as it comes.
+//! APPEND (RFC 3501 §6.3.11): messages go to the store as they come.
 //!
-//! The mailbox is opened and the size is checked before the client is asked for the message. The
-//! octets are staged in `tmp/`, at most 64 KiB of them in memory; the message appears in the
-//! mailbox in one step at the end, and not at all if the connection breaks before.
+//! The mailbox is opened and the size is checked before the client is asked for octets. They are
+//! staged in `tmp/`, at most 64 KiB of them in memory; the messages appear in the mailbox in one
+//! step at the end, and not at all if the connection breaks before, or one of them is refused
+//! (RFC 3502).
 
-use std::io::{self, Write};
+mod upload;
+
+use std::collections::VecDeque;
 use std::mem;
-use std::sync::Arc;
 
-use mailstore::{Appending, FlagChange, Mailbox, Staged};
-
-use crate::command::{self, Append, Command, Tagged};
+use crate::command::{self, Append, Command, MailboxArg, Piece, Tagged, uses};
 use crate::error::Refused;
-use crate::extension::{Capabilities, uidplus};
-use crate::framer::{Announced, Frame, Literal};
-use crate::response::{Code, Completion, PlainCode};
+use crate::framer::{Announced, Frame, Literal, Refusal};
+use crate::response::{Completion, PlainCode};
 use crate::session::running::{Running, Terms};
 use crate::session::{Activity, Session, State};
 use crate::types::Tag;
+use upload::Upload;
 
 /// An APPEND under way.
 #[derive(Debug)]
 pub(crate) struct Receiving {
     tag: Tag,
+    mailbox: MailboxArg,
+    /// What has been staged; nothing before the mailbox is open, or when it is of no use any more.
+    upload: Option<Box<Upload>>,
+    /// What is left to do of the segment that came last.
+    pieces: VecDeque<Piece>,
+    /// How the literal was announced that the segment ends with.
+    literal: Literal,
     stage: Stage,
 }
 
 /// How far it is.
 #[derive(Debug)]
 enum Stage {
-    /// The mailbox has to be opened.
-    Opening(Append, Literal),
+    /// Pieces have to be carried out.
+    Working,
     /// Octets are awaited.
-    Waiting(Box<Target>),
+    Waiting,
     /// Octets have to be written.
-    Writing(Box<Target>, Vec<u8>),
-    /// The message is whole.
-    Whole(Box<Target>),
-    /// Something was wrong after the message; what is staged has to be removed.
-    Unwanted(Box<Target>, Completion),
-    /// It has failed; the rest of the message is let pass.
+    Writing(Vec<u8>),
+    /// Something is wrong with the command; what is staged has to be removed.
+    Unwanted(Completion),
+    /// It has failed; the rest of the octets is let pass.
     Failed(Completion),
 }
 
-/// Where the message goes.
-#[derive(Debug)]
-struct Target {
-    mailbox: Arc<Mailbox>,
-    staged: Staged,
-    message: Append,
+/// What a slice of work came to.
+enum Worked {
+    /// There is more to do.
+    More,
+    /// Octets are needed.
+    Wants,
+    /// It is done.
+    Done(Completion),
 }
 
 impl Receiving {
     /// Whether it waits for the client; else for the disk.
     pub(crate) fn wants_input(&self) -> bool {
-        matches!(self.stage, Stage::Waiting(_) | Stage::Failed(_))
+        matches!(self.stage, Stage::Waiting | Stage::Failed(_))
+    }
+
+    /// Goes on with a segment.
+    fn take_segment(&mut self, pieces: Vec<Piece>, literal: Literal) {
+        self.pieces = pieces.into();
+        self.literal = literal;
+        self.stage = Stage::Working;
     }
 }
 
 impl Session {
-    /// Begins an APPEND, whose message has been announced.
+    /// Begins an APPEND, of which octets have been announced.
     pub(crate) fn begin_append(&mut self, tagged: Tagged, announced: Announced) {
         let Tagged { tag, command } = tagged;
         if let Some(hidden) = self.hidden(&command) {
@@ -80,88 +94,132 @@ impl Session {
             self.framer.refuse_message();
             return self.bad(Some(tag), "log in first");
         }
-        let stage = Stage::Opening(append, announced.kind);
-        self.activity = Activity::Receiving(Box::new(Receiving { tag, stage }));
+        self.receive(tag, append, announced.kind);
     }
 
-    /// Takes the next frame of the message.
+    /// Begins to carry out an APPEND.
+    fn receive(&mut self, tag: Tag, append: Append, literal: Literal) {
+        let receiving = Receiving {
+            tag,
+            mailbox: append.mailbox,
+            upload: None,
+            pieces: append.pieces.into(),
+            literal,
+            stage: Stage::Working,
+        };
+        self.activity = Activity::Receiving(Box::new(receiving));
+    }
+
+    /// Takes the next frame of a message.
     pub(crate) fn take_message_frame(&mut self, frame: Frame) -> bool {
+        let offered = self.offered();
         let Activity::Receiving(receiving) = &mut self.activity else {
             return false;
         };
-        let stage = mem::replace(&mut receiving.stage, Stage::Failed(Completion::ok("")));
-        receiving.stage = match (frame, stage) {
-            (Frame::More, stage) => {
-                receiving.stage = stage;
-                return false;
-            }
-            (Frame::Fatal(error), stage) => {
-                receiving.stage = stage;
+        let failed = match &mut receiving.stage {
+            Stage::Failed(completion) => Some(completion),
+            Stage::Working | Stage::Waiting | Stage::Writing(_) | Stage::Unwanted(_) => None,
+        };
+        match (frame, failed) {
+            (Frame::More, _) => return false,
+            (Frame::Fatal(error), _) => {
                 self.bye(PlainCode::ClientBug, &error.to_string());
                 return false;
             }
-            (Frame::MessageData(octets), Stage::Waiting(target)) => Stage::Writing(target, octets),
-            (Frame::MessageData(_), stage) => stage,
-            (Frame::MessageEnd(Ok(())), Stage::Waiting(target)) => Stage::Whole(target),
-            (Frame::MessageEnd(Err(refusal)), Stage::Waiting(target)) => {
-                Stage::Unwanted(target, refusal.completion())
+            (Frame::MessageData(octets), None) => receiving.stage = Stage::Writing(octets),
+            (Frame::NextMessage(pieces, announced), None) => {
+                match uses::segment(&pieces).without(offered).iter().next() {
+                    None => receiving.take_segment(pieces, announced.kind),
+                    Some(hidden) => {
+                        let text = format!("{} is not offered", hidden.name());
+                        receiving.stage = Stage::Unwanted(Completion::bad(text));
+                    }
+                }
             }
-            (Frame::Bad { refusal, .. }, Stage::Waiting(target)) => {
-                Stage::Unwanted(target, refusal.completion())
+            (Frame::MessageEnd(Ok(pieces)), None) => receiving.take_segment(pieces, Literal::Sync),
+            (Frame::MessageEnd(Err(refusal)) | Frame::Bad { refusal, .. }, None) => {
+                receiving.stage = Stage::Unwanted(Refusal::completion(&refusal));
             }
-            (Frame::MessageEnd(_) | Frame::Bad { .. }, Stage::Failed(completion)) => {
+            (
+                Frame::NextMessage(..) | Frame::MessageEnd(_) | Frame::Bad { .. },
+                Some(completion),
+            ) => {
+                let completion = mem::replace(completion, Completion::ok(""));
+                self.framer.refuse_message();
                 return self.end_append(completion);
             }
-            (_, stage) => stage,
-        };
+            (
+                Frame::MessageData(_)
+                | Frame::Continue
+                | Frame::Command(_)
+                | Frame::Line(_)
+                | Frame::Message(..),
+                _,
+            ) => {}
+        }
         true
     }
 
     /// Does the part of an APPEND that needs the disk.
-    pub(crate) fn work_on_append(&mut self, receiving: Receiving) -> bool {
-        let Receiving { tag, stage } = receiving;
-        let stage = match stage {
-            Stage::Opening(append, literal) => match self.open_target(append) {
-                Ok(target) => {
+    pub(crate) fn work_on_append(&mut self, mut receiving: Receiving) -> bool {
+        let stage = mem::replace(&mut receiving.stage, Stage::Waiting);
+        receiving.stage = match (stage, &mut receiving.upload) {
+            (Stage::Working, _) => match self.carry_out(&mut receiving) {
+                Ok(Worked::More) => Stage::Working,
+                Ok(Worked::Wants) => {
                     self.framer.accept_message();
-                    if literal == Literal::Sync {
+                    if receiving.literal == Literal::Sync {
                         self.out.proceed("Ready for the message");
                     }
-                    Stage::Waiting(Box::new(target))
+                    Stage::Waiting
                 }
+                Ok(Worked::Done(completion)) => return self.run_ending(receiving.tag, completion),
+                Err(Refused(completion)) => Stage::Unwanted(completion),
+            },
+            (Stage::Writing(octets), Some(upload)) => match upload.write(&octets) {
+                Ok(()) => Stage::Waiting,
                 Err(Refused(completion)) => {
-                    self.framer.refuse_message();
-                    return self.run_ending(tag, completion);
+                    receiving.upload = None;
+                    Stage::Failed(completion)
                 }
             },
-            Stage::Writing(mut target, octets) => match target.staged.write_all(&octets) {
-                Ok(()) => Stage::Waiting(target),
-                Err(error) => Stage::Failed(not_written(&error)),
-            },
-            Stage::Whole(target) => {
-                let completion = target.append(self.offered());
-                return self.run_ending(tag, completion);
+            (Stage::Unwanted(completion), _) => {
+                receiving.upload = None;
+                self.framer.refuse_message();
+                return self.run_ending(receiving.tag, completion);
             }
-            Stage::Unwanted(target, completion) => {
-                drop(target);
-                return self.run_ending(tag, completion);
-            }
-            stage @ (Stage::Waiting(_) | Stage::Failed(_)) => stage,
+            (stage, _) => stage,
         };
-        self.activity = Activity::Receiving(Box::new(Receiving { tag, stage }));
+        self.activity = Activity::Receiving(Box::new(receiving));
         true
     }
 
-    /// Opens the mailbox and checks the size, before the message is asked for.
-    fn open_target(&self, message: Append) -> Result<Target, Refused> {
-        let limit = self.settings.limits.message;
-        if message.octets > limit {
-            let text = format!("Message is larger than {limit} octets");
-            return Err(Refused(Completion::no(text).with(Code::TooBig)));
+    /// Carries out pieces, at most one that takes time.
+    fn carry_out(&self, receiving: &mut Receiving) -> Result<Worked, Refused> {
+        let upload = match &mut receiving.upload {
+            Some(upload) => upload,
+            empty => {
+                let upload = self.open_upload(&receiving.mailbox)?;
+                empty.insert(Box::new(upload))
+            }
+        };
+        match receiving.pieces.pop_front() {
+            Some(Piece::Message {
+                flags,
+                internal_date,
+            }) => upload.begin(flags, internal_date)?,
+            Some(Piece::Octets(octets)) => {
+                upload.expect(octets)?;
+                return Ok(Worked::Wants);
+            }
+            Some(Piece::End) => upload.end()?,
+            None => return Ok(Worked::Done(upload.append(self.offered()))),
         }
-        if message.octets == 0 {
-            return Err(Refused::no(PlainCode::Cannot, "Message is empty"));
-        }
+        Ok(Worked::More)
+    }
+
+    /// Opens the mailbox that the messages go to.
+    fn open_upload(&self, mailbox: &[u8]) -> Result<Upload, Refused> {
         let account = match &self.state {
             State::Authenticated(account) => account,
             State::Selected(selected) => &selected.account,
@@ -169,15 +227,11 @@ impl Session {
                 return Err(Refused::bad("log in first"));
             }
         };
-        let mailbox = account.open_target(&message.mailbox)?;
-        Ok(Target {
-            staged: mailbox.stage()?,
-            mailbox,
-            message,
-        })
+        let mailbox = account.open_target(mailbox)?;
+        Ok(Upload::new(mailbox, &self.settings.limits))
     }
 
-    /// Answers an APPEND after the rest of its message has passed.
+    /// Answers an APPEND after the rest of its octets has passed.
     fn end_append(&mut self, completion: Completion) -> bool {
         if let Activity::Receiving(receiving) = mem::replace(&mut self.activity, Activity::Ready) {
             return self.run_ending(receiving.tag, completion);
@@ -191,38 +245,4 @@ impl Session {
         self.activity = Activity::Running(Box::new(running));
         true
     }
-}
-
-impl Target {
-    /// Puts the whole message into the mailbox.
-    fn append(self, offered: Capabilities) -> Completion {
-        let flags: FlagChange = self.message.flags;
-        let appending = Appending {
-            staged: self.staged,
-            flags,
-            internal_date: self.message.internal_date,
-        };
-        match self.mailbox.append(vec![appending]) {
-            Ok(appended) => {
-                let code = uidplus::append_uid(&appended, offered);
-                Completion::ok("APPEND completed").with_any(code)
-            }
-            Err(error) => Refused::from(error).0,
-        }
-    }
-}
-
-/// The answer when a part of the message could not be staged.
-fn not_written(error: &io::Error) -> Completion {
-    let full = matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    );
-    tracing::error!(%error, "message could not be staged");
-    let Refused(completion) = if full {
-        Refused::no(PlainCode::OverQuota, "No space left for mail")
-    } else {
-        Refused::no(PlainCode::Unavailable, "Message could not be stored")
-    };
-    completion
 }

@@ -22,7 +22,10 @@ impl Session {
             Frame::Bad { tag, refusal } => self.refuse(tag, refusal.completion()),
             Frame::Fatal(error) => self.bye(PlainCode::ClientBug, &error.to_string()),
             // Left over from a command that has been answered already.
-            Frame::Line(_) | Frame::MessageData(_) | Frame::MessageEnd(_) => {}
+            Frame::Line(_)
+            | Frame::MessageData(_)
+            | Frame::NextMessage(..)
+            | Frame::MessageEnd(_) => {}
         }
         true
     }

@@ -114,6 +114,7 @@ impl Session {
             | Frame::Command(_)
             | Frame::Message(..)
             | Frame::MessageData(_)
+            | Frame::NextMessage(..)
             | Frame::MessageEnd(_) => Secret::new(&b"!"[..]),
         };
         let activity = mem::replace(&mut self.activity, Activity::Ready);

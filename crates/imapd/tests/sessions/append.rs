@@ -86,9 +86,64 @@ fn something_after_the_message_undoes_it() {
     let world = World::new();
     let mut client = world.select();
     client.expect("a APPEND INBOX {4+}\r\ntext garbage\r\n", &["a BAD …"]);
-    client.expect("a APPEND INBOX {4+}\r\ntext {4+}\r\nmore\r\n", &["a BAD …"]);
+    client.expect(
+        "a APPEND INBOX {4+}\r\ntext and {4+}\r\nmore\r\n",
+        &["a BAD …"],
+    );
     client.expect("b NOOP\r\n", &["b OK …"]);
     assert!(world.files("tmp").is_empty());
+}
+
+#[test]
+fn messages_before_the_one_that_fails_are_undone() {
+    let world = World::with(|settings| {
+        settings.limits.message = 100;
+        settings.limits.messages = 3;
+    });
+    let mut client = world.log_in();
+    let four = " {1+}\r\nx".repeat(4);
+    let rows = [
+        (" {4+}\r\ntext {101}\r\n".to_owned(), "a NO [TOOBIG] …"),
+        (" {4+}\r\ntext {0}\r\n".to_owned(), "a NO [CANNOT] …"),
+        (format!("{four}\r\n"), "a NO [LIMIT] …"),
+        (" {4+}\r\ntext (\\Seen\r\n".to_owned(), "a BAD …"),
+    ];
+    for (messages, expected) in rows {
+        client.expect(format!("a APPEND INBOX{messages}"), &[expected]);
+        assert!(world.files("tmp").is_empty(), "{messages:?}");
+        client.expect(
+            "b STATUS INBOX (MESSAGES)\r\n",
+            &["* STATUS INBOX (MESSAGES 0)", "b OK …"],
+        );
+    }
+    let mut gone = world.log_in();
+    gone.expect("a APPEND INBOX {4+}\r\ntext {4}\r\n", &[READY]);
+    assert_eq!(world.files("tmp").len(), 2);
+    assert_eq!(gone.event(Event::Eof), "");
+    assert!(world.files("tmp").is_empty());
+}
+
+#[test]
+fn many_messages_hold_no_descriptors() {
+    let world = World::new();
+    let mut client = world.log_in();
+    client.send("a APPEND INBOX {1+}\r\nx");
+    let open = || std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+    let links = || {
+        let tmp = world.files("tmp");
+        let entries = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
+        let targets = entries.filter_map(|it| std::fs::read_link(it.ok()?.path()).ok());
+        targets.filter(|it| tmp.contains(it)).count()
+    };
+    assert!(open() > 0, "the kernel tells");
+    for _ in 0..50 {
+        client.expect(" {1+}\r\nx", &[]);
+    }
+    assert_eq!(world.files("tmp").len(), 51);
+    assert!(links() <= 1, "only the last one is open");
+    client.expect("\r\n", &["a OK [APPENDUID …"]);
+    let code = client.send("b STATUS INBOX (UIDNEXT)\r\n");
+    assert!(code.contains("UIDNEXT 52"), "{code}");
 }
 
 #[test]

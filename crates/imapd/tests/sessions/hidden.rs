@@ -84,6 +84,11 @@ fn probes(capability: Capability) -> Vec<Probe> {
         Capability::AppendLimit => {
             vec![Probe(LoggedIn, "STATUS INBOX (APPENDLIMIT)", "x OK")]
         }
+        Capability::MultiAppend => vec![Probe(
+            LoggedIn,
+            "APPEND INBOX {6+}\r\na: b\r\n {6+}\r\nc: d\r\n",
+            "x OK",
+        )],
         Capability::Move => vec![
             Probe(Selected, "MOVE 1 INBOX", "x OK"),
             Probe(Selected, "UID MOVE 1 INBOX", "x OK"),

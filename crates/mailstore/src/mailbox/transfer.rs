@@ -78,19 +78,15 @@ impl Arriving {
 impl Mailbox {
     pub(super) fn add(&self, messages: Vec<Appending>) -> Result<Appended> {
         self.check()?;
-        let options = &self.environment.options;
         let mut incoming = Vec::with_capacity(messages.len());
         for mut message in messages {
-            let date = message
-                .internal_date
-                .unwrap_or_else(|| options.source.wall());
-            message.staged.finish(date, options.fsync)?;
+            self.complete(&mut message)?;
             incoming.push(Incoming {
                 name: message.staged.name(),
                 size: message.staged.rfc822_size(),
                 file: Arriving::Staged(message.staged),
                 flags: message.flags,
-                date: Some(seconds(date)),
+                date: message.internal_date.map(seconds),
             });
         }
         self.place(incoming)

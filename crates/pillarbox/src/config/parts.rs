@@ -35,6 +35,7 @@ impl Settings {
                 arguments: limits.arguments,
                 nesting: limits.nesting,
                 message: limits.message,
+                messages: limits.messages,
                 bad_commands: limits.bad_commands,
             },
             timeouts: imapd::Timeouts {

@@ -231,6 +231,9 @@ pub struct Limits {
     /// The largest message that APPEND takes.
     #[serde(deserialize_with = "size::<_, _, { 64 * KIB }, { 4 * GIB }>")]
     pub message: u64,
+    /// Messages that one APPEND takes.
+    #[serde(deserialize_with = "number::<_, _, 1, 1_000_000>")]
+    pub messages: usize,
     /// Sessions of one user from one address.
     #[serde(deserialize_with = "number::<_, _, 1, 100_000>")]
     pub sessions_per_user: usize,
@@ -252,6 +255,7 @@ impl Default for Limits {
             arguments: 1 << 20,
             nesting: 100,
             message: 50 << 20,
+            messages: 10_000,
             sessions_per_user: 20,
             connections: 20_000,
             bad_commands: 10,

@@ -145,6 +145,7 @@ line = "128 KiB"
 arguments = "2 MiB"
 nesting = 50
 message = "2 GiB"
+messages = 200
 sessions_per_user = 5
 connections = 7
 bad_commands = 3
@@ -243,6 +244,7 @@ fn every_setting_is_taken() {
             arguments: 2 << 20,
             nesting: 50,
             message: 2 << 30,
+            messages: 200,
             sessions_per_user: 5,
             connections: 7,
             bad_commands: 3,

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use mailstore::{FlagChange, FlagOp};
 
 use crate::command::{
-    Any, Append, Authenticated, Command, DateOp, ExtendedList, FetchItem, NotAuthenticated,
+    Any, Append, Authenticated, Command, DateOp, ExtendedList, FetchItem, NotAuthenticated, Piece,
     ResultOption, ResultOptions, SearchKey, Seen, Selected,
 };
 use crate::encode::{fetch_open, string};
@@ -78,16 +78,26 @@ fn tell_list(list: &ExtendedList) -> String {
 }
 
 fn tell_append(append: &Append) -> String {
-    let date = append.internal_date.map(|time| {
-        let since = time.duration_since(SystemTime::UNIX_EPOCH);
-        since.unwrap().as_secs()
-    });
-    format!(
-        "Append {} {} {date:?} {}",
-        text(&append.mailbox),
-        tell_change(&append.flags),
-        append.octets
-    )
+    let pieces: Vec<String> = append.pieces.iter().map(tell_piece).collect();
+    format!("Append {} {}", text(&append.mailbox), pieces.join(" "))
+}
+
+/// A piece of an APPEND in short.
+pub(super) fn tell_piece(piece: &Piece) -> String {
+    match piece {
+        Piece::Message {
+            flags,
+            internal_date,
+        } => {
+            let date = internal_date.map(|time| {
+                let since = time.duration_since(SystemTime::UNIX_EPOCH);
+                since.unwrap().as_secs()
+            });
+            format!("{} {date:?}", tell_change(flags))
+        }
+        Piece::Octets(octets) => octets.to_string(),
+        Piece::End => "whole".to_owned(),
+    }
 }
 
 fn tell_selected(command: &Selected) -> String {

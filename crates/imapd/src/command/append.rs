@@ -1,0 +1,42 @@
+//! The arguments of APPEND, as far as they have come.
+//!
+//! A message is never held in memory, so the arguments are parsed in segments: one goes up to the
+//! announcement of a literal that holds octets of a message, and the next begins behind it.
+
+use std::time::SystemTime;
+
+use mailstore::FlagChange;
+
+use super::MailboxArg;
+
+/// APPEND with its first segment.
+#[derive(Debug)]
+pub struct Append {
+    /// The target mailbox.
+    pub mailbox: MailboxArg,
+    /// The pieces of the first segment.
+    pub pieces: Vec<Piece>,
+}
+
+/// A piece of a segment, in the order they came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// `append-opts` (RFC 4466 §3): a message begins.
+    Message {
+        /// Its flags ([`FlagOp::Replace`](mailstore::FlagOp::Replace)).
+        flags: FlagChange,
+        /// Its internal date, if given.
+        internal_date: Option<SystemTime>,
+    },
+    /// So many octets of the message are to come. This is the last piece of its segment.
+    Octets(u64),
+    /// The message is whole.
+    End,
+}
+
+/// What a segment follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behind {
+    /// The literal that is a message.
+    Literal,
+}

@@ -1,0 +1,126 @@
+//! APPEND in segments (RFC 3501 §9, RFC 3502, RFC 4466 §3): see [`Append`].
+
+use nom::Parser;
+use nom::combinator::{map, verify};
+use nom::error::context;
+use nom::sequence::{preceded, terminated};
+
+use mailstore::FlagOp;
+
+use crate::command::{Append, Authenticated, Behind, Command, Piece};
+use crate::types::Tag;
+
+use super::core::{end_lenient, literal_size, sp, tag, word};
+use super::date::date_time;
+use super::flag::{change, flag_list};
+use super::mailbox::mailbox;
+use super::{Failed, Parsed};
+
+/// A segment of an APPEND.
+#[derive(Debug)]
+pub(super) enum Segment<T> {
+    /// It ends with the announcement of octets of a message.
+    UpToOctets(T, Behind),
+    /// It is not whole: it ends with the announcement of an argument.
+    UpToArgument,
+    /// It ends with the command.
+    Last(T),
+}
+
+impl<T> Segment<T> {
+    fn map<U>(self, make: impl FnOnce(T) -> U) -> Segment<U> {
+        match self {
+            Self::UpToOctets(it, behind) => Segment::UpToOctets(make(it), behind),
+            Self::UpToArgument => Segment::UpToArgument,
+            Self::Last(it) => Segment::Last(make(it)),
+        }
+    }
+}
+
+/// Where in the arguments the parser is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Before the first message.
+    First,
+    /// Behind a message.
+    Between,
+}
+
+/// `tag SP "APPEND" SP`: how a command begins that may have a message
+pub(super) fn append_start(input: &[u8]) -> Parsed<'_, Tag> {
+    let name = verify(word, |name: &Vec<u8>| name == b"APPEND");
+    terminated(tag, (sp, name, sp)).parse(input)
+}
+
+/// `append = "APPEND" SP mailbox 1*append-message` (RFC 4466 §3), behind the name and its space:
+/// the first segment
+pub(super) fn append(input: &[u8]) -> Parsed<'_, Segment<Command>> {
+    if let Ok((rest @ [], _)) = literal_size(input) {
+        return Ok((rest, Segment::UpToArgument));
+    }
+    let (input, mailbox) = mailbox(input)?;
+    let (input, segment) = messages(input, Place::First, Vec::new())?;
+    let command =
+        |pieces| Command::Authenticated(Authenticated::Append(Append { mailbox, pieces }));
+    Ok((input, segment.map(command)))
+}
+
+/// `*append-message` (RFC 4466 §3), behind octets of a message: a later segment
+pub(super) fn append_continued(input: &[u8], behind: Behind) -> Parsed<'_, Segment<Vec<Piece>>> {
+    match behind {
+        Behind::Literal => messages(input, Place::Between, vec![Piece::End]),
+    }
+}
+
+/// `append-message = append-opts SP append-data` (RFC 4466 §3), as many as there are
+fn messages(input: &[u8], place: Place, mut pieces: Vec<Piece>) -> Parsed<'_, Segment<Vec<Piece>>> {
+    if place == Place::Between
+        && let Ok((rest, ())) = end_lenient(input)
+    {
+        return Ok((rest, Segment::Last(pieces)));
+    }
+    let (input, opts) = append_opts(input)?;
+    pieces.push(opts);
+    let (input, _) = sp(input)?;
+    let (input, octets) = context("the message as a literal", literal_size).parse(input)?;
+    pieces.push(Piece::Octets(octets));
+    up_to_octets(input, pieces, Behind::Literal)
+}
+
+/// The end of a segment behind the announcement of octets
+fn up_to_octets(
+    input: &[u8],
+    pieces: Vec<Piece>,
+    behind: Behind,
+) -> Parsed<'_, Segment<Vec<Piece>>> {
+    if input.is_empty() {
+        Ok((input, Segment::UpToOctets(pieces, behind)))
+    } else {
+        Err(Failed::error(input, "nothing but the message"))
+    }
+}
+
+/// `append-opts = [SP flag-list] [SP date-time]` (RFC 4466 §3)
+fn append_opts(input: &[u8]) -> Parsed<'_, Piece> {
+    let (input, flags) = opt_if(b" (", flag_list, input)?;
+    let (input, internal_date) = opt_if(b" \"", date_time, input)?;
+    let message = Piece::Message {
+        flags: change(FlagOp::Replace, flags.unwrap_or_default()),
+        internal_date,
+    };
+    Ok((input, message))
+}
+
+/// `[SP rule]`, where the first two octets tell whether it is there: so a mistake inside of it is
+/// reported as such
+fn opt_if<'a, T>(
+    start: &[u8; 2],
+    rule: impl Fn(&'a [u8]) -> Parsed<'a, T>,
+    input: &'a [u8],
+) -> Parsed<'a, Option<T>> {
+    if input.starts_with(start) {
+        map(preceded(sp, rule), Some).parse(input)
+    } else {
+        Ok((input, None))
+    }
+}

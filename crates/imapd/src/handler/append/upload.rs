@@ -1,0 +1,129 @@
+//! Messages on their way into a mailbox.
+
+use std::io::{self, Write};
+use std::mem;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use mailstore::{Appending, FlagChange, Mailbox};
+
+use crate::error::Refused;
+use crate::extension::{Capabilities, uidplus};
+use crate::response::{Code, Completion, PlainCode};
+use crate::settings::Limits;
+
+/// The messages of one APPEND: staged until all of them are whole, then in the mailbox, all or none.
+#[derive(Debug)]
+pub(super) struct Upload {
+    mailbox: Arc<Mailbox>,
+    /// The most octets of one message.
+    largest: u64,
+    /// The most messages.
+    most: usize,
+    whole: Vec<Appending>,
+    current: Option<Appending>,
+}
+
+impl Upload {
+    /// For a mailbox.
+    pub(super) fn new(mailbox: Arc<Mailbox>, limits: &Limits) -> Self {
+        Self {
+            mailbox,
+            largest: limits.message,
+            most: limits.messages,
+            whole: Vec::new(),
+            current: None,
+        }
+    }
+
+    /// Begins the next message.
+    ///
+    /// # Errors
+    /// If it is one too many, or nothing can be staged.
+    pub(super) fn begin(
+        &mut self,
+        flags: FlagChange,
+        internal_date: Option<SystemTime>,
+    ) -> Result<(), Refused> {
+        if self.whole.len() >= self.most {
+            return Err(Refused::no(PlainCode::Limit, "Too many messages at once"));
+        }
+        self.current = Some(Appending {
+            staged: self.mailbox.stage()?,
+            flags,
+            internal_date,
+        });
+        Ok(())
+    }
+
+    /// Whether so many more octets of the message may come.
+    ///
+    /// # Errors
+    /// If it becomes too large, or has none: a client cancels an APPEND like that (RFC 3502).
+    pub(super) fn expect(&self, octets: u64) -> Result<(), Refused> {
+        let before = self.current.as_ref().map_or(0, |it| it.staged.octets());
+        if before.saturating_add(octets) > self.largest {
+            let text = format!("Message is larger than {} octets", self.largest);
+            return Err(Refused(Completion::no(text).with(Code::TooBig)));
+        }
+        if before == 0 && octets == 0 {
+            return Err(empty());
+        }
+        Ok(())
+    }
+
+    /// Adds octets to the message.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub(super) fn write(&mut self, octets: &[u8]) -> Result<(), Refused> {
+        match &mut self.current {
+            Some(message) => message.staged.write_all(octets).map_err(not_written),
+            None => Ok(()),
+        }
+    }
+
+    /// The message is whole: its octets are forced to the disk, and its file is closed, so that
+    /// many messages hold no descriptors.
+    ///
+    /// # Errors
+    /// If that fails.
+    pub(super) fn end(&mut self) -> Result<(), Refused> {
+        if let Some(mut message) = self.current.take() {
+            self.mailbox.complete(&mut message)?;
+            self.whole.push(message);
+        }
+        Ok(())
+    }
+
+    /// Puts all messages into the mailbox.
+    pub(super) fn append(&mut self, offered: Capabilities) -> Completion {
+        match self.mailbox.append(mem::take(&mut self.whole)) {
+            Ok(appended) => {
+                let code = uidplus::append_uid(&appended, offered);
+                Completion::ok("APPEND completed").with_any(code)
+            }
+            Err(error) => Refused::from(error).0,
+        }
+    }
+}
+
+/// A message without octets.
+fn empty() -> Refused {
+    Refused::no(PlainCode::Cannot, "Message is empty")
+}
+
+/// The answer when a part of the message could not be staged.
+#[expect(clippy::needless_pass_by_value, reason = "made for `map_err`")]
+fn not_written(error: io::Error) -> Refused {
+    let full = matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    );
+    tracing::error!(%error, "message could not be staged");
+    if full {
+        Refused::no(PlainCode::OverQuota, "No space left for mail")
+    } else {
+        Refused::no(PlainCode::Unavailable, "Message could not be stored")
+    }
+}
