@@ -25,6 +25,7 @@
 //! open: every call gives [`Error::NotFound`].
 
 mod change;
+mod directories;
 mod export;
 mod graveyard;
 mod read;

@@ -191,7 +191,7 @@ fn s2_move() {
         ("pwrite64", ".Target/pillarbox.index"),
         ("fdatasync", ".Target/pillarbox.index"),
         ("fsync", ".Target/cur>"),
-        ("unlink|unlinkat", "ann/cur/"),
+        ("unlinkat", "ann/cur>"),
         ("fsync", "ann/cur>"),
         ("pwrite64", "ann/pillarbox.index"),
         ("fdatasync", "ann/pillarbox.index"),
@@ -201,7 +201,7 @@ fn s2_move() {
 
 /// The steps of a removal.
 const REMOVAL: [(&str, &str); 4] = [
-    ("unlink|unlinkat", "ann/cur/"),
+    ("unlinkat", "ann/cur>"),
     ("fsync", "ann/cur>"),
     ("pwrite64", "ann/pillarbox.index"),
     ("fdatasync", "ann/pillarbox.index"),

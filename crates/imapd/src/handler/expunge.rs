@@ -9,7 +9,7 @@ use crate::session::view::View;
 use crate::types::{Messages, Ranges};
 
 /// How many messages one slice of work removes; each slice is one durable change of the index.
-const BATCH: usize = 500;
+const BATCH: usize = 2000;
 
 /// The removal of messages that have `\Deleted`.
 #[derive(Debug)]

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use super::Mailbox;
+use super::directories::Directories;
 use super::transaction::Transaction;
 use crate::error::{Error, Result};
 use crate::filename;
@@ -195,8 +196,9 @@ impl Transaction<'_> {
     /// are gone are ignored.
     pub(super) fn remove(&mut self, uids: &[Uid], by: Option<WatchId>) -> Result<()> {
         let mut removed = Removed::default();
+        let directories = Directories::of(&self.mailbox.directory);
         let result = self.each(uids, |transaction, message| {
-            let found = transaction.bury(message, by)?;
+            let found = transaction.bury(message, by, &directories)?;
             if found == Found::Yes {
                 removed.uids.insert(message.uid());
                 removed.places.insert(message.place());
@@ -353,17 +355,20 @@ impl Transaction<'_> {
 
     /// Takes a message's file away: out of the mailbox for good, but not out of reach of sessions
     /// that have not been told.
-    fn bury(&self, message: Message<'_>, by: Option<WatchId>) -> Result<Found> {
+    fn bury(
+        &self,
+        message: Message<'_>,
+        by: Option<WatchId>,
+        directories: &Directories,
+    ) -> Result<Found> {
         let mailbox = self.mailbox;
-        let path = message_path(&mailbox.directory, message.place(), message.file_name());
+        let (place, name) = (message.place(), message.file_name());
         if mailbox.watchers.has_others(by) {
+            let path = directories.path(place, name);
             let grave = mailbox.grave(self.snapshot().uid_validity(), message.uid());
             match fs::rename(&path, &grave) {
                 Ok(()) => {
-                    let name = message.file_name();
-                    mailbox
-                        .notices
-                        .note_own(message.place(), name, Change::Vanished);
+                    mailbox.notices.note_own(place, name, Change::Vanished);
                     mailbox.graveyard().bury(message.uid(), grave);
                     return Ok(Found::Yes);
                 }
@@ -372,14 +377,14 @@ impl Transaction<'_> {
                 Err(error) => tracing::debug!(%error, "expunged file not kept"),
             }
         }
-        let found = found(&path, fs::remove_file(&path))?;
-        if found == Found::Yes {
-            let name = message.file_name();
-            mailbox
-                .notices
-                .note_own(message.place(), name, Change::Vanished);
+        match directories.unlink(place, name) {
+            Ok(()) => {
+                mailbox.notices.note_own(place, name, Change::Vanished);
+                Ok(Found::Yes)
+            }
+            Err(Error::NotFound) => Ok(Found::No),
+            Err(error) => Err(error),
         }
-        Ok(found)
     }
 
     fn note_removed(&mut self, removed: &Removed) -> Result<()> {

@@ -1,12 +1,10 @@
 //! Messages that come: APPEND, COPY, MOVE, and the move of a whole mailbox.
 
 mod copy;
-mod directories;
 mod r#move;
 mod unfinished;
 
 use copy::Original;
-use directories::Directories;
 pub use r#move::Moving;
 
 use std::collections::BTreeSet;
@@ -15,6 +13,7 @@ use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
+use super::directories::Directories;
 use super::transaction::Transaction;
 use super::{Appended, Appending, Mailbox};
 use crate::content::MessageFile;

@@ -56,12 +56,12 @@ use std::rc::Rc;
 
 use rustix::fs::OFlags;
 
-use super::directories::Directories;
 use super::{ATTEMPTS, Arriving, Incoming, by_name, cannot_link};
 use crate::error::{Error, Result};
 use crate::filename::FileName;
 use crate::flag::{FlagChange, FlagSet};
 use crate::id::Uid;
+use crate::mailbox::directories::Directories;
 use crate::mailbox::{Appended, Copied, Mailbox};
 use crate::replace::{failed, open_regular, sync_file_system};
 use crate::snapshot::{Message, Place, Snapshot};

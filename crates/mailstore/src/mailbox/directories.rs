@@ -6,7 +6,7 @@ use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, openat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, openat, unlinkat};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
@@ -69,6 +69,15 @@ impl Directories {
             Ok(()) => Ok(()),
             Err(Errno::NOENT) => Err(Error::NotFound),
             Err(error) => Err(failed(&target.path(Place::Cur, copy))(error.into())),
+        }
+    }
+
+    /// Removes a file. [`Error::NotFound`] if it is not there.
+    pub(super) fn unlink(&self, place: Place, name: &[u8]) -> Result<()> {
+        match unlinkat(self.get(place)?, OsStr::from_bytes(name), AtFlags::empty()) {
+            Ok(()) => Ok(()),
+            Err(Errno::NOENT) => Err(Error::NotFound),
+            Err(error) => Err(failed(&self.path(place, name))(error.into())),
         }
     }
 
