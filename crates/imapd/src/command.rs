@@ -174,6 +174,8 @@ pub enum StatusItem {
     UidValidity,
     /// The number of messages without `\Seen`.
     Unseen,
+    /// The octets of all messages (RFC 8438 §3).
+    Size,
     /// The most octets of a message that is appended (RFC 7889 §3.1).
     AppendLimit,
 }

@@ -18,6 +18,7 @@ mod multi_append;
 pub(crate) mod namespace;
 pub(crate) mod sasl_ir;
 pub(crate) mod searchres;
+pub(crate) mod status_size;
 pub(crate) mod uidplus;
 pub(crate) mod unselect;
 pub(crate) mod utf8_accept;
@@ -124,6 +125,7 @@ pub const REGISTRY: &[Extension] = &[
     esearch::ROW,
     searchres::ROW,
     utf8_accept::ROW,
+    status_size::ROW,
 ];
 
 /// The capabilities of a connection as it is now, of those that are `offered` (RFC 3501 §7.2.1).

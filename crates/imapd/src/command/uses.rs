@@ -161,6 +161,7 @@ impl Messages {
 fn status(items: &[StatusItem]) -> Capabilities {
     let extended = items.iter().filter_map(|item| match item {
         StatusItem::AppendLimit => Some(Capability::AppendLimit),
+        StatusItem::Size => Some(Capability::StatusSize),
         StatusItem::Messages
         | StatusItem::Recent
         | StatusItem::UidNext

@@ -147,6 +147,7 @@ fn status_data(out: &mut Vec<u8>, mailbox: &str, items: &[(StatusItem, u64)]) {
             StatusItem::UidNext => b"UIDNEXT ",
             StatusItem::UidValidity => b"UIDVALIDITY ",
             StatusItem::Unseen => b"UNSEEN ",
+            StatusItem::Size => b"SIZE ",
             StatusItem::AppendLimit => b"APPENDLIMIT ",
         });
         number(out, value);

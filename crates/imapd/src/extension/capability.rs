@@ -34,6 +34,7 @@ pub enum Capability {
     Esearch,
     SearchRes,
     Utf8Accept,
+    StatusSize,
 }
 
 impl Capability {

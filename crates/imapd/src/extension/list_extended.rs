@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::children::{Children, attribute};
 use super::list_status::{self, Status};
+use super::status_size::Sizing;
 use super::{Capabilities, Capability, Extension, Shown};
 use crate::command::{ExtendedList, ReturnOption, SelectionOption, StatusItem};
 use crate::error::Refused;
@@ -90,6 +91,8 @@ struct Entry {
     selected: bool,
     /// Whether a name below it does, and CHILDINFO is wanted.
     child_info: bool,
+    /// How far the reading of sizes is that STATUS has to tell.
+    sizing: Sizing,
 }
 
 impl ExtendedListing {
@@ -221,6 +224,7 @@ impl ExtendedListing {
             .map(|name| Entry {
                 selected: self.selects(&name),
                 child_info: recursive && above_selected.contains(&name.shown),
+                sizing: Sizing::default(),
                 name,
             })
             .filter(|it| it.selected || (parents_too && above_hidden.contains(&it.name.shown)))
@@ -243,7 +247,7 @@ impl ExtendedListing {
             None => BATCH,
         };
         for _ in 0..batch {
-            let Some(entry) = entries.pop() else {
+            let Some(mut entry) = entries.pop() else {
                 return true;
             };
             let mut attributes = self.attributes(&entry, account.offered);
@@ -253,7 +257,12 @@ impl ExtendedListing {
                 && entry.selected
                 && entry.name.is.mailbox
             {
-                match list_status::status(account, selected, &entry.name.shown, items) {
+                let (name, sizing) = (&entry.name.shown, &mut entry.sizing);
+                match list_status::status(account, selected, name, items, sizing) {
+                    Status::Reading => {
+                        entries.push(entry);
+                        return false;
+                    }
                     Status::Known(response) => status = Some(response),
                     Status::Noselect => attributes.push("\\Noselect"),
                     Status::Unknown => {}

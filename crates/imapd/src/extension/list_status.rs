@@ -3,6 +3,7 @@
 //! Mailboxes are opened one after the other, a few in each slice of work, and hold no descriptor
 //! once their counts are known.
 
+use super::status_size::{Sizes, Sizing};
 use super::{Capability, Extension, Shown};
 use crate::command::StatusItem;
 use crate::error::Refused;
@@ -27,6 +28,8 @@ pub(super) const BATCH: usize = 8;
 pub(super) enum Status {
     /// The response.
     Known(Untagged),
+    /// Sizes have to be read first (RFC 8438 §3).
+    Reading,
     /// It cannot be selected any more, which its entry has to tell (RFC 5819 §2).
     Noselect,
     /// It cannot be told now; the command goes on without it (RFC 5819 §2).
@@ -39,9 +42,18 @@ pub(super) fn status(
     selected: Option<&Selected>,
     name: &str,
     items: &[StatusItem],
+    sizing: &mut Sizing,
 ) -> Status {
-    match mailbox::status(account, selected, name.as_bytes(), items) {
-        Ok(response) => Status::Known(response),
+    let name = name.as_bytes();
+    let response = sizing.step(items, account, name).and_then(|sizes| {
+        let known = sizes == Sizes::Known;
+        known
+            .then(|| mailbox::status(account, selected, name, items))
+            .transpose()
+    });
+    match response {
+        Ok(Some(response)) => Status::Known(response),
+        Ok(None) => Status::Reading,
         Err(Refused(completion)) => match completion.code {
             Some(Code::Plain(PlainCode::NonExistent | PlainCode::NoPerm)) => Status::Noselect,
             _ => Status::Unknown,

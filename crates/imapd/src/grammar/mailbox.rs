@@ -80,6 +80,7 @@ fn status_att(input: &[u8]) -> Parsed<'_, StatusItem> {
         b"UIDNEXT" => Some(StatusItem::UidNext),
         b"UIDVALIDITY" => Some(StatusItem::UidValidity),
         b"UNSEEN" => Some(StatusItem::Unseen),
+        b"SIZE" => Some(StatusItem::Size),
         b"APPENDLIMIT" => Some(StatusItem::AppendLimit),
         _ => None,
     });

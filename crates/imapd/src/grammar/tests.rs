@@ -203,7 +203,7 @@ fn names_are_kept_as_sent() {
         ("STATUS a ()", "a STATUS item at octet 12"),
         ("STATUS a MESSAGES", "an opening parenthesis at octet 11"),
         ("STATUS a (MESSAGES", "a closing parenthesis at octet 20"),
-        ("STATUS a (MESSAGES SIZE)", "a STATUS item at octet 21"),
+        ("STATUS a (MESSAGES SIZES)", "a STATUS item at octet 21"),
     ]);
     assert_eq!(
         parsed("a STATUS x (unseen RECENT UIDVALIDITY UNSEEN)").unwrap(),

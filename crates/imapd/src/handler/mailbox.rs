@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
-use mailstore::{Snapshot, SystemFlag};
+use mailstore::{Mailbox, Snapshot, SystemFlag};
 
 use crate::command::StatusItem;
 use crate::error::Refused;
-use crate::extension::append_limit;
+use crate::extension::{append_limit, status_size};
 use crate::response::Untagged;
 use crate::session::authenticated::Authenticated;
 use crate::session::selected::Selected;
@@ -62,7 +62,7 @@ pub(crate) fn status(
     let own = selected.filter(|selected| Arc::ptr_eq(&selected.mailbox, &mailbox));
     let items = items
         .iter()
-        .map(|&item| (item, value(item, account, &snapshot, own)));
+        .map(|&item| (item, value(item, account, &mailbox, &snapshot, own)));
     let shown = account.shown(&name);
     Ok(Untagged::StatusData(shown, items.collect()))
 }
@@ -71,6 +71,7 @@ pub(crate) fn status(
 fn value(
     item: StatusItem,
     account: &Authenticated,
+    mailbox: &Mailbox,
     snapshot: &Snapshot,
     own: Option<&Selected>,
 ) -> u64 {
@@ -86,6 +87,7 @@ fn value(
         StatusItem::AppendLimit => append_limit::advertised(account.append_limit).into(),
         StatusItem::UidNext => snapshot.uid_next().get().into(),
         StatusItem::UidValidity => snapshot.uid_validity().get().into(),
+        StatusItem::Size => status_size::sum(mailbox, snapshot),
         StatusItem::Unseen => {
             let unseen = |message: &mailstore::Message<'_>| !message.flags().has(SystemFlag::Seen);
             count(snapshot.iter().filter(unseen).count())

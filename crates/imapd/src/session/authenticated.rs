@@ -11,6 +11,7 @@ use crate::command::{self, StatusItem};
 use crate::error::Refused;
 use crate::extension::enable::Enabled;
 use crate::extension::list_extended::ExtendedListing;
+use crate::extension::status_size::{Sizes, Sizing};
 use crate::extension::{Capabilities, namespace};
 use crate::handler::{list, mailbox};
 use crate::response::{Code, Completion};
@@ -49,7 +50,7 @@ pub(crate) enum Change {
 #[derive(Debug)]
 pub(crate) enum Query {
     /// STATUS.
-    Status(Vec<u8>, Vec<StatusItem>),
+    Status(Vec<u8>, Vec<StatusItem>, Sizing),
     /// NAMESPACE.
     Namespace,
 }
@@ -75,7 +76,9 @@ pub(crate) fn begin(command: command::Authenticated) -> Result<Operation, Refuse
         Is::Lsub { reference, pattern } => {
             Operation::List(Box::new(list::Listing::lsub(&reference, &pattern)))
         }
-        Is::Status { mailbox, items } => Operation::Query(Query::Status(mailbox, items)),
+        Is::Status { mailbox, items } => {
+            Operation::Query(Query::Status(mailbox, items, Sizing::default()))
+        }
         Is::Namespace => Operation::Query(Query::Namespace),
         // The framer hands over an APPEND at its literal, and the session begins IDLE itself.
         Is::Append(_) => return Err(Refused::bad("expected the message as a literal")),
@@ -138,15 +141,18 @@ impl Change {
 }
 
 impl Query {
-    /// Answers it.
+    /// Answers it, when what it asks for is known.
     pub(crate) fn answer(
-        &self,
+        &mut self,
         account: &Authenticated,
         selected: Option<&Selected>,
         out: &mut Responses,
     ) -> Outcome {
         let text = match self {
-            Self::Status(name, items) => {
+            Self::Status(name, items, sizing) => {
+                if sizing.step(items, account, name)? == Sizes::Unknown {
+                    return Ok(Step::More);
+                }
                 out.untagged(mailbox::status(account, selected, name, items)?);
                 "STATUS completed"
             }

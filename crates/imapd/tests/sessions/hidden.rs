@@ -80,6 +80,10 @@ fn probes(capability: Capability) -> Vec<Probe> {
             Probe(Selected, "FETCH $ FLAGS", "x OK"),
             Probe(Selected, "UID SEARCH NOT $", "x OK"),
         ],
+        Capability::StatusSize => vec![
+            Probe(LoggedIn, "STATUS INBOX (SIZE)", "(SIZE "),
+            Probe(LoggedIn, "LIST \"\" * RETURN (STATUS (SIZE))", "(SIZE "),
+        ],
         Capability::Utf8Accept => vec![Probe(LoggedIn, "CREATE \"Entwürfe\"", "x OK")],
         Capability::AppendLimit => {
             vec![Probe(LoggedIn, "STATUS INBOX (APPENDLIMIT)", "x OK")]
