@@ -216,6 +216,15 @@ impl Serve {
         self.child.id()
     }
 
+    /// KiB of memory that it has to itself. Other than [`memory`](Self::memory), it does not change
+    /// when another server begins or ends, which shares the pages of the program.
+    ///
+    /// # Errors
+    /// If the system does not tell.
+    pub fn own_memory(&self) -> Result<u64> {
+        self.figure("smaps_rollup", "Anonymous:")
+    }
+
     /// Its memory in KiB: what it holds alone, and its part of what it shares.
     ///
     /// # Errors
