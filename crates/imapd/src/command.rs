@@ -13,7 +13,11 @@ use mailstore::FlagChange;
 
 use crate::types::{Messages, Tag};
 
+pub use crate::extension::condstore::{
+    ChangedSince, Condstore, Gone, SelectParameters, UnchangedSince,
+};
 pub use crate::extension::esearch::{ResultOption, ResultOptions};
+pub use crate::extension::qresync::Known;
 pub use append::{Append, Behind, Piece};
 pub use list::{ExtendedList, ReturnOption, SelectionOption};
 
@@ -42,14 +46,14 @@ pub enum Command {
 impl Command {
     /// Whether EXPUNGE may be sent before the command completes (RFC 3501 §7.4.1). COPY by sequence
     /// numbers holds it as well, for the sake of clients that pipeline a STORE of the same numbers.
-    pub const fn expunge_rule(&self) -> ExpungeRule {
+    pub fn expunge_rule(&self) -> ExpungeRule {
         match self {
             Self::Selected(
                 Selected::Fetch { messages, .. }
                 | Selected::Store { messages, .. }
                 | Selected::Copy { messages, .. },
             ) => messages.by_uid().expunge_rule(),
-            Self::Selected(Selected::Search(search)) => search.by_uid.expunge_rule(),
+            Self::Selected(Selected::Search(search)) => search.expunge_rule(),
             Self::Selected(
                 Selected::Check
                 | Selected::Close
@@ -108,9 +112,9 @@ pub type MailboxArg = Vec<u8>;
 #[derive(Debug)]
 pub enum Authenticated {
     /// SELECT (RFC 3501 §6.3.1).
-    Select(MailboxArg),
+    Select(MailboxArg, SelectParameters),
     /// EXAMINE (RFC 3501 §6.3.2).
-    Examine(MailboxArg),
+    Examine(MailboxArg, SelectParameters),
     /// CREATE (RFC 3501 §6.3.3).
     Create(MailboxArg),
     /// DELETE (RFC 3501 §6.3.4).
@@ -178,6 +182,8 @@ pub enum StatusItem {
     Size,
     /// The most octets of a message that is appended (RFC 7889 §3.1).
     AppendLimit,
+    /// The highest mod-sequence (RFC 7162 §3.1.7).
+    HighestModSeq,
 }
 
 /// Commands of the selected state.
@@ -199,6 +205,8 @@ pub enum Selected {
         messages: Messages,
         /// What to tell of each; macros are expanded.
         items: Vec<FetchItem>,
+        /// Which of them are left out as the client knows them.
+        changed_since: Option<ChangedSince>,
     },
     /// STORE and UID STORE (RFC 3501 §6.4.6).
     Store {
@@ -208,6 +216,8 @@ pub enum Selected {
         change: FlagChange,
         /// Whether to answer with the new flags.
         echo: Echo,
+        /// Which of them are left alone.
+        condition: Option<UnchangedSince>,
     },
     /// COPY and UID COPY (RFC 3501 §6.4.7).
     Copy {
@@ -251,6 +261,8 @@ pub enum FetchItem {
     Rfc822Size,
     /// `UID`.
     Uid,
+    /// `MODSEQ` (RFC 7162 §3.1.4.2).
+    ModSeq,
     /// `BODY[...]<...>`, `BODY.PEEK[...]<...>`, and the RFC822 forms.
     Section(FetchSection),
 }
@@ -343,6 +355,15 @@ impl Search {
         let save = ResultOption::Save;
         self.returns.is_some_and(|returns| returns.has(save))
     }
+
+    /// Whether EXPUNGE may be sent: not to who searches by sequence numbers
+    /// (RFC 3501 §7.4.1, RFC 7162 §3.2.10.2).
+    fn expunge_rule(&self) -> ExpungeRule {
+        match &self.keys {
+            Ok(keys) if keys.iter().any(SearchKey::names_numbers) => ExpungeRule::Held,
+            Ok(_) | Err(UnknownCharset) => self.by_uid.expunge_rule(),
+        }
+    }
 }
 
 /// The charset of a SEARCH is not supported (RFC 3501 §6.4.4).
@@ -374,6 +395,8 @@ pub enum SearchKey {
     Recent,
     /// A set of sequence numbers or UIDs.
     Messages(Messages),
+    /// `MODSEQ` (RFC 7162 §3.1.5): this mod-sequence or a higher one; `None` is 0.
+    ModSeq(Option<mailstore::ModSeq>),
     /// `LARGER`.
     Larger(u32),
     /// `SMALLER`.
@@ -389,6 +412,31 @@ pub enum SearchKey {
     Body(String),
     /// `TEXT`.
     Text(String),
+}
+
+impl SearchKey {
+    /// Whether there are sequence numbers in it.
+    fn names_numbers(&self) -> bool {
+        match self {
+            Self::Messages(Messages::Seq(_)) => true,
+            Self::And(keys) => keys.iter().any(Self::names_numbers),
+            Self::Or(pair) => pair.0.names_numbers() || pair.1.names_numbers(),
+            Self::Not(key) => key.names_numbers(),
+            Self::All
+            | Self::Flag(_)
+            | Self::Keyword(_)
+            | Self::Recent
+            | Self::Messages(Messages::Uid(_) | Messages::Saved(_))
+            | Self::ModSeq(_)
+            | Self::Larger(_)
+            | Self::Smaller(_)
+            | Self::InternalDate(..)
+            | Self::SentDate(..)
+            | Self::Header(..)
+            | Self::Body(_)
+            | Self::Text(_) => false,
+        }
+    }
 }
 
 /// How a date is compared.

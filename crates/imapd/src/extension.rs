@@ -6,6 +6,7 @@ pub(crate) mod append_limit;
 mod capability;
 pub(crate) mod children;
 pub(crate) mod compress;
+pub(crate) mod condstore;
 pub(crate) mod enable;
 pub(crate) mod esearch;
 pub(crate) mod id;
@@ -16,6 +17,7 @@ pub(crate) mod literal;
 pub(crate) mod r#move;
 mod multi_append;
 pub(crate) mod namespace;
+pub(crate) mod qresync;
 pub(crate) mod sasl_ir;
 pub(crate) mod searchres;
 pub(crate) mod status_size;
@@ -122,6 +124,8 @@ pub const REGISTRY: &[Extension] = &[
     r#move::ROW,
     append_limit::ROW,
     multi_append::ROW,
+    condstore::ROW,
+    qresync::ROW,
     esearch::ROW,
     searchres::ROW,
     utf8_accept::ROW,

@@ -7,6 +7,7 @@
 
 mod append;
 mod command;
+mod condstore;
 mod core;
 mod date;
 mod fetch;

@@ -1,6 +1,6 @@
 //! What the server says (RFC 3501 §7), typed. `encode` is the only place that writes it.
 
-use mailstore::{FlagSet, Uid, UidValidity};
+use mailstore::{FlagSet, ModSeq, Uid, UidValidity};
 
 use crate::command::{FetchSection, StatusItem};
 use crate::types::{ByUid, Ranges, SeqNum, Tag};
@@ -24,8 +24,9 @@ pub enum Untagged {
     Lsub(ListEntry),
     /// `* STATUS …` (RFC 3501 §7.2.4): the mailbox as clients see it, items in the order asked.
     StatusData(String, Vec<(StatusItem, u64)>),
-    /// `* SEARCH …` (RFC 3501 §7.2.5).
-    Search(Vec<u32>),
+    /// `* SEARCH …` (RFC 3501 §7.2.5), with the highest mod-sequence of what was found if it was
+    /// searched by mod-sequence (RFC 7162 §3.1.6).
+    Search(Vec<u32>, Option<ModSeq>),
     /// `* ESEARCH …` (RFC 4466 §2.6.2).
     ExtendedSearch(ExtendedSearch),
     /// `* FLAGS (…)` (RFC 3501 §7.2.6): names.
@@ -36,6 +37,10 @@ pub enum Untagged {
     Recent(u32),
     /// `* n EXPUNGE` (RFC 3501 §7.4.1).
     Expunge(SeqNum),
+    /// `* VANISHED …` (RFC 7162 §3.2.10.2): UIDs, ascending.
+    Vanished(Ranges),
+    /// `* VANISHED (EARLIER) …` (RFC 7162 §3.2.10.1): UIDs, ascending.
+    VanishedEarlier(Ranges),
     /// `* n FETCH (…)` (RFC 3501 §7.4.2).
     Fetch(SeqNum, Vec<FetchData>),
     /// `* NAMESPACE …` (RFC 2342 §5): prefix and separator of the personal namespace.
@@ -150,6 +155,14 @@ pub enum Code {
     CopyUid(UidValidity, Ranges, Ranges),
     /// `NOTSAVED` (RFC 5182 §2.5).
     NotSaved,
+    /// `HIGHESTMODSEQ n` (RFC 7162 §3.1.2.1).
+    HighestModSeq(ModSeq),
+    /// `NOMODSEQ` (RFC 7162 §3.1.2.2).
+    NoModSeq,
+    /// `MODIFIED set` (RFC 7162 §3.1.3): sequence numbers, or UIDs for UID STORE.
+    Modified(Ranges),
+    /// `CLOSED` (RFC 7162 §3.2.11).
+    Closed,
     /// `UIDNOTSTICKY` (RFC 4315 §3).
     UidNotSticky,
     /// `COMPRESSIONACTIVE` (RFC 4978 §3).
@@ -210,6 +223,8 @@ pub struct ExtendedSearch {
     pub count: Option<u32>,
     /// `ALL set`, never empty.
     pub all: Option<Ranges>,
+    /// `MODSEQ n` (RFC 4731 §3.2).
+    pub mod_seq: Option<ModSeq>,
 }
 
 /// An entry of LIST or LSUB.
@@ -228,6 +243,8 @@ pub struct ListEntry {
 pub enum FetchData {
     /// `UID n`.
     Uid(Uid),
+    /// `MODSEQ (n)` (RFC 7162 §3.1.4.2).
+    ModSeq(ModSeq),
     /// `FLAGS (…)`, with `\Recent` if the session has it: names.
     Flags(Vec<String>),
     /// `INTERNALDATE`: seconds since 1970, written in UTC.

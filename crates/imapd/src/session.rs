@@ -11,6 +11,7 @@ pub(crate) mod positions;
 pub(crate) mod responses;
 pub(crate) mod running;
 pub(crate) mod selected;
+pub(crate) mod selecting;
 pub(crate) mod view;
 
 use std::fmt;

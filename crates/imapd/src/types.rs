@@ -112,6 +112,23 @@ impl SequenceSet {
             .max()
     }
 
+    /// The set as ranges, if it is in ascending order and has no `*` (RFC 7162 §7).
+    pub fn ascending(&self) -> Option<Ranges> {
+        let mut ranges: Vec<(u32, u32)> = Vec::with_capacity(self.0.len());
+        for range in &self.0 {
+            let &(Bound::Number(first), Bound::Number(last)) = range else {
+                return None;
+            };
+            let (first, last) = (first.get(), last.get());
+            let follows = ranges.last().is_none_or(|before| before.1 < first);
+            if first > last || !follows {
+                return None;
+            }
+            ranges.push((first, last));
+        }
+        Some(Ranges(ranges))
+    }
+
     /// Whether `*` is in the set, which a mailbox without messages cannot give a number.
     pub fn names_largest(&self) -> bool {
         let is_largest = |bound: &Bound| *bound == Bound::Largest;
@@ -197,6 +214,32 @@ impl Ranges {
         let after = self.0.partition_point(|&(start, _)| start <= number);
         let range = after.checked_sub(1).and_then(|index| self.0.get(index));
         range.is_some_and(|&(_, end)| number <= end)
+    }
+
+    /// The numbers that are also in `other`; both must ascend.
+    pub fn intersection(&self, other: &Self) -> Self {
+        let (mut ours, mut theirs) = (self.0.iter().peekable(), other.0.iter().peekable());
+        let mut both = Vec::new();
+        while let (Some(&&one), Some(&&another)) = (ours.peek(), theirs.peek()) {
+            let (first, last) = (one.0.max(another.0), one.1.min(another.1));
+            if first <= last {
+                both.push((first, last));
+            }
+            if one.1 < another.1 {
+                ours.next();
+            } else {
+                theirs.next();
+            }
+        }
+        Self(both)
+    }
+
+    /// The numbers above a number; the ranges must ascend.
+    pub fn above(&self, number: u32) -> Self {
+        match number.checked_add(1) {
+            Some(first) => self.intersection(&Self(vec![(first, u32::MAX)])),
+            None => Self::default(),
+        }
     }
 
     /// The numbers one by one.
@@ -287,6 +330,23 @@ mod tests {
             let resolved = set(&ranges).resolve(largest);
             assert_eq!(resolved.to_string(), expected, "{ranges:?}");
         }
+    }
+
+    #[test]
+    fn ranges_intersect_as_sets_do() {
+        let rows = [
+            (vec![(1, 9)], vec![(3, 4), (8, 20)], "3:4,8:9"),
+            (vec![(1, 2), (4, 5), (7, u32::MAX)], vec![(2, 7)], "2,4:5,7"),
+            (vec![(1, 2)], vec![(3, 4)], ""),
+            (vec![], vec![(1, u32::MAX)], ""),
+        ];
+        for (one, other, expected) in rows {
+            let (one, other) = (Ranges(one), Ranges(other));
+            assert_eq!(one.intersection(&other).to_string(), expected);
+            assert_eq!(other.intersection(&one).to_string(), expected);
+        }
+        assert_eq!(Ranges(vec![(1, 3), (5, 9)]).above(6).to_string(), "7:9");
+        assert!(Ranges(vec![(1, u32::MAX)]).above(u32::MAX).is_empty());
     }
 
     #[test]

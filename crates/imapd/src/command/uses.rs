@@ -7,7 +7,7 @@ use super::{
     Any, Append, Authenticated, Command, ExtendedList, NotAuthenticated, Piece, ReturnOption,
     Search, SearchKey, Selected, StatusItem,
 };
-use crate::extension::{Capabilities, Capability};
+use crate::extension::{Capabilities, Capability, condstore};
 use crate::types::Messages;
 
 impl Command {
@@ -52,9 +52,8 @@ impl Authenticated {
             Self::Append(append) => append.uses(),
             Self::Namespace => one(Capability::Namespace),
             Self::Idle => one(Capability::Idle),
-            Self::Select(_)
-            | Self::Examine(_)
-            | Self::Create(_)
+            Self::Select(_, parameters) | Self::Examine(_, parameters) => parameters.uses(),
+            Self::Create(_)
             | Self::Delete(_)
             | Self::Rename { .. }
             | Self::Subscribe(_)
@@ -101,9 +100,10 @@ impl Selected {
             Self::Unselect => one(Capability::Unselect),
             Self::Expunge(Some(uids)) => uids.uses().with(Capability::UidPlus),
             Self::Move { messages, .. } => messages.uses().with(Capability::Move),
-            Self::Fetch { messages, .. }
-            | Self::Store { messages, .. }
-            | Self::Copy { messages, .. } => messages.uses(),
+            Self::Fetch { messages, .. } | Self::Store { messages, .. } => {
+                messages.uses().union(condstore::uses(self))
+            }
+            Self::Copy { messages, .. } => messages.uses(),
             Self::Search(search) => search.uses(),
             Self::Check | Self::Close | Self::Expunge(None) => Capabilities::NONE,
         }
@@ -133,6 +133,7 @@ impl SearchKey {
             Self::Or(pair) => pair.0.uses().union(pair.1.uses()),
             Self::Not(key) => key.uses(),
             Self::Messages(messages) => messages.uses(),
+            Self::ModSeq(_) => one(Capability::Condstore),
             Self::All
             | Self::Flag(_)
             | Self::Keyword(_)
@@ -162,6 +163,7 @@ fn status(items: &[StatusItem]) -> Capabilities {
     let extended = items.iter().filter_map(|item| match item {
         StatusItem::AppendLimit => Some(Capability::AppendLimit),
         StatusItem::Size => Some(Capability::StatusSize),
+        StatusItem::HighestModSeq => Some(Capability::Condstore),
         StatusItem::Messages
         | StatusItem::Recent
         | StatusItem::UidNext

@@ -28,6 +28,15 @@ pub(super) fn resp_text_code(out: &mut Vec<u8>, code: &Code) {
             out.extend_from_slice(format!("COPYUID {validity} {from} {to}").as_bytes());
         }
         Code::NotSaved => out.extend_from_slice(b"NOTSAVED"),
+        Code::HighestModSeq(mod_seq) => {
+            out.extend_from_slice(b"HIGHESTMODSEQ ");
+            number(out, mod_seq.get());
+        }
+        Code::NoModSeq => out.extend_from_slice(b"NOMODSEQ"),
+        Code::Modified(messages) => {
+            out.extend_from_slice(format!("MODIFIED {messages}").as_bytes());
+        }
+        Code::Closed => out.extend_from_slice(b"CLOSED"),
         Code::UidNotSticky => out.extend_from_slice(b"UIDNOTSTICKY"),
         Code::CompressionActive => out.extend_from_slice(b"COMPRESSIONACTIVE"),
         Code::TooBig => out.extend_from_slice(b"TOOBIG"),

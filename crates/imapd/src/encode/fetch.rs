@@ -99,6 +99,11 @@ fn msg_att(out: &mut Vec<u8>, data: &FetchData) {
             out.extend_from_slice(b"UID ");
             number(out, uid.get());
         }
+        FetchData::ModSeq(mod_seq) => {
+            out.extend_from_slice(b"MODSEQ (");
+            number(out, mod_seq.get());
+            out.push(b')');
+        }
         FetchData::Flags(flags) => {
             out.extend_from_slice(b"FLAGS ");
             name_list(out, flags);

@@ -1,6 +1,6 @@
 //! Tests of the encoder against the responses printed in the RFCs.
 
-use mailstore::{Uid, UidValidity};
+use mailstore::{ModSeq, Uid, UidValidity};
 use proptest::prelude::*;
 
 use crate::command::{FetchSection, Partial, Section, SectionName, SectionText, Seen, StatusItem};
@@ -264,6 +264,7 @@ fn esearch_is_written_with_the_tag_in_quotes() {
                 max: Some(28),
                 count: Some(5),
                 all: Some(Ranges(vec![(4, 19), (21, 21), (28, 28)])),
+                mod_seq: None,
             }),
             "* ESEARCH (TAG \"a567\") UID MAX 28 COUNT 5 ALL 4:19,21,28",
         ),
@@ -275,8 +276,58 @@ fn esearch_is_written_with_the_tag_in_quotes() {
                 max: None,
                 count: Some(0),
                 all: None,
+                mod_seq: ModSeq::new(1236),
             }),
-            "* ESEARCH MIN 1 COUNT 0",
+            "* ESEARCH MIN 1 COUNT 0 MODSEQ 1236",
+        ),
+    ];
+    for (response, expected) in table {
+        assert_eq!(untagged(response), expected);
+    }
+}
+
+#[test]
+fn data_of_rfc_7162_is_written_as_printed() {
+    let mod_seq = |value| ModSeq::new(value).unwrap();
+    let ok = |code, text: &str| Untagged::Status(Status::Ok, Some(code), text.to_owned());
+    let uids = |ranges: &[(u32, u32)]| Ranges(ranges.to_vec());
+    let uid = FetchData::Uid(Uid::new(4).unwrap());
+    let table = [
+        (
+            Untagged::Search(vec![2, 5, 6], ModSeq::new(917_162_500)),
+            "* SEARCH 2 5 6 (MODSEQ 917162500)",
+        ),
+        (
+            Untagged::Fetch(
+                seq(1),
+                vec![uid, FetchData::ModSeq(mod_seq(i64::MAX as u64))],
+            ),
+            "* 1 FETCH (UID 4 MODSEQ (9223372036854775807))",
+        ),
+        (
+            ok(Code::HighestModSeq(mod_seq(715_194_045_007)), "Highest"),
+            "* OK [HIGHESTMODSEQ 715194045007] Highest",
+        ),
+        (ok(Code::NoModSeq, "Sorry"), "* OK [NOMODSEQ] Sorry"),
+        (ok(Code::Closed, "Closed"), "* OK [CLOSED] Closed"),
+        (
+            ok(Code::Modified(uids(&[(7, 7), (9, 9)])), "Failed"),
+            "* OK [MODIFIED 7,9] Failed",
+        ),
+        (
+            Untagged::Vanished(uids(&[(405, 405), (407, 410)])),
+            "* VANISHED 405,407:410",
+        ),
+        (
+            Untagged::VanishedEarlier(uids(&[(300, 310), (405, 405)])),
+            "* VANISHED (EARLIER) 300:310,405",
+        ),
+        (
+            Untagged::StatusData(
+                "blurdybloop".to_owned(),
+                vec![(StatusItem::HighestModSeq, 7_011_231_777)],
+            ),
+            "* STATUS blurdybloop (HIGHESTMODSEQ 7011231777)",
         ),
     ];
     for (response, expected) in table {
@@ -331,8 +382,11 @@ fn data_of_rfc_3501_is_written_as_printed() {
             ),
             "* STATUS blurdybloop (MESSAGES 231 UIDNEXT 44292)",
         ),
-        (Untagged::Search(vec![2, 84, 882]), "* SEARCH 2 84 882"),
-        (Untagged::Search(Vec::new()), "* SEARCH"),
+        (
+            Untagged::Search(vec![2, 84, 882], None),
+            "* SEARCH 2 84 882",
+        ),
+        (Untagged::Search(Vec::new(), None), "* SEARCH"),
         (
             Untagged::Flags(names(&["\\Answered", "\\Flagged", "$Junk"])),
             "* FLAGS (\\Answered \\Flagged $Junk)",

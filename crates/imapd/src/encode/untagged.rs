@@ -1,5 +1,7 @@
 //! Untagged responses (RFC 3501 §7.2 to §7.4).
 
+use mailstore::ModSeq;
+
 use crate::command::StatusItem;
 use crate::response::{ExtendedSearch, ListEntry, Untagged};
 use crate::types::ByUid;
@@ -47,13 +49,7 @@ fn response_data(out: &mut Vec<u8>, response: &Untagged) {
         }
         Untagged::Lsub(entry) => mailbox_list(out, "LSUB", entry),
         Untagged::StatusData(mailbox, items) => status_data(out, mailbox, items),
-        Untagged::Search(numbers) => {
-            out.extend_from_slice(b"SEARCH");
-            for &found in numbers {
-                out.push(b' ');
-                number(out, found);
-            }
-        }
+        Untagged::Search(numbers, mod_seq) => search(out, numbers, *mod_seq),
         Untagged::ExtendedSearch(found) => esearch_response(out, found),
         Untagged::Flags(flags) => {
             out.extend_from_slice(b"FLAGS ");
@@ -62,10 +58,30 @@ fn response_data(out: &mut Vec<u8>, response: &Untagged) {
         Untagged::Exists(count) => counted(out, *count, "EXISTS"),
         Untagged::Recent(count) => counted(out, *count, "RECENT"),
         Untagged::Expunge(seq) => counted(out, seq.get(), "EXPUNGE"),
+        Untagged::Vanished(uids) => {
+            out.extend_from_slice(format!("VANISHED {uids}").as_bytes());
+        }
+        Untagged::VanishedEarlier(uids) => {
+            out.extend_from_slice(format!("VANISHED (EARLIER) {uids}").as_bytes());
+        }
         // Written in pieces by `untagged`.
         Untagged::Fetch(..) => {}
         Untagged::Namespace(prefix, separator) => namespace(out, prefix, *separator),
         Untagged::Id(fields) => id(out, fields),
+    }
+}
+
+/// Writes `"SEARCH" [1*(SP nz-number) SP search-sort-mod-seq]` (RFC 7162 §7).
+fn search(out: &mut Vec<u8>, numbers: &[u32], mod_seq: Option<ModSeq>) {
+    out.extend_from_slice(b"SEARCH");
+    for &found in numbers {
+        out.push(b' ');
+        number(out, found);
+    }
+    if let Some(mod_seq) = mod_seq {
+        out.extend_from_slice(b" (MODSEQ ");
+        number(out, mod_seq.get());
+        out.push(b')');
     }
 }
 
@@ -96,6 +112,10 @@ fn esearch_response(out: &mut Vec<u8>, found: &ExtendedSearch) {
     }
     if let Some(all) = &found.all {
         out.extend_from_slice(format!(" ALL {all}").as_bytes());
+    }
+    if let Some(mod_seq) = found.mod_seq {
+        out.extend_from_slice(b" MODSEQ ");
+        number(out, mod_seq.get());
     }
 }
 
@@ -149,6 +169,7 @@ fn status_data(out: &mut Vec<u8>, mailbox: &str, items: &[(StatusItem, u64)]) {
             StatusItem::Unseen => b"UNSEEN ",
             StatusItem::Size => b"SIZE ",
             StatusItem::AppendLimit => b"APPENDLIMIT ",
+            StatusItem::HighestModSeq => b"HIGHESTMODSEQ ",
         });
         number(out, value);
     });

@@ -31,6 +31,8 @@ pub enum Capability {
     Move,
     AppendLimit,
     MultiAppend,
+    Condstore,
+    Qresync,
     Esearch,
     SearchRes,
     Utf8Accept,
@@ -93,6 +95,16 @@ impl Capabilities {
     #[must_use]
     pub const fn with(self, capability: Capability) -> Self {
         Self(self.0 | capability.bit())
+    }
+
+    /// With those that cannot be without one of them: QRESYNC brings CONDSTORE and is switched on by
+    /// ENABLE (RFC 7162 §3.2.3).
+    #[must_use]
+    pub(crate) const fn with_dependents(self) -> Self {
+        if self.has(Capability::Condstore) || self.has(Capability::Enable) {
+            return self.with(Capability::Qresync);
+        }
+        self
     }
 
     /// Those in either.

@@ -46,10 +46,13 @@ impl Enabled {
         self.0 & feature.bit() != 0
     }
 
-    /// Switches on; `false` if it was on already.
+    /// Switches on; `false` if it was on already. QRESYNC brings CONDSTORE (RFC 7162 §3.2.3).
     pub(crate) fn insert(&mut self, feature: Feature) -> bool {
         let new = !self.has(feature);
         self.0 |= feature.bit();
+        if feature == Feature::Qresync {
+            self.0 |= Feature::Condstore.bit();
+        }
         new
     }
 }
@@ -81,7 +84,11 @@ impl Session {
             return self.bad(Some(tag), "possible before a mailbox is selected only");
         };
         let mut switched_on = wanted(names, offered);
-        switched_on.retain(|(_, feature)| account.enabled.insert(*feature));
+        let before = account.enabled;
+        switched_on.retain(|(_, feature)| !before.has(*feature));
+        for (_, feature) in &switched_on {
+            account.enabled.insert(*feature);
+        }
         let names = switched_on.into_iter().map(|(name, _)| name).collect();
         self.out.untagged(Untagged::Enabled(names));
         self.complete(tag, Completion::ok("ENABLE completed"));
@@ -98,7 +105,17 @@ mod tests {
         assert!(!enabled.has(Feature::Qresync));
         assert!(enabled.insert(Feature::Qresync));
         assert!(!enabled.insert(Feature::Qresync));
-        assert!(enabled.has(Feature::Qresync) && !enabled.has(Feature::Condstore));
+        assert!(enabled.has(Feature::Qresync) && !enabled.has(Feature::UidOnly));
+    }
+
+    #[test]
+    fn qresync_brings_condstore_and_not_the_reverse() {
+        let mut enabled = Enabled::default();
+        enabled.insert(Feature::Condstore);
+        assert!(!enabled.has(Feature::Qresync));
+        let mut enabled = Enabled::default();
+        enabled.insert(Feature::Qresync);
+        assert!(enabled.has(Feature::Condstore));
     }
 
     #[test]

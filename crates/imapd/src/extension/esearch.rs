@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use mailstore::ModSeq;
+
 use super::{Capability, Extension, Shown};
 use crate::response::{ExtendedSearch, Untagged};
 use crate::types::{ByUid, Ranges, Tag};
@@ -59,8 +61,15 @@ impl ResultOptions {
 
     /// The answer to the command `tag`, which found these UIDs or sequence numbers. `()` asks for
     /// `ALL`; what nothing was found for is left out, but for the count (RFC 4731 §3.1). There is
-    /// none if the result is only to be saved (RFC 5182 §2.1).
-    pub(crate) fn response(self, tag: Tag, by_uid: ByUid, found: Ranges) -> Option<Untagged> {
+    /// none if the result is only to be saved (RFC 5182 §2.1). `mod_seq` is the highest of what
+    /// was found, if it was searched by mod-sequence (RFC 4731 §3.2).
+    pub(crate) fn response(
+        self,
+        tag: Tag,
+        by_uid: ByUid,
+        found: Ranges,
+        mod_seq: Option<ModSeq>,
+    ) -> Option<Untagged> {
         let asked = match self.0 {
             0 => self.with(ResultOption::All),
             SAVE_ALONE => return None,
@@ -74,6 +83,7 @@ impl ResultOptions {
             max: if_asked(ResultOption::Max, found.last()),
             count: if_asked(ResultOption::Count, Some(found.count())),
             all: Some(found).filter(|found| asked.has(ResultOption::All) && !found.is_empty()),
+            mod_seq,
         }))
     }
 }

@@ -6,6 +6,7 @@
 
 use std::time::Instant;
 
+use super::condstore::highest_mod_seq;
 use super::{Capability, Extension, Shown};
 use crate::command::ExpungeRule;
 use crate::framer::{Frame, Mode};
@@ -89,6 +90,9 @@ impl Idling {
             self.news = News::Tell;
         }
         if selected.tell(ByUid::No, context.out) {
+            if let Some(mod_seq) = selected.view.take_completeness() {
+                context.out.untagged(highest_mod_seq(mod_seq));
+            }
             self.news = News::None;
             return Progress::Done;
         }

@@ -19,6 +19,7 @@ use crate::settings::Limits;
 use crate::types::{ByUid, Tag};
 
 use super::append::{Segment, append};
+use super::condstore::{fetch_modifiers, select_params, store_modifiers};
 use super::core::{
     astring, atom, base64, end_lenient, list1, messages, nil, nstring, sp, string, tag, word,
 };
@@ -106,8 +107,16 @@ fn with_arguments<'a>(
 fn about_mailboxes<'a>(name: &[u8], input: &'a [u8]) -> Option<Parsed<'a, Authenticated>> {
     let of = |make: fn(MailboxArg) -> Authenticated| map(preceded(sp, mailbox), make);
     Some(match name {
-        b"SELECT" => of(Authenticated::Select).parse(input),
-        b"EXAMINE" => of(Authenticated::Examine).parse(input),
+        b"SELECT" => map(
+            preceded(sp, (mailbox, select_params)),
+            |(name, parameters)| Authenticated::Select(name, parameters),
+        )
+        .parse(input),
+        b"EXAMINE" => map(
+            preceded(sp, (mailbox, select_params)),
+            |(name, parameters)| Authenticated::Examine(name, parameters),
+        )
+        .parse(input),
         b"CREATE" => of(Authenticated::Create).parse(input),
         b"DELETE" => of(Authenticated::Delete).parse(input),
         b"SUBSCRIBE" => of(Authenticated::Subscribe).parse(input),
@@ -157,18 +166,28 @@ fn about_messages<'a>(
             mailbox,
         })
         .parse(input),
-        b"FETCH" => map((messages, fetch_items), |(messages, items)| {
-            Selected::Fetch { messages, items }
-        })
-        .parse(input),
-        b"STORE" => map((messages, store_att_flags), |(messages, (change, echo))| {
-            Selected::Store {
+        b"FETCH" => {
+            let modifiers = |input| fetch_modifiers(by_uid, input);
+            let fetch = (messages, fetch_items, modifiers);
+            map(fetch, |(messages, items, changed_since)| Selected::Fetch {
                 messages,
-                change,
-                echo,
-            }
-        })
-        .parse(input),
+                items,
+                changed_since,
+            })
+            .parse(input)
+        }
+        b"STORE" => {
+            let store = (messages, store_modifiers, store_att_flags);
+            map(store, |(messages, condition, (change, echo))| {
+                Selected::Store {
+                    messages,
+                    change,
+                    echo,
+                    condition,
+                }
+            })
+            .parse(input)
+        }
         _ => return None,
     })
 }

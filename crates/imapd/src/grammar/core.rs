@@ -74,7 +74,7 @@ pub(super) fn string(input: &[u8]) -> Parsed<'_, Vec<u8>> {
 ///
 /// Interop: clients send passwords and search strings in UTF-8 without asking, so this holds also
 /// where UTF8=ACCEPT is hidden
-fn quoted(input: &[u8]) -> Parsed<'_, Vec<u8>> {
+pub(super) fn quoted(input: &[u8]) -> Parsed<'_, Vec<u8>> {
     let octets = fold_many0(quoted_octet, Vec::new, |mut text, octet| {
         text.push(octet);
         text
@@ -148,7 +148,7 @@ fn decimal<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
 }
 
 /// `sequence-set = (seq-number / seq-range) *("," sequence-set)` (RFC 3501 §9)
-fn sequence_set(input: &[u8]) -> Parsed<'_, SequenceSet> {
+pub(super) fn sequence_set(input: &[u8]) -> Parsed<'_, SequenceSet> {
     let one = map(seq_number, |number| (number, number));
     let ranges = separated_list1(char(','), alt((seq_range, one)));
     let mut set = map(ranges, |mut ranges| {

@@ -72,7 +72,7 @@ pub(super) fn status_att_list(input: &[u8]) -> Parsed<'_, Vec<StatusItem>> {
 }
 
 /// `status-att = "MESSAGES" / "RECENT" / "UIDNEXT" / "UIDVALIDITY" / "UNSEEN"` (RFC 3501 §9),
-/// `status-att =/ "APPENDLIMIT"` (RFC 7889 §5)
+/// `status-att =/ "APPENDLIMIT"` (RFC 7889 §5), `status-att =/ "HIGHESTMODSEQ"` (RFC 7162 §7)
 fn status_att(input: &[u8]) -> Parsed<'_, StatusItem> {
     let item = map_opt(word, |name| match name.as_slice() {
         b"MESSAGES" => Some(StatusItem::Messages),
@@ -82,6 +82,7 @@ fn status_att(input: &[u8]) -> Parsed<'_, StatusItem> {
         b"UNSEEN" => Some(StatusItem::Unseen),
         b"SIZE" => Some(StatusItem::Size),
         b"APPENDLIMIT" => Some(StatusItem::AppendLimit),
+        b"HIGHESTMODSEQ" => Some(StatusItem::HighestModSeq),
         _ => None,
     });
     context("a STATUS item", item).parse(input)

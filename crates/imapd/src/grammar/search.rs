@@ -14,6 +14,7 @@ use crate::command::{DateOp, ResultOption, ResultOptions, Search, SearchKey, Unk
 use crate::settings::Limits;
 use crate::types::ByUid;
 
+use super::condstore::search_modsequence;
 use super::core::{astring, atom, list0, messages, number, sp, word};
 use super::date::date;
 use super::fetch::header_fld_name;
@@ -272,6 +273,7 @@ fn with_argument<'a>(name: &[u8], input: &'a [u8]) -> Option<Parsed<'a, SearchKe
         b"KEYWORD" => preceded(sp, flag_keyword).parse(input),
         b"UNKEYWORD" => map(preceded(sp, flag_keyword), not).parse(input),
         b"UID" => map(preceded(sp, uids), SearchKey::Messages).parse(input),
+        b"MODSEQ" => search_modsequence(input),
         _ => return None,
     })
 }

@@ -15,6 +15,7 @@ use mailstore::{Error, Mailbox, Message, crlf_size};
 use crate::command::FetchItem;
 use crate::encode::{Fetch, fetch_open};
 use crate::error::completion;
+use crate::extension::qresync::Earlier;
 use crate::handler::content::{Resume, correct_size};
 use crate::message::Form;
 use crate::response::{Completion, FetchData};
@@ -60,6 +61,8 @@ pub(crate) struct Fetching {
     rest: Option<Rest>,
     /// Why some messages could not be answered.
     problem: Option<Completion>,
+    /// Messages that are gone, to be told first (RFC 7162 §3.2.6).
+    earlier: Earlier,
 }
 
 /// The rest of a response, which is put together when what is before it has left: a client may ask
@@ -87,7 +90,14 @@ impl Fetching {
             pieces: Pieces::default(),
             rest: None,
             problem: None,
+            earlier: Earlier::default(),
         }
+    }
+
+    /// The same, after telling which messages are gone.
+    pub(crate) fn after(mut self, earlier: Earlier) -> Self {
+        self.earlier = earlier;
+        self
     }
 
     /// Answers some messages, or a part of a large one.
@@ -98,6 +108,9 @@ impl Fetching {
     }
 
     fn slice(&mut self, selected: &mut Selected, out: &mut Responses) -> Outcome {
+        if self.earlier.tell(out).is_break() {
+            return Ok(Step::More);
+        }
         if let Some(quick) = &mut self.quick {
             quick.begin();
         }
@@ -318,6 +331,9 @@ impl Fetching {
             let fetch = &mut rest.fetch;
             match item {
                 FetchItem::Uid | FetchItem::Flags => {}
+                FetchItem::ModSeq => {
+                    fetch.item(pieces.wire(), &FetchData::ModSeq(message.mod_seq()));
+                }
                 FetchItem::InternalDate => {
                     let date = match message.internal_date() {
                         Some(date) => date,

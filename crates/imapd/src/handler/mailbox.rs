@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use mailstore::{Mailbox, Snapshot, SystemFlag};
+use mailstore::{Mailbox, Snapshot};
 
 use crate::command::StatusItem;
 use crate::error::Refused;
@@ -88,9 +88,9 @@ fn value(
         StatusItem::UidNext => snapshot.uid_next().get().into(),
         StatusItem::UidValidity => snapshot.uid_validity().get().into(),
         StatusItem::Size => status_size::sum(mailbox, snapshot),
-        StatusItem::Unseen => {
-            let unseen = |message: &mailstore::Message<'_>| !message.flags().has(SystemFlag::Seen);
-            count(snapshot.iter().filter(unseen).count())
-        }
+        StatusItem::Unseen => count(snapshot.unseen()),
+        // 0 says that there are none (RFC 7162 §3.1.7).
+        StatusItem::HighestModSeq if !mailbox.is_lasting() => 0,
+        StatusItem::HighestModSeq => snapshot.highest_mod_seq().get(),
     }
 }

@@ -8,10 +8,11 @@ mod key;
 
 use std::sync::Arc;
 
-use mailstore::Error;
+use mailstore::{Error, ModSeq};
 
 use crate::command::{ResultOptions, Search, UnknownCharset};
 use crate::error::Refused;
+use crate::extension::condstore::any_mod_seq;
 use crate::extension::esearch::Sweep;
 use crate::handler::shelf::Shelf;
 use crate::response::{Code, Completion, Untagged};
@@ -42,6 +43,15 @@ pub(crate) struct Searching {
     sweep: Sweep,
     /// Sequence numbers, ascending.
     found: Ranges,
+    /// The highest mod-sequence of what was found, if it is searched by mod-sequence.
+    mod_seq: HighestFound,
+}
+
+/// Whether the highest mod-sequence is told with what was found (RFC 7162 §3.1.6).
+#[derive(Debug)]
+enum HighestFound {
+    Untold,
+    Told(Option<ModSeq>),
 }
 
 impl Searching {
@@ -62,8 +72,13 @@ impl Searching {
             let text = "The charset is not supported";
             Refused(Completion::no(text).with(Code::BadCharset(supported)))
         })?;
+        let mod_seq = match any_mod_seq(&keys) {
+            true => HighestFound::Told(None),
+            false => HighestFound::Untold,
+        };
         Ok(Self {
             tag,
+            mod_seq,
             by_uid: search.by_uid,
             returns: search.returns,
             save,
@@ -101,6 +116,9 @@ impl Searching {
                 Ok(true) => {
                     self.found.push(number(position.saturating_add(1)));
                     self.sweep.found();
+                    if let HighestFound::Told(highest) = &mut self.mod_seq {
+                        *highest = (*highest).max(Some(message.mod_seq()));
+                    }
                 }
                 Ok(false) => {}
                 // What cannot be read has nothing that could be found.
@@ -127,9 +145,13 @@ impl Searching {
             ByUid::No => std::mem::take(&mut self.found),
             ByUid::Yes => view.uids_of(&self.found),
         };
+        let mod_seq = match self.mod_seq {
+            HighestFound::Untold => None,
+            HighestFound::Told(highest) => highest,
+        };
         let response = match self.returns {
-            Some(options) => options.response(self.tag.clone(), self.by_uid, found),
-            None => Some(Untagged::Search(found.numbers().collect())),
+            Some(options) => options.response(self.tag.clone(), self.by_uid, found, mod_seq),
+            None => Some(Untagged::Search(found.numbers().collect(), mod_seq)),
         };
         if let Some(response) = response {
             out.untagged(response);

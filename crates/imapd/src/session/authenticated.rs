@@ -7,7 +7,8 @@ use mailstore::{Account, Error, Mailbox, Namespace};
 use super::responses::Responses;
 use super::running::{Operation, Outcome};
 use super::selected::Selected;
-use crate::command::{self, StatusItem};
+use super::selecting::Selecting;
+use crate::command::{self, SelectParameters, StatusItem};
 use crate::error::Refused;
 use crate::extension::enable::Enabled;
 use crate::extension::list_extended::ExtendedListing;
@@ -59,11 +60,14 @@ pub(crate) enum Query {
 ///
 /// # Errors
 /// If it does not come in the form that it must have.
-pub(crate) fn begin(command: command::Authenticated) -> Result<Operation, Refused> {
+pub(crate) fn begin(
+    command: command::Authenticated,
+    enabled: Enabled,
+) -> Result<Operation, Refused> {
     use command::Authenticated as Is;
     Ok(match command {
-        Is::Select(name) => Operation::Select(name, Access::ReadWrite),
-        Is::Examine(name) => Operation::Select(name, Access::ReadOnly),
+        Is::Select(name, parameters) => select(name, Access::ReadWrite, parameters, enabled)?,
+        Is::Examine(name, parameters) => select(name, Access::ReadOnly, parameters, enabled)?,
         Is::Create(name) => Operation::Change(Change::Create(name)),
         Is::Delete(name) => Operation::Change(Change::Delete(name)),
         Is::Rename { from, to } => Operation::Change(Change::Rename(from, to)),
@@ -86,6 +90,18 @@ pub(crate) fn begin(command: command::Authenticated) -> Result<Operation, Refuse
         Is::Compress => return Err(Refused::bad("expected COMPRESS on a line of its own")),
         Is::Enable(_) => return Err(Refused::bad("expected ENABLE on a line of its own")),
     })
+}
+
+/// Begins SELECT or EXAMINE.
+fn select(
+    name: Vec<u8>,
+    access: Access,
+    parameters: SelectParameters,
+    enabled: Enabled,
+) -> Result<Operation, Refused> {
+    parameters.check(enabled)?;
+    let selecting = Selecting::new(name, access, parameters);
+    Ok(Operation::Select(Box::new(selecting)))
 }
 
 impl Authenticated {

@@ -50,6 +50,7 @@ impl Session {
             return self.bad(Some(tag), &format!("{} is not offered", hidden.name()));
         }
         let terms = Terms::of(&command);
+        self.note_enabling(&command);
         let operation = match (&mut self.state, command) {
             (_, Command::Any(command)) => return self.any(tag, command),
             (State::NotAuthenticated(_), Command::NotAuthenticated(command)) => {
@@ -72,8 +73,11 @@ impl Session {
             (State::Selected(selected), Command::Selected(command)) => {
                 selected.begin(&tag, &self.settings.limits, command)
             }
-            (State::Authenticated(_) | State::Selected(_), Command::Authenticated(command)) => {
-                authenticated::begin(command)
+            (State::Authenticated(account), Command::Authenticated(command)) => {
+                authenticated::begin(command, account.enabled)
+            }
+            (State::Selected(selected), Command::Authenticated(command)) => {
+                authenticated::begin(command, selected.account.enabled)
             }
             (State::Logout, _) => return,
         };

@@ -31,6 +31,18 @@ impl Positions {
         }))
     }
 
+    /// From positions that ascend.
+    pub(crate) fn of_ascending(positions: impl Iterator<Item = usize>) -> Self {
+        let mut ranges: Vec<Range<usize>> = Vec::new();
+        for position in positions {
+            match ranges.last_mut() {
+                Some(last) if last.end == position => last.end += 1,
+                _ => ranges.push(position..position + 1),
+            }
+        }
+        Self { ranges, front: 0 }
+    }
+
     /// Whether none is left.
     pub(crate) fn is_empty(&self) -> bool {
         self.front >= self.ranges.len()
@@ -78,6 +90,13 @@ mod tests {
                 assert_eq!(positions.contains(position), expected.contains(&position));
             }
         }
+    }
+
+    #[test]
+    fn ascending_positions_become_ranges() {
+        let positions = Positions::of_ascending([0, 1, 2, 5, 7, 8].into_iter());
+        assert_eq!(positions, Positions::new([0..3, 5..6, 7..9]));
+        assert!(Positions::of_ascending([].into_iter()).is_empty());
     }
 
     #[test]

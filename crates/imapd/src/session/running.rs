@@ -13,13 +13,14 @@ use super::State;
 use super::authenticated::{Authenticated, Change, Query};
 use super::responses::Responses;
 use super::selected::{Look, Selected};
+use super::selecting::Selecting;
 use crate::command::{Command, ExpungeRule, Selected as InMailbox};
 use crate::error::Refused;
-use crate::extension::{Login, capabilities, list_extended, r#move, unselect};
+use crate::extension::{Login, capabilities, condstore, list_extended, r#move, unselect};
 use crate::handler::{copy, expunge, fetch, list, search, store};
 use crate::response::{Code, Completion, PlainCode};
 use crate::settings::Settings;
-use crate::types::{Access, ByUid, Tag};
+use crate::types::{ByUid, Tag};
 
 /// What a running command may use besides the state.
 pub(crate) struct Context<'a> {
@@ -106,7 +107,7 @@ pub(crate) enum Operation {
     /// A login that was granted.
     LogIn(Identity),
     /// SELECT and EXAMINE.
-    Select(Vec<u8>, Access),
+    Select(Box<Selecting>),
     /// CREATE and the like.
     Change(Change),
     /// STATUS and NAMESPACE.
@@ -214,7 +215,13 @@ impl Running {
             return Progress::More;
         }
         if let Stage::Telling(completion) = &self.stage {
-            context.out.complete(self.tag.take(), completion.clone());
+            let mut completion = completion.clone();
+            if let State::Selected(selected) = state
+                && let Some(mod_seq) = selected.view.take_completeness()
+            {
+                condstore::complete(mod_seq, &mut completion, context.out);
+            }
+            context.out.complete(self.tag.take(), completion);
         }
         Progress::Done
     }
@@ -225,7 +232,7 @@ impl Operation {
     fn step(&mut self, context: &mut Context<'_>, state: &mut State) -> Outcome {
         match self {
             Self::LogIn(identity) => return log_in(identity, context, state),
-            Self::Select(name, access) => return select(name, *access, context, state),
+            Self::Select(selecting) => return selecting.step(context, state),
             Self::Deselect(how) => return how.step(state),
             Self::Look(text) => return Ok(Step::Done(Completion::ok(*text))),
             Self::Change(_) | Self::Query(_) | Self::List(_) | Self::ListExtended(_) => {}
@@ -254,7 +261,7 @@ impl Operation {
             Self::List(listing) => listing.step(account, context.out),
             Self::ListExtended(listing) => listing.step(account, selected, context.out),
             Self::LogIn(_)
-            | Self::Select(..)
+            | Self::Select(_)
             | Self::Look(_)
             | Self::Deselect(_)
             | Self::Expunge(_)
@@ -276,7 +283,7 @@ impl Operation {
             Self::Copy(copying) => copying.step(selected),
             Self::Move(moving) => moving.step(selected, out),
             Self::LogIn(_)
-            | Self::Select(..)
+            | Self::Select(_)
             | Self::Change(_)
             | Self::Query(_)
             | Self::List(_)
@@ -292,7 +299,7 @@ impl Operation {
         match self {
             Self::Look(_) | Self::Change(_) | Self::Expunge(_) => Look::Disk,
             Self::LogIn(_)
-            | Self::Select(..)
+            | Self::Select(_)
             | Self::Query(_)
             | Self::List(_)
             | Self::ListExtended(_)
@@ -371,35 +378,8 @@ fn log_in(identity: &Identity, context: &Context<'_>, state: &mut State) -> Outc
     Ok(Step::Done(completion))
 }
 
-/// SELECT and EXAMINE (RFC 3501 §6.3.1, §6.3.2): what was selected before is let go first, also
-/// if this fails.
-fn select(name: &[u8], access: Access, context: &mut Context<'_>, state: &mut State) -> Outcome {
-    deselect(state);
-    let before = mem::replace(state, State::Logout);
-    let State::Authenticated(account) = before else {
-        *state = before;
-        return Err(Refused::bad("log in first"));
-    };
-    match Selected::open(account, name, access, &context.link.waker) {
-        Ok(mut selected) => {
-            selected.view.introduce(context.out);
-            let completion = match (access, selected.access()) {
-                (Access::ReadOnly, _) => Completion::ok("EXAMINE completed").with(Code::ReadOnly),
-                (_, Access::ReadOnly) => Completion::ok("SELECT completed").with(Code::ReadOnly),
-                (_, Access::ReadWrite) => Completion::ok("SELECT completed").with(Code::ReadWrite),
-            };
-            *state = State::Selected(Box::new(selected));
-            Ok(Step::Done(completion))
-        }
-        Err((account, refused)) => {
-            *state = State::Authenticated(account);
-            Err(refused)
-        }
-    }
-}
-
 /// Lets the selected mailbox go, if there is one.
-fn deselect(state: &mut State) {
+pub(super) fn deselect(state: &mut State) {
     *state = match mem::replace(state, State::Logout) {
         State::Selected(selected) => State::Authenticated(selected.account),
         state @ (State::NotAuthenticated(_) | State::Authenticated(_) | State::Logout) => state,

@@ -3,19 +3,22 @@
 use std::sync::Arc;
 use std::task::Waker;
 
-use mailstore::{Error, FlagChange, Mailbox, Moving, Snapshot, Uid, Watch};
+use mailstore::{Error, FlagChange, Mailbox, Moving, Snapshot, Stored, Uid, Watch};
 
 use super::authenticated::Authenticated;
 use super::responses::Responses;
 use super::running::{Deselect, Operation};
 use super::view::{Own, View};
-use crate::command::{self, ExpungeRule};
+use crate::command::{self, ChangedSince, ExpungeRule, FetchItem, Gone, UnchangedSince};
 use crate::error::{Refused, completion};
+use crate::extension::condstore::{self, Storage, Tracking};
+use crate::extension::enable::Feature;
+use crate::extension::qresync::{self, Earlier};
 use crate::extension::{r#move, utf8_accept};
 use crate::handler::content::Resume;
 use crate::handler::{copy, expunge, fetch, search, store};
 use crate::settings::Limits;
-use crate::types::{Access, ByUid, Tag};
+use crate::types::{Access, ByUid, Messages, Tag};
 
 /// A selected mailbox.
 #[derive(Debug)]
@@ -94,11 +97,18 @@ impl Selected {
             Ok(opened) => opened,
             Err(refused) => return Err((account, refused)),
         };
+        let tracking = Tracking {
+            enabled: account.enabled,
+            storage: match mailbox.is_lasting() {
+                true => Storage::Persistent,
+                false => Storage::Memory,
+            },
+        };
         let mut selected = Self {
             account,
             mailbox,
             access,
-            view: View::new(snapshot, access),
+            view: View::new(snapshot, access, tracking),
             resume: None,
             watch,
         };
@@ -120,6 +130,7 @@ impl Selected {
         if !matches!(command, command::Selected::Fetch { .. }) {
             self.resume = None;
         }
+        self.view.tracking().check(&command)?;
         Ok(match command {
             command::Selected::Check => Operation::Look("CHECK completed"),
             command::Selected::Close => Operation::Deselect(match self.access {
@@ -140,20 +151,22 @@ impl Selected {
                 }
                 Operation::Search(Box::new(searching?))
             }
-            command::Selected::Fetch { messages, items } => {
-                let positions = self.view.resolve(&messages)?;
-                let fetch = fetch::Fetching::new(positions, items, messages.by_uid());
-                Operation::Fetch(Box::new(fetch))
-            }
+            command::Selected::Fetch {
+                messages,
+                items,
+                changed_since,
+            } => Operation::Fetch(Box::new(self.fetch(&messages, items, changed_since)?)),
             command::Selected::Store {
                 messages,
                 change,
                 echo,
+                condition,
             } => {
                 self.writable()?;
                 let positions = self.view.resolve(&messages)?;
                 let by_uid = messages.by_uid();
                 let store = store::Storing::new(positions, change, echo, by_uid);
+                let store = store.on_condition(condition);
                 Operation::Store(Box::new(store))
             }
             command::Selected::Copy { messages, mailbox } => {
@@ -166,6 +179,34 @@ impl Selected {
                 Operation::Move(Box::new(r#move::Move::new(positions, mailbox)))
             }
         })
+    }
+
+    /// Begins a FETCH, of those messages that have changed if that is what is asked for.
+    fn fetch(
+        &self,
+        messages: &Messages,
+        items: Vec<FetchItem>,
+        changed_since: Option<ChangedSince>,
+    ) -> Result<fetch::Fetching, Refused> {
+        let snapshot = self.view.snapshot();
+        let mut positions = self.view.resolve(messages)?;
+        let mut earlier = Earlier::default();
+        if let Some(since) = changed_since {
+            if since.gone == Gone::Told {
+                qresync::check(self.account.enabled)?;
+                earlier = Earlier::for_fetch(&self.view, since.mod_seq, messages);
+            }
+            positions = condstore::changed(&positions, snapshot, since.mod_seq);
+        }
+        let items = condstore::fetch_items(items, changed_since, self.view.tracking());
+        let fetch = fetch::Fetching::new(positions, items, messages.by_uid());
+        Ok(fetch.after(earlier))
+    }
+
+    /// Switches something on; `false` if it was on already.
+    pub(crate) fn enable(&mut self, feature: Feature) -> bool {
+        self.account.enabled.insert(feature);
+        self.view.enable(feature)
     }
 
     /// The mailbox for changing it.
@@ -259,6 +300,22 @@ impl Writable<'_> {
         let newest = self.mailbox.store_flags(uids, change)?;
         self.view.learn(&newest, own);
         Ok(newest)
+    }
+
+    /// Changes the flags of messages that have not been changed meanwhile, and takes note of the
+    /// result; gives the others, ascending.
+    ///
+    /// # Errors
+    /// If the store cannot do it.
+    pub(crate) fn store_flags_unchanged(
+        &mut self,
+        uids: &[Uid],
+        change: &FlagChange,
+        UnchangedSince(since): UnchangedSince,
+    ) -> Result<Stored, Error> {
+        let stored = self.mailbox.store_flags_unchanged(uids, change, since)?;
+        self.view.learn(&stored.snapshot, Own::Told(uids));
+        Ok(stored)
     }
 
     /// Tells the client of new keywords, before it hears of messages that have them.

@@ -9,13 +9,17 @@ use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
 
-use mailstore::{FlagChange, FlagOp, FlagSet, Keywords, Message, Snapshot, Uid};
+use mailstore::{FlagChange, FlagOp, FlagSet, Keywords, Message, ModSeq, Snapshot, Uid};
 
 use super::positions::Positions;
 use super::responses::Responses;
 use crate::command::ExpungeRule;
 use crate::error::Refused;
+use crate::extension::condstore::{Storage, Tracking, highest_mod_seq, no_mod_seq};
+use crate::extension::enable::Feature;
+use crate::extension::qresync::some_of;
 use crate::extension::searchres::SearchResult;
+use crate::extension::{Capabilities, Capability};
 use crate::response::{Code, FetchData, Status, Untagged, flag_names};
 use crate::types::{Access, ByUid, Messages, Ranges, SeqNum};
 
@@ -34,7 +38,24 @@ pub(crate) struct View {
     access: Access,
     /// What `$` stands for.
     pub(crate) saved: SearchResult,
+    /// How the client hears of changes.
+    tracking: Tracking,
+    /// Up to this mod-sequence, the client knows of everything that has happened when it has been
+    /// told what it is owed.
+    complete: ModSeq,
+    /// Whether the client has to hear of that, too.
+    completeness: Completeness,
     owed: Owed,
+}
+
+/// Whether a client can tell by the mod-sequences that it hears up to where it knows everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Completeness {
+    /// It can.
+    Evident,
+    /// Messages are gone: it has no mod-sequence of that, or has not heard of it yet
+    /// (RFC 7162 §3.2).
+    Untold,
 }
 
 /// What the client has still to hear.
@@ -43,6 +64,9 @@ struct Owed {
     /// Sequence numbers for EXPUNGE, in the order they are to be sent, and how many were sent.
     expunges: Vec<SeqNum>,
     expunges_sent: usize,
+    /// UIDs for VANISHED instead, and how many ranges were sent.
+    vanished: Ranges,
+    vanished_sent: usize,
     /// Messages whose flags were changed by others, and how many of them were told.
     flags: Vec<Uid>,
     flags_sent: usize,
@@ -64,9 +88,12 @@ pub(crate) enum Own<'a> {
 
 impl View {
     /// The view of a client that has just been told about `snapshot`.
-    pub(crate) fn new(snapshot: Arc<Snapshot>, access: Access) -> Self {
+    pub(crate) fn new(snapshot: Arc<Snapshot>, access: Access, tracking: Tracking) -> Self {
         Self {
             exists: snapshot.len(),
+            tracking,
+            complete: snapshot.highest_mod_seq(),
+            completeness: Completeness::Evident,
             told: snapshot,
             recent_told: 0,
             recent: Vec::new(),
@@ -79,8 +106,31 @@ impl View {
     /// Starts over with a snapshot that the client is about to be told whole.
     pub(crate) fn restart(&mut self, snapshot: Arc<Snapshot>, access: Access) {
         self.exists = snapshot.len();
+        self.complete = snapshot.highest_mod_seq();
         self.told = snapshot;
         self.access = access;
+    }
+
+    /// Switches something on for what is told from now on; `false` if it was on already.
+    pub(crate) fn enable(&mut self, feature: Feature) -> bool {
+        self.tracking.enabled.insert(feature)
+    }
+
+    /// How the client hears of changes.
+    pub(crate) fn tracking(&self) -> Tracking {
+        self.tracking
+    }
+
+    /// Up to which mod-sequence the client knows everything.
+    pub(crate) fn complete_up_to(&self) -> ModSeq {
+        self.complete
+    }
+
+    /// The same if the client has to hear of it now (RFC 7162 §3.2, §3.2.7).
+    pub(crate) fn take_completeness(&mut self) -> Option<ModSeq> {
+        let taken = mem::replace(&mut self.completeness, Completeness::Evident);
+        let untold = taken == Completeness::Untold && self.tracking.has_mod_seqs();
+        untold.then_some(self.complete)
     }
 
     /// Notes messages that this session is the first to see.
@@ -99,7 +149,10 @@ impl View {
         if Arc::ptr_eq(&self.told, newest) || !self.is_of(newest) {
             return;
         }
-        for uid in self.told.difference(newest).changed {
+        let difference = self.told.difference(newest);
+        let touched = difference.touched.into_iter();
+        let touched = touched.filter(|_| self.tracking.has_mod_seqs());
+        for uid in difference.changed.into_iter().chain(touched) {
             if !own.explains(uid, &self.told, newest) {
                 self.owed.flags.push(uid);
             }
@@ -115,6 +168,10 @@ impl View {
     pub(crate) fn settle(&mut self, newest: &Arc<Snapshot>, rule: ExpungeRule) {
         self.learn(newest, Own::None);
         if rule == ExpungeRule::Held {
+            self.complete = self.told.complete_up_to(newest, self.complete);
+            if self.complete < newest.highest_mod_seq() {
+                self.completeness = Completeness::Untold;
+            }
             return;
         }
         let mut sent = 0;
@@ -124,17 +181,25 @@ impl View {
             };
             // A message that came and went within one command was never told of.
             if position < self.exists {
-                let numbered = SeqNum::from_position(position.saturating_sub(sent));
-                self.owed.expunges.extend(numbered);
+                if self.tracking.has_vanished() {
+                    self.owed.vanished.push(uid.get());
+                } else {
+                    let numbered = SeqNum::from_position(position.saturating_sub(sent));
+                    self.owed.expunges.extend(numbered);
+                }
                 sent += 1;
             }
         }
+        if sent > 0 {
+            self.completeness = Completeness::Untold;
+        }
+        self.complete = newest.highest_mod_seq();
         self.exists = self.exists.saturating_sub(sent);
         self.told = Arc::clone(newest);
     }
 
-    /// Tells the client what it has to hear; `false` if there is more than fits now. EXPUNGE
-    /// comes first, then EXISTS, RECENT, and the flags in the numbering that holds then.
+    /// Tells the client what it has to hear; `false` if there is more than fits now. EXPUNGE or
+    /// VANISHED comes first, then EXISTS, RECENT, and the flags in the numbering that holds then.
     pub(crate) fn tell(&mut self, by_uid: ByUid, out: &mut Responses) -> bool {
         while let Some(seq) = self.owed.expunges.get(self.owed.expunges_sent) {
             if out.is_full() {
@@ -142,6 +207,12 @@ impl View {
             }
             out.untagged(Untagged::Expunge(*seq));
             self.owed.expunges_sent += 1;
+        }
+        while let Some(uids) = some_of(&self.owed.vanished, &mut self.owed.vanished_sent) {
+            out.untagged(Untagged::Vanished(uids));
+            if out.is_full() {
+                return false;
+            }
         }
         self.tell_new_keywords(out);
         self.tell_size(out);
@@ -193,17 +264,30 @@ impl View {
     }
 
     /// The items of a FETCH response that tells flags, with the UID for UID commands
-    /// (RFC 3501 §6.4.8).
+    /// (RFC 3501 §6.4.8), and with the UID and the mod-sequence for clients that know of those
+    /// (RFC 7162 §3.2.4).
     pub(crate) fn flags_response(&self, message: Message<'_>, by_uid: ByUid) -> Vec<FetchData> {
         let flags = FetchData::Flags(self.flags_of(message));
+        let uid = FetchData::Uid(message.uid());
         match by_uid {
-            ByUid::Yes => vec![FetchData::Uid(message.uid()), flags],
+            _ if self.tracking.has_mod_seqs() => {
+                vec![uid, flags, FetchData::ModSeq(message.mod_seq())]
+            }
+            ByUid::Yes => vec![uid, flags],
             ByUid::No => vec![flags],
         }
     }
 
-    /// Tells everything that SELECT tells before its tagged response (RFC 3501 §6.3.1).
-    pub(crate) fn introduce(&mut self, out: &mut Responses) {
+    /// The items of a FETCH response that tells the mod-sequence only, for STORE with `.SILENT`
+    /// (RFC 7162 §3.1.3).
+    pub(crate) fn mod_seq_response(&self, message: Message<'_>) -> Vec<FetchData> {
+        let mod_seq = FetchData::ModSeq(message.mod_seq());
+        vec![FetchData::Uid(message.uid()), mod_seq]
+    }
+
+    /// Tells everything that SELECT tells before its tagged response (RFC 3501 §6.3.1), with the
+    /// highest mod-sequence, or that there is none (RFC 7162 §3.1.2).
+    pub(crate) fn introduce(&mut self, offered: Capabilities, out: &mut Responses) {
         out.untagged(Untagged::Flags(self.flags()));
         out.untagged(Untagged::Exists(number(self.exists)));
         self.recent_told = self.recent();
@@ -211,8 +295,7 @@ impl View {
         let mut status = |code: Code, text: &str| {
             out.untagged(Untagged::Status(Status::Ok, Some(code), text.to_owned()));
         };
-        let unseen = |message: Message<'_>| !message.flags().has(mailstore::SystemFlag::Seen);
-        let first = self.told.iter().position(unseen);
+        let first = self.told.first_unseen();
         if let Some(seq) = first.and_then(SeqNum::from_position) {
             status(Code::Unseen(seq), "First unseen message");
         }
@@ -220,6 +303,12 @@ impl View {
         status(Code::UidValidity(self.told.uid_validity()), "UIDs valid");
         status(Code::UidNext(next), "Predicted next UID");
         out.untagged(self.permanent_flags());
+        if offered.has(Capability::Condstore) {
+            out.untagged(match self.tracking.storage {
+                Storage::Persistent => highest_mod_seq(self.complete),
+                Storage::Memory => no_mod_seq(),
+            });
+        }
     }
 
     /// The names that FLAGS tells.
@@ -352,7 +441,7 @@ impl View {
 
 impl Own<'_> {
     /// Whether the flags that a message has in `newest` are no news to the client.
-    fn explains(self, uid: Uid, told: &Snapshot, newest: &Snapshot) -> bool {
+    pub(crate) fn explains(self, uid: Uid, told: &Snapshot, newest: &Snapshot) -> bool {
         match self {
             Self::None => false,
             Self::Told(uids) => uids.binary_search(&uid).is_ok(),

@@ -93,11 +93,48 @@ fn probes(capability: Capability) -> Vec<Probe> {
             "APPEND INBOX {6+}\r\na: b\r\n {6+}\r\nc: d\r\n",
             "x OK",
         )],
+        Capability::Condstore => condstore(),
+        Capability::Qresync => qresync(),
         Capability::Move => vec![
             Probe(Selected, "MOVE 1 INBOX", "x OK"),
             Probe(Selected, "UID MOVE 1 INBOX", "x OK"),
         ],
     }
+}
+
+/// What CONDSTORE brings (RFC 7162 §3.1).
+fn condstore() -> Vec<Probe> {
+    use Place::{LoggedIn, Selected};
+    vec![
+        Probe(LoggedIn, "ENABLE CONDSTORE", "* ENABLED CONDSTORE"),
+        Probe(LoggedIn, "SELECT INBOX", "[HIGHESTMODSEQ "),
+        Probe(LoggedIn, "SELECT INBOX (CONDSTORE)", "x OK"),
+        Probe(LoggedIn, "STATUS INBOX (HIGHESTMODSEQ)", "x OK"),
+        Probe(Selected, "SELECT INBOX", "[CLOSED]"),
+        Probe(Selected, "FETCH 1 MODSEQ", "x OK"),
+        Probe(Selected, "FETCH 1 FLAGS (CHANGEDSINCE 1)", "x OK"),
+        Probe(Selected, "SEARCH NOT MODSEQ 1", "x OK"),
+        Probe(Selected, "STORE 1 (UNCHANGEDSINCE 1) FLAGS ()", "x OK"),
+    ]
+}
+
+/// What QRESYNC brings (RFC 7162 §3.2).
+fn qresync() -> Vec<Probe> {
+    use Place::LoggedIn;
+    vec![
+        Probe(LoggedIn, "ENABLE QRESYNC", "* ENABLED QRESYNC"),
+        Probe(
+            LoggedIn,
+            "ENABLE QRESYNC\r\nx SELECT INBOX (QRESYNC (1 1))",
+            "x OK [READ-WRITE]",
+        ),
+        Probe(
+            LoggedIn,
+            "ENABLE QRESYNC\r\nx SELECT INBOX\r\n\
+                 x UID FETCH 1 FLAGS (CHANGEDSINCE 1 VANISHED)",
+            "x OK FETCH",
+        ),
+    ]
 }
 
 /// What must be hidden for a capability to be offered at all.
@@ -191,6 +228,15 @@ fn what_is_hidden_is_not_enabled() {
             "{:?}: {answer}",
             row.is
         );
+    }
+}
+
+#[test]
+fn qresync_is_not_offered_without_what_it_needs() {
+    for hidden in [Capability::Condstore, Capability::Enable] {
+        let (_world, mut client) = client(Place::LoggedIn, Capabilities::NONE.with(hidden));
+        let answer = client.send("x CAPABILITY\r\n");
+        assert!(!answer.contains("QRESYNC"), "{hidden:?}: {answer}");
     }
 }
 

@@ -150,6 +150,7 @@ fn select_tells_all_that_it_must() {
         "* OK [UIDVALIDITY …",
         "* OK [UIDNEXT 3] …",
         "* OK [PERMANENTFLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft \\*)] …",
+        "* OK [HIGHESTMODSEQ 1] …",
         "x OK [READ-WRITE] SELECT completed",
     ];
     client.expect("x SELECT inbox\r\n", &expected);
@@ -157,12 +158,14 @@ fn select_tells_all_that_it_must() {
     client.expect(
         "x EXAMINE INBOX\r\n",
         &[
+            "* OK [CLOSED] …",
             expected[0],
             expected[1],
             "* 0 RECENT",
             expected[4],
             expected[5],
             "* OK [PERMANENTFLAGS ()] …",
+            "* OK [HIGHESTMODSEQ 2] …",
             "x OK [READ-ONLY] EXAMINE completed",
         ],
     );

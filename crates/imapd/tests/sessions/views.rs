@@ -341,7 +341,10 @@ fn a_failed_select_leaves_no_mailbox_selected() {
     let world = World::new();
     world.deliver_many(1);
     let mut client = world.select();
-    client.expect("x SELECT nowhere\r\n", &["x NO [NONEXISTENT] …"]);
+    client.expect(
+        "x SELECT nowhere\r\n",
+        &["* OK [CLOSED] …", "x NO [NONEXISTENT] …"],
+    );
     client.expect("x FETCH 1 FLAGS\r\n", &["x BAD …"]);
 }
 

@@ -7,7 +7,7 @@ use mailstore::{FlagChange, FlagOp};
 
 use crate::command::{
     Any, Append, Authenticated, Command, DateOp, ExtendedList, FetchItem, NotAuthenticated, Piece,
-    ResultOption, ResultOptions, SearchKey, Seen, Selected,
+    ResultOption, ResultOptions, SearchKey, Seen, SelectParameters, Selected, UnchangedSince,
 };
 use crate::encode::{fetch_open, string};
 use crate::response::FetchData;
@@ -40,8 +40,12 @@ pub(super) fn tell(command: &Command) -> String {
 
 fn tell_authenticated(command: &Authenticated) -> String {
     match command {
-        Authenticated::Select(name) => format!("Select {}", text(name)),
-        Authenticated::Examine(name) => format!("Examine {}", text(name)),
+        Authenticated::Select(name, parameters) => {
+            format!("Select {}{}", text(name), tell_parameters(parameters))
+        }
+        Authenticated::Examine(name, parameters) => {
+            format!("Examine {}{}", text(name), tell_parameters(parameters))
+        }
         Authenticated::Create(name) => format!("Create {}", text(name)),
         Authenticated::Delete(name) => format!("Delete {}", text(name)),
         Authenticated::Subscribe(name) => format!("Subscribe {}", text(name)),
@@ -115,19 +119,39 @@ fn tell_selected(command: &Selected) -> String {
                 keys.unwrap_or("unknown charset".to_owned())
             )
         }
-        Selected::Fetch { messages, items } => {
+        Selected::Fetch {
+            messages,
+            items,
+            changed_since,
+        } => {
             let items: Vec<String> = items.iter().map(tell_item).collect();
-            format!("Fetch {} {}", tell_messages(messages), items.join(" "))
+            let since = changed_since.map(|since| {
+                let mod_seq = since.mod_seq.map_or(0, mailstore::ModSeq::get);
+                format!(" since {mod_seq} {:?}", since.gone)
+            });
+            let since = since.unwrap_or_default();
+            format!(
+                "Fetch {} {}{since}",
+                tell_messages(messages),
+                items.join(" ")
+            )
         }
         Selected::Store {
             messages,
             change,
             echo,
-        } => format!(
-            "Store {} {} {echo:?}",
-            tell_messages(messages),
-            tell_change(change)
-        ),
+            condition,
+        } => {
+            let condition = condition.map(|UnchangedSince(since)| {
+                format!(" since {}", since.map_or(0, mailstore::ModSeq::get))
+            });
+            format!(
+                "Store {} {} {echo:?}{}",
+                tell_messages(messages),
+                tell_change(change),
+                condition.unwrap_or_default()
+            )
+        }
         Selected::Copy { messages, mailbox } => {
             format!("Copy {} {}", tell_messages(messages), text(mailbox))
         }
@@ -135,6 +159,19 @@ fn tell_selected(command: &Selected) -> String {
             format!("Move {} {}", tell_messages(messages), text(mailbox))
         }
     }
+}
+
+fn tell_parameters(parameters: &SelectParameters) -> String {
+    let condstore = parameters.condstore.map(|_| " condstore".to_owned());
+    let qresync = parameters.qresync.as_ref().map(|known| {
+        let uids = known.uids.as_ref().map(tell_set).unwrap_or_default();
+        let matches = known.matches.as_ref();
+        let matches = matches.map(|(numbers, uids)| format!("{numbers} {uids}"));
+        let matches = matches.unwrap_or_default();
+        let (validity, mod_seq) = (known.uid_validity, known.mod_seq);
+        format!(" qresync {validity} {mod_seq} [{uids}] [{matches}]")
+    });
+    condstore.into_iter().chain(qresync).collect()
 }
 
 fn tell_returns(options: ResultOptions) -> String {
@@ -179,6 +216,9 @@ fn tell_key(key: &SearchKey) -> String {
         SearchKey::Keyword(None) => "never".to_owned(),
         SearchKey::Recent => "\\Recent".to_owned(),
         SearchKey::Messages(messages) => tell_messages(messages),
+        SearchKey::ModSeq(since) => {
+            format!("modseq:{}", since.map_or(0, mailstore::ModSeq::get))
+        }
         SearchKey::Larger(octets) => format!(">{octets}"),
         SearchKey::Smaller(octets) => format!("<{octets}"),
         SearchKey::InternalDate(how, date) => format!("{}:{}", op(how), date.0),

@@ -112,6 +112,7 @@ impl Plan {
             FetchItem::InternalDate => message.internal_date().is_none(),
             FetchItem::Uid
             | FetchItem::Flags
+            | FetchItem::ModSeq
             | FetchItem::Body
             | FetchItem::BodyStructure
             | FetchItem::Envelope
@@ -298,9 +299,11 @@ fn records(items: &[FetchItem]) -> Vec<Record> {
     let mut records = Vec::new();
     for item in items {
         let record = match item {
-            FetchItem::Flags | FetchItem::InternalDate | FetchItem::Rfc822Size | FetchItem::Uid => {
-                continue;
-            }
+            FetchItem::Flags
+            | FetchItem::InternalDate
+            | FetchItem::ModSeq
+            | FetchItem::Rfc822Size
+            | FetchItem::Uid => continue,
             FetchItem::Envelope => Some(Record::Summary),
             FetchItem::Body => Some(Record::Body),
             FetchItem::BodyStructure => Some(Record::BodyStructure),
@@ -351,9 +354,11 @@ fn most(needs: impl Iterator<Item = Need>) -> Need {
 /// What an item needs.
 fn need(item: &FetchItem) -> Need {
     match item {
-        FetchItem::Flags | FetchItem::InternalDate | FetchItem::Rfc822Size | FetchItem::Uid => {
-            Need::Nothing
-        }
+        FetchItem::Flags
+        | FetchItem::InternalDate
+        | FetchItem::ModSeq
+        | FetchItem::Rfc822Size
+        | FetchItem::Uid => Need::Nothing,
         FetchItem::Envelope => Need::Header,
         FetchItem::Body | FetchItem::BodyStructure => Need::Structure,
         FetchItem::Section(section) => match (&section.section.part[..], &section.section.text) {

@@ -52,6 +52,7 @@ enum Item {
     Flags,
     /// The flags if they have just changed.
     NewFlags,
+    ModSeq,
     InternalDate,
     Rfc822Size,
     Envelope,
@@ -124,6 +125,7 @@ impl Quick {
         for item in plan.items() {
             let item = match item {
                 FetchItem::Uid | FetchItem::Flags => continue,
+                FetchItem::ModSeq => Item::ModSeq,
                 FetchItem::InternalDate => Item::InternalDate,
                 FetchItem::Rfc822Size => Item::Rfc822Size,
                 FetchItem::Envelope => Item::Envelope,
@@ -139,6 +141,7 @@ impl Quick {
                 Item::Uid
                 | Item::Flags
                 | Item::NewFlags
+                | Item::ModSeq
                 | Item::InternalDate
                 | Item::Rfc822Size => {}
             }
@@ -265,6 +268,7 @@ impl Quick {
                         fetch.written(out, self.flags.of(message, view));
                     }
                 }
+                Item::ModSeq => fetch.item(out, &FetchData::ModSeq(message.mod_seq())),
                 Item::InternalDate => {
                     let known = message.internal_date();
                     let date = known.or_else(|| Some(from.learned(uid)?.1))?;

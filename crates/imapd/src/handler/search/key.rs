@@ -1,6 +1,6 @@
 //! Search keys, ready to be tried on one message after the other.
 
-use mailstore::{Error, Keyword, Mailbox, Message, SystemFlag};
+use mailstore::{Error, Keyword, Mailbox, Message, ModSeq, SystemFlag};
 
 use crate::command::{Date, DateOp, SearchKey};
 use crate::handler::content::{Content, header_octets};
@@ -26,6 +26,8 @@ pub(super) enum Key {
     Recent,
     /// These positions.
     At(Positions),
+    /// This mod-sequence or a higher one.
+    ModSeq(Option<ModSeq>),
     /// Larger than so many octets.
     Larger(u64),
     /// Smaller.
@@ -92,6 +94,7 @@ impl Key {
             SearchKey::Keyword(None) => Self::Or(Vec::new()),
             SearchKey::Recent => Self::Recent,
             SearchKey::Messages(messages) => Self::At(view.find(&messages)),
+            SearchKey::ModSeq(mod_seq) => Self::ModSeq(mod_seq),
             SearchKey::Larger(octets) => Self::Larger(octets.into()),
             SearchKey::Smaller(octets) => Self::Smaller(octets.into()),
             SearchKey::InternalDate(op, date) => Self::InternalDate(op, date),
@@ -109,7 +112,9 @@ impl Key {
                 keys.iter().map(Self::cost).max().unwrap_or(Cost::Index)
             }
             Self::Not(key) => key.cost(),
-            Self::Flag(_) | Self::Keyword(_) | Self::Recent | Self::At(_) => Cost::Index,
+            Self::Flag(_) | Self::Keyword(_) | Self::Recent | Self::At(_) | Self::ModSeq(_) => {
+                Cost::Index
+            }
             Self::Larger(_) | Self::Smaller(_) | Self::InternalDate(..) => Cost::File,
             Self::SentDate(..) | Self::Header(..) => Cost::Header,
             Self::Body(_) | Self::Text(_) => Cost::Message,
@@ -144,6 +149,7 @@ impl Key {
             }
             Self::Recent => candidate.view.is_recent(message.uid()),
             Self::At(positions) => positions.contains(candidate.position),
+            Self::ModSeq(mod_seq) => Some(message.mod_seq()) >= *mod_seq,
             Self::Larger(octets) => candidate.size()? > *octets,
             Self::Smaller(octets) => candidate.size()? < *octets,
             Self::InternalDate(op, date) => holds(*op, candidate.internal_date()?, *date),
