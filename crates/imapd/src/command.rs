@@ -5,6 +5,7 @@
 
 mod append;
 mod list;
+mod notify;
 pub(crate) mod uses;
 
 use auth::Secret;
@@ -20,6 +21,7 @@ pub use crate::extension::esearch::{ResultOption, ResultOptions};
 pub use crate::extension::qresync::Known;
 pub use append::{Append, Behind, Piece};
 pub use list::{ExtendedList, ReturnOption, SelectionOption};
+pub use notify::{EventGroup, InitialStatus, MailboxFilter, Notify, NotifyEvent};
 
 /// A command with its tag.
 #[derive(Debug)]
@@ -161,6 +163,8 @@ pub enum Authenticated {
     Idle,
     /// COMPRESS (RFC 4978 §3), with DEFLATE, the only algorithm.
     Compress,
+    /// NOTIFY (RFC 5465 §3.1).
+    Notify(Box<Notify>),
     /// ENABLE (RFC 5161 §3.1): names of capabilities.
     Enable(Vec<Vec<u8>>),
 }

@@ -17,6 +17,7 @@ pub(crate) mod literal;
 pub(crate) mod r#move;
 mod multi_append;
 pub(crate) mod namespace;
+pub(crate) mod notify;
 pub(crate) mod qresync;
 pub(crate) mod sasl_ir;
 pub(crate) mod searchres;
@@ -122,6 +123,7 @@ pub const REGISTRY: &[Extension] = &[
     list_extended::ROW,
     list_status::ROW,
     r#move::ROW,
+    notify::ROW,
     append_limit::ROW,
     multi_append::ROW,
     condstore::ROW,

@@ -14,6 +14,7 @@ mod fetch;
 mod flag;
 mod list;
 mod mailbox;
+mod notify;
 mod search;
 
 use std::fmt;

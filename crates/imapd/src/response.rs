@@ -20,6 +20,8 @@ pub enum Untagged {
     List(ListEntry),
     /// `* LIST … ("CHILDINFO" (…))` (RFC 5258 §3.5): the selection criteria that a name below meets.
     ListWithChildInfo(ListEntry, Vec<&'static str>),
+    /// `* LIST … ("OLDNAME" (…))` (RFC 5465 §5.4): the name that the mailbox had.
+    ListWithOldName(ListEntry, String),
     /// `* LSUB …` (RFC 3501 §7.2.3).
     Lsub(ListEntry),
     /// `* STATUS …` (RFC 3501 §7.2.4): the mailbox as clients see it, items in the order asked.
@@ -163,6 +165,10 @@ pub enum Code {
     Modified(Ranges),
     /// `CLOSED` (RFC 7162 §3.2.11).
     Closed,
+    /// `BADEVENT (…)` (RFC 5465 §3.1): the events that there are.
+    BadEvent,
+    /// `NOTIFICATIONOVERFLOW` (RFC 5465 §5.8).
+    NotificationOverflow,
     /// `UIDNOTSTICKY` (RFC 4315 §3).
     UidNotSticky,
     /// `COMPRESSIONACTIVE` (RFC 4978 §3).

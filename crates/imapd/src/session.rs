@@ -24,6 +24,7 @@ use machine::{Effect, Event, Link, Machine, Now, Security};
 
 use crate::extension::compress::Compression;
 use crate::extension::idle::Idling;
+use crate::extension::notify::Pushing;
 use crate::extension::{Capabilities, Login, capabilities};
 use crate::framer::{Framer, Mode, Phase};
 use crate::handler::append::Receiving;
@@ -82,6 +83,8 @@ pub(crate) enum Activity {
     Receiving(Box<Receiving>),
     /// IDLE.
     Idling(Box<Idling>),
+    /// What has happened between commands is told (NOTIFY).
+    Pushing(Box<Pushing>),
 }
 
 /// How far the end of the connection is.
@@ -144,7 +147,13 @@ impl Session {
             return false;
         }
         match &mut self.activity {
-            Activity::Ready => self.next_command(),
+            Activity::Ready => match self.begin_pushing() {
+                Some(pushing) => {
+                    self.activity = Activity::Pushing(pushing);
+                    false
+                }
+                None => self.next_command(),
+            },
             Activity::Authenticating(_) => self.next_sasl_line(),
             Activity::Receiving(receiving) => {
                 let frame = receiving.wants_input().then(|| self.framer.next());
@@ -157,7 +166,8 @@ impl Session {
             Activity::Verifying(..)
             | Activity::StartingTls
             | Activity::StartingCompression
-            | Activity::Running(_) => false,
+            | Activity::Running(_)
+            | Activity::Pushing(_) => false,
         }
     }
 
@@ -170,6 +180,7 @@ impl Session {
             | Activity::StartingTls
             | Activity::StartingCompression
             | Activity::Running(_)
+            | Activity::Pushing(_)
             | Activity::Receiving(_) => false,
         }
     }
@@ -271,7 +282,7 @@ impl Session {
     /// What is needed to go on.
     fn effect(&mut self) -> Effect<Credential> {
         match &mut self.activity {
-            Activity::Running(_) => return Effect::Work,
+            Activity::Running(_) | Activity::Pushing(_) => return Effect::Work,
             Activity::Receiving(receiving) if !receiving.wants_input() => return Effect::Work,
             Activity::Idling(idling) if !idling.wants_input() => return Effect::Work,
             Activity::Verifying(_, credential) => {
@@ -323,6 +334,14 @@ impl Session {
                 }
                 progress
             }
+            Activity::Pushing(mut pushing) => {
+                let progress = pushing.step(&mut context, &mut self.state);
+                if progress == Progress::More {
+                    self.activity = Activity::Pushing(pushing);
+                }
+                // The client has not been heard.
+                return self.proceed(progress);
+            }
             Activity::Receiving(receiving) => return self.work_on_append(*receiving),
             activity @ (Activity::Ready
             | Activity::Authenticating(_)
@@ -334,6 +353,11 @@ impl Session {
             }
         };
         self.active = now.instant;
+        self.proceed(progress)
+    }
+
+    /// Draws the consequences of a slice of work; `false` if it was the last.
+    fn proceed(&mut self, progress: Progress) -> bool {
         match progress {
             Progress::More => false,
             Progress::Done => true,
@@ -378,6 +402,8 @@ impl Machine for Session {
             Event::Woken => {
                 if let Activity::Idling(idling) = &mut self.activity {
                     idling.wake();
+                } else {
+                    self.note_woken();
                 }
             }
             Event::Deadline => self.time_out(now),

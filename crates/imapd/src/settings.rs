@@ -76,6 +76,8 @@ pub struct Limits {
     pub message: u64,
     /// Messages of one APPEND.
     pub messages: usize,
+    /// Mailboxes that NOTIFY watches for one client.
+    pub notify_mailboxes: usize,
     /// Bad commands and failed logins before login; then the connection is closed.
     pub bad_commands: u32,
 }
@@ -91,6 +93,7 @@ impl Default for Limits {
             nesting: 100,
             message: 50 * 1024 * 1024,
             messages: 10_000,
+            notify_mailboxes: 1000,
             bad_commands: 10,
         }
     }

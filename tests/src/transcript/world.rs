@@ -321,6 +321,7 @@ fn settings(header: &Header, dir: &Path) -> Result<pillarbox::Settings> {
         match name.as_str() {
             "hostname" => settings.hostname.clone_from(value),
             "bad-commands" => settings.limits.bad_commands = value.parse()?,
+            "notify-mailboxes" => settings.limits.notify_mailboxes = value.parse()?,
             "message-limit" => settings.limits.message = value.parse()?,
             "hide" => {
                 let named = |name| Capability::from_name(name).with_context(|| name.to_owned());

@@ -121,6 +121,59 @@ fn a_flood_of_deliveries_reaches_everybody() {
     line_with(&mut flooded, "* 3000 EXISTS");
 }
 
+/// One connection watches the whole account: without a command, and without polling.
+#[test]
+fn what_others_do_in_an_account_is_pushed_without_polling() {
+    let server = server("auto");
+    let maildir = server.maildir("ann");
+    let mut waiting = Client::selected(&server, "ann");
+    waiting.ok("CREATE Work");
+    waiting.ok(
+        "NOTIFY SET (SELECTED (MessageNew (UID) MessageExpunge FlagChange)) \
+        (PERSONAL (MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange))",
+    );
+    // A delivery by another program, and the work of another process.
+    deliver(&maildir.join(".Work"), "1.delivered.host");
+    let status = line_with(&mut waiting, "* STATUS Work");
+    assert!(status.contains("UIDNEXT 2 MESSAGES 1"), "{status}");
+    let other = server.beside().unwrap();
+    let mut acting = Client::imap(&other, "ann");
+    acting.ok("CREATE New");
+    line_with(&mut waiting, "* LIST (\\HasNoChildren) \"/\" New");
+    acting.ok("RENAME Work Done");
+    let renamed = line_with(&mut waiting, "* LIST");
+    assert!(renamed.contains("Done (\"OLDNAME\" (Work))"), "{renamed}");
+    deliver(&maildir.join(".Done"), "2.delivered.host");
+    let status = line_with(&mut waiting, "* STATUS Done");
+    assert!(status.contains("UIDNEXT 3 MESSAGES 2"), "{status}");
+    acting.ok("APPEND New (\\Seen) {14+}\r\nSubject: new\r\n");
+    let status = line_with(&mut waiting, "* STATUS New");
+    assert!(status.contains("UIDNEXT 2 MESSAGES 1"), "{status}");
+    acting.ok("SELECT New");
+    acting.ok("STORE 1 -FLAGS (\\Seen)");
+    let status = line_with(&mut waiting, "* STATUS New");
+    assert!(status.contains("UNSEEN 1"), "{status}");
+    acting.ok("UNSELECT");
+    acting.ok("SUBSCRIBE New");
+    line_with(
+        &mut waiting,
+        "* LIST (\\Subscribed \\HasNoChildren) \"/\" New",
+    );
+    acting.ok("DELETE New");
+    line_with(&mut waiting, "* LIST (\\NonExistent \\Subscribed");
+    // Another program, in the account and in the selected mailbox.
+    fs::rename(maildir.join(".Done"), maildir.join(".Again")).unwrap();
+    line_with(&mut waiting, "Again (\"OLDNAME\" (Done))");
+    fs::remove_dir_all(maildir.join(".Again")).unwrap();
+    line_with(
+        &mut waiting,
+        "* LIST (\\NonExistent \\HasNoChildren) \"/\" Again",
+    );
+    deliver(&maildir, "3.delivered.host");
+    line_with(&mut waiting, "* 1 EXISTS");
+    line_with(&mut waiting, "* 1 FETCH (UID 1)");
+}
+
 #[test]
 fn with_polling_only_the_server_asks_the_kernel_for_nothing() {
     for (change_notices, wanted) in [("auto", true), ("poll", false)] {

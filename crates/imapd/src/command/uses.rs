@@ -4,8 +4,8 @@
 //! belong to an extension.
 
 use super::{
-    Any, Append, Authenticated, Command, ExtendedList, NotAuthenticated, Piece, ReturnOption,
-    Search, SearchKey, Selected, StatusItem,
+    Any, Append, Authenticated, Command, ExtendedList, FetchItem, NotAuthenticated, Notify,
+    NotifyEvent, Piece, ReturnOption, Search, SearchKey, Selected, StatusItem,
 };
 use crate::extension::{Capabilities, Capability, condstore};
 use crate::types::Messages;
@@ -52,6 +52,7 @@ impl Authenticated {
             Self::Append(append) => append.uses(),
             Self::Namespace => one(Capability::Namespace),
             Self::Idle => one(Capability::Idle),
+            Self::Notify(notify) => notify.uses(),
             Self::Select(_, parameters) | Self::Examine(_, parameters) => parameters.uses(),
             Self::Create(_)
             | Self::Delete(_)
@@ -91,6 +92,31 @@ impl ExtendedList {
             ReturnOption::Subscribed | ReturnOption::Children => Capabilities::NONE,
         });
         options.fold(one(Capability::ListExtended), Capabilities::union)
+    }
+}
+
+impl Notify {
+    /// What is to be fetched of new messages needs what it needs in FETCH.
+    fn uses(&self) -> Capabilities {
+        let groups = match self {
+            Self::None => &[][..],
+            Self::Set { groups, .. } => groups,
+        };
+        let events = groups.iter().flat_map(|group| &group.events);
+        let items = events.filter_map(|event| match event {
+            NotifyEvent::MessageNew(items) => Some(items),
+            NotifyEvent::MessageExpunge
+            | NotifyEvent::FlagChange
+            | NotifyEvent::MailboxName
+            | NotifyEvent::SubscriptionChange
+            | NotifyEvent::Unsupported => None,
+        });
+        let mut items = items.flatten();
+        let tracks = items.any(|item| *item == FetchItem::ModSeq);
+        let tracks = tracks.then_some(Capability::Condstore);
+        tracks
+            .into_iter()
+            .fold(one(Capability::Notify), Capabilities::with)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Response codes (RFC 3501 §7.1, RFC 4315 §3, RFC 5530 §3).
 
+use crate::extension::notify;
 use crate::response::{Code, PlainCode};
 
 use super::{name, name_list, number, spaced, string};
@@ -37,6 +38,11 @@ pub(super) fn resp_text_code(out: &mut Vec<u8>, code: &Code) {
             out.extend_from_slice(format!("MODIFIED {messages}").as_bytes());
         }
         Code::Closed => out.extend_from_slice(b"CLOSED"),
+        Code::BadEvent => {
+            out.extend_from_slice(b"BADEVENT ");
+            name_list(out, &notify::SUPPORTED);
+        }
+        Code::NotificationOverflow => out.extend_from_slice(b"NOTIFICATIONOVERFLOW"),
         Code::UidNotSticky => out.extend_from_slice(b"UIDNOTSTICKY"),
         Code::CompressionActive => out.extend_from_slice(b"COMPRESSIONACTIVE"),
         Code::TooBig => out.extend_from_slice(b"TOOBIG"),

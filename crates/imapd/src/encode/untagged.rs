@@ -47,6 +47,10 @@ fn response_data(out: &mut Vec<u8>, response: &Untagged) {
             mailbox_list(out, "LIST", entry);
             child_info(out, criteria);
         }
+        Untagged::ListWithOldName(entry, old) => {
+            mailbox_list(out, "LIST", entry);
+            old_name(out, old);
+        }
         Untagged::Lsub(entry) => mailbox_list(out, "LSUB", entry),
         Untagged::StatusData(mailbox, items) => status_data(out, mailbox, items),
         Untagged::Search(numbers, mod_seq) => search(out, numbers, *mod_seq),
@@ -147,6 +151,13 @@ fn child_info(out: &mut Vec<u8>, criteria: &[&str]) {
     spaced(out, criteria, |out, option| {
         string::string(out, option.as_bytes());
     });
+    out.extend_from_slice(b"))");
+}
+
+/// Writes `SP mbox-list-extended` with an `oldname-extended-item` (RFC 5465 §8).
+fn old_name(out: &mut Vec<u8>, old: &str) {
+    out.extend_from_slice(b" (\"OLDNAME\" (");
+    string::astring(out, old.as_bytes());
     out.extend_from_slice(b"))");
 }
 

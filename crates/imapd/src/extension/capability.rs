@@ -35,6 +35,7 @@ pub enum Capability {
     Qresync,
     Esearch,
     SearchRes,
+    Notify,
     Utf8Accept,
     StatusSize,
 }

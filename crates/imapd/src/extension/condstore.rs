@@ -144,6 +144,7 @@ fn is_enabling(command: &Command) -> bool {
             | Authenticated::Namespace
             | Authenticated::Idle
             | Authenticated::Compress
+            | Authenticated::Notify(_)
             | Authenticated::Enable(_) => false,
         },
         Command::Selected(command) => needs_mod_seqs(command),

@@ -7,13 +7,14 @@
 use std::time::Instant;
 
 use super::condstore::highest_mod_seq;
+use super::notify::Pushing;
 use super::{Capability, Extension, Shown};
 use crate::command::ExpungeRule;
 use crate::framer::{Frame, Mode};
 use crate::response::{Completion, PlainCode, Status, Untagged};
 use crate::session::responses::Responses;
 use crate::session::running::{Context, Progress};
-use crate::session::selected::Look;
+use crate::session::selected::{Look, Told};
 use crate::session::{Activity, Session, State};
 use crate::types::{ByUid, Tag};
 
@@ -33,6 +34,8 @@ pub(crate) struct Idling {
     /// When the next keepalive is due.
     pub(crate) keepalive_at: Instant,
     news: News,
+    /// What NOTIFY has asked for is being told.
+    pushing: Option<Box<Pushing>>,
 }
 
 /// What the client is to be told.
@@ -73,6 +76,9 @@ impl Idling {
 
     /// Tells the client what is new.
     pub(crate) fn step(&mut self, context: &mut Context<'_>, state: &mut State) -> Progress {
+        if has_notify(state) {
+            return self.push(context, state);
+        }
         let State::Selected(selected) = state else {
             self.news = News::None;
             return Progress::Done;
@@ -89,14 +95,41 @@ impl Idling {
             }
             self.news = News::Tell;
         }
-        if selected.tell(ByUid::No, context.out) {
-            if let Some(mod_seq) = selected.view.take_completeness() {
-                context.out.untagged(highest_mod_seq(mod_seq));
+        match selected.tell(ByUid::No, context.out) {
+            Told::All => {
+                if let Some(mod_seq) = selected.view.take_completeness() {
+                    context.out.untagged(highest_mod_seq(mod_seq));
+                }
+                self.news = News::None;
+                Progress::Done
             }
-            self.news = News::None;
-            return Progress::Done;
+            Told::More => Progress::More,
+            Told::Broken => Progress::Broken,
         }
-        Progress::More
+    }
+
+    /// Tells a client that has used NOTIFY exactly what it has asked for there (RFC 5465 §4).
+    fn push(&mut self, context: &mut Context<'_>, state: &mut State) -> Progress {
+        let look = match self.news {
+            News::Woken => Look::Woken,
+            News::None | News::Look | News::Tell => Look::Disk,
+        };
+        let begin = || Box::new(Pushing::new(look, ExpungeRule::Allowed));
+        let progress = self.pushing.get_or_insert_with(begin).step(context, state);
+        if progress != Progress::More {
+            self.pushing = None;
+            self.news = News::None;
+        }
+        progress
+    }
+}
+
+/// Whether the client has used NOTIFY.
+fn has_notify(state: &State) -> bool {
+    match state {
+        State::Authenticated(account) => account.notify.is_some(),
+        State::Selected(selected) => selected.account.notify.is_some(),
+        State::NotAuthenticated(_) | State::Logout => false,
     }
 }
 
@@ -110,6 +143,7 @@ impl Session {
             tag,
             keepalive_at: self.active + self.settings.timeouts.keepalive,
             news: News::Look,
+            pushing: None,
         }));
     }
 

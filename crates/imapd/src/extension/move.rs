@@ -4,6 +4,8 @@
 //! that they are gone (RFC 6851 §4.3), and EXPUNGE may be sent also for the form with sequence
 //! numbers (RFC 6851 §3.3).
 
+use std::sync::Arc;
+
 use mailstore::{Moving, Uid};
 
 use super::{Capability, Extension, Shown, uidplus};
@@ -64,7 +66,11 @@ impl Move {
             self.moving = Some(moving);
             return Ok(Step::More);
         }
+        let target = Arc::clone(moving.target());
         let moved = moving.finish()?;
+        let (gone, added): (Vec<Uid>, Vec<Uid>) = moved.uids.iter().copied().unzip();
+        selected.view.note_expunged(&gone);
+        selected.note_added(&target, &added);
         if moved.uids.is_empty() {
             return Ok(Step::Done(Completion::ok("Nothing to move")));
         }

@@ -27,6 +27,7 @@ use super::fetch::fetch_items;
 use super::flag::store_att_flags;
 use super::list::list;
 use super::mailbox::{lsub, mailbox, rename, status};
+use super::notify::notify;
 use super::search::search;
 use super::{Failed, Parsed};
 
@@ -125,6 +126,10 @@ fn about_mailboxes<'a>(name: &[u8], input: &'a [u8]) -> Option<Parsed<'a, Authen
         b"STATUS" => preceded(sp, status).parse(input),
         b"LIST" => preceded(sp, list).parse(input),
         b"LSUB" => preceded(sp, lsub).parse(input),
+        b"NOTIFY" => map(preceded(sp, notify), |notify| {
+            Authenticated::Notify(Box::new(notify))
+        })
+        .parse(input),
         _ => return None,
     })
 }

@@ -54,7 +54,7 @@ fn fetch_macro(input: &[u8]) -> Parsed<'_, Vec<FetchItem>> {
 /// "BODY" ["STRUCTURE"] / "UID" / "BODY" section ["<" number "." nz-number ">"] /
 /// "BODY.PEEK" section ["<" number "." nz-number ">"]` (RFC 3501 §9) and
 /// `fetch-mod-sequence = "MODSEQ"` (RFC 7162 §7)
-fn fetch_att(input: &[u8]) -> Parsed<'_, FetchItem> {
+pub(super) fn fetch_att(input: &[u8]) -> Parsed<'_, FetchItem> {
     let (rest, name) = context("a FETCH item", word).parse(input)?;
     let item = match name.as_slice() {
         b"ENVELOPE" => FetchItem::Envelope,

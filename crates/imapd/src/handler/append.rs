@@ -195,7 +195,7 @@ impl Session {
     }
 
     /// Carries out pieces, at most one that takes time.
-    fn carry_out(&self, receiving: &mut Receiving) -> Result<Worked, Refused> {
+    fn carry_out(&mut self, receiving: &mut Receiving) -> Result<Worked, Refused> {
         let upload = match &mut receiving.upload {
             Some(upload) => upload,
             empty => {
@@ -213,7 +213,10 @@ impl Session {
                 return Ok(Worked::Wants);
             }
             Some(Piece::End) => upload.end()?,
-            None => return Ok(Worked::Done(upload.append(self.offered()))),
+            None => {
+                let offered = self.offered();
+                return Ok(Worked::Done(upload.append(offered, &mut self.state)));
+            }
         }
         Ok(Worked::More)
     }

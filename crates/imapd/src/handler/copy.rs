@@ -22,7 +22,7 @@ impl Copying {
     }
 
     /// Copies.
-    pub(crate) fn step(&mut self, selected: &Selected) -> Outcome {
+    pub(crate) fn step(&mut self, selected: &mut Selected) -> Outcome {
         let target = selected.account.open_target(&self.target)?;
         let snapshot = selected.view.snapshot();
         let messages = self.messages.by_ref();
@@ -34,6 +34,8 @@ impl Copying {
             return Ok(Step::Done(Completion::ok("Nothing to copy")));
         }
         let copied = selected.mailbox.copy_to(&uids, &target)?;
+        let added: Vec<Uid> = copied.uids.iter().map(|(_, to)| *to).collect();
+        selected.note_added(&target, &added);
         let code = uidplus::copy_uid(&copied, selected.account.offered);
         Ok(Step::Done(Completion::ok("COPY completed").with_any(code)))
     }

@@ -43,7 +43,7 @@ impl Expunging {
 
     /// Removes one batch. What is `\Deleted` is what the mailbox says now, also by the doing of
     /// another session.
-    pub(crate) fn step(&mut self, mailbox: &Writable<'_>) -> Outcome {
+    pub(crate) fn step(&mut self, mailbox: &mut Writable<'_>) -> Outcome {
         let mut left = match &mut self.stage {
             Stage::Named(named) => {
                 let newest = mailbox.refresh()?;

@@ -12,6 +12,7 @@ use crate::command::{self, SelectParameters, StatusItem};
 use crate::error::Refused;
 use crate::extension::enable::Enabled;
 use crate::extension::list_extended::ExtendedListing;
+use crate::extension::notify::{Notify, Setting};
 use crate::extension::status_size::{Sizes, Sizing};
 use crate::extension::{Capabilities, namespace};
 use crate::handler::{list, mailbox};
@@ -30,6 +31,8 @@ pub(crate) struct Authenticated {
     pub(crate) append_limit: u64,
     /// What ENABLE has switched on.
     pub(crate) enabled: Enabled,
+    /// What NOTIFY has asked for, once it has been used.
+    pub(crate) notify: Option<Box<Notify>>,
 }
 
 /// A command that changes mailboxes as a whole, or the subscription list.
@@ -84,6 +87,7 @@ pub(crate) fn begin(
             Operation::Query(Query::Status(mailbox, items, Sizing::default()))
         }
         Is::Namespace => Operation::Query(Query::Namespace),
+        Is::Notify(asked) => Operation::Notify(Box::new(Setting::new(*asked))),
         // The framer hands over an APPEND at its literal, and the session begins IDLE itself.
         Is::Append(_) => return Err(Refused::bad("expected the message as a literal")),
         Is::Idle => return Err(Refused::bad("expected IDLE on a line of its own")),
@@ -112,6 +116,7 @@ impl Authenticated {
             offered,
             append_limit,
             enabled: Enabled::default(),
+            notify: None,
         }
     }
 

@@ -12,11 +12,11 @@ use machine::Link;
 use super::State;
 use super::authenticated::{Authenticated, Change, Query};
 use super::responses::Responses;
-use super::selected::{Look, Selected};
+use super::selected::{Look, Selected, Told};
 use super::selecting::Selecting;
 use crate::command::{Command, ExpungeRule, Selected as InMailbox};
 use crate::error::Refused;
-use crate::extension::{Login, capabilities, condstore, list_extended, r#move, unselect};
+use crate::extension::{Login, capabilities, condstore, list_extended, r#move, notify, unselect};
 use crate::handler::{copy, expunge, fetch, list, search, store};
 use crate::response::{Code, Completion, PlainCode};
 use crate::settings::Settings;
@@ -116,6 +116,8 @@ pub(crate) enum Operation {
     List(Box<list::Listing>),
     /// LIST with options.
     ListExtended(Box<list_extended::ExtendedListing>),
+    /// NOTIFY.
+    Notify(Box<notify::Setting>),
     /// NOOP and CHECK, with the text of their completion.
     Look(&'static str),
     /// CLOSE and UNSELECT.
@@ -190,6 +192,9 @@ impl Running {
                     context.out.complete(self.tag.take(), completion);
                     return Progress::LoggedIn;
                 }
+                if let Operation::Change(change) = operation {
+                    note_change(change, state);
+                }
                 (completion, operation.look(), operation.may_remove_mailbox())
             }
             Stage::Answering(completion) => (completion.clone(), Look::Memory, false),
@@ -209,10 +214,12 @@ impl Running {
 
     /// Tells the client what is new, then answers the command.
     fn tell(&mut self, context: &mut Context<'_>, state: &mut State) -> Progress {
-        if let State::Selected(selected) = state
-            && !selected.tell(self.terms.by_uid, context.out)
-        {
-            return Progress::More;
+        if let State::Selected(selected) = state {
+            match selected.tell(self.terms.by_uid, context.out) {
+                Told::All => {}
+                Told::More => return Progress::More,
+                Told::Broken => return Progress::Broken,
+            }
         }
         if let Stage::Telling(completion) = &self.stage {
             let mut completion = completion.clone();
@@ -234,6 +241,7 @@ impl Operation {
             Self::LogIn(identity) => return log_in(identity, context, state),
             Self::Select(selecting) => return selecting.step(context, state),
             Self::Deselect(how) => return how.step(state),
+            Self::Notify(setting) => return setting.step(context, state),
             Self::Look(text) => return Ok(Step::Done(Completion::ok(*text))),
             Self::Change(_) | Self::Query(_) | Self::List(_) | Self::ListExtended(_) => {}
             Self::Expunge(_)
@@ -262,6 +270,7 @@ impl Operation {
             Self::ListExtended(listing) => listing.step(account, selected, context.out),
             Self::LogIn(_)
             | Self::Select(_)
+            | Self::Notify(_)
             | Self::Look(_)
             | Self::Deselect(_)
             | Self::Expunge(_)
@@ -276,7 +285,7 @@ impl Operation {
     /// Does one slice of a command of the selected state.
     fn step_selected(&mut self, selected: &mut Selected, out: &mut Responses) -> Outcome {
         match self {
-            Self::Expunge(expunging) => expunging.step(&selected.writable()?),
+            Self::Expunge(expunging) => expunging.step(&mut selected.writable()?),
             Self::Search(searching) => searching.step(selected, out),
             Self::Fetch(fetching) => fetching.step(selected, out),
             Self::Store(storing) => storing.step(&mut selected.writable()?, out),
@@ -288,6 +297,7 @@ impl Operation {
             | Self::Query(_)
             | Self::List(_)
             | Self::ListExtended(_)
+            | Self::Notify(_)
             | Self::Look(_)
             | Self::Deselect(_) => Err(Refused::bad("no such command")),
         }
@@ -297,7 +307,7 @@ impl Operation {
     /// those that may have taken the mailbox away.
     fn look(&self) -> Look {
         match self {
-            Self::Look(_) | Self::Change(_) | Self::Expunge(_) => Look::Disk,
+            Self::Look(_) | Self::Notify(_) | Self::Change(_) | Self::Expunge(_) => Look::Disk,
             Self::LogIn(_)
             | Self::Select(_)
             | Self::Query(_)
@@ -332,7 +342,7 @@ impl Deselect {
                 let State::Selected(selected) = state else {
                     return Err(Refused::bad("no mailbox is selected"));
                 };
-                match expunging.step(&selected.writable()?)? {
+                match expunging.step(&mut selected.writable()?)? {
                     Step::Done(_) => Completion::ok("CLOSE completed"),
                     step @ (Step::More | Step::Broken) => return Ok(step),
                 }
@@ -378,10 +388,28 @@ fn log_in(identity: &Identity, context: &Context<'_>, state: &mut State) -> Outc
     Ok(Step::Done(completion))
 }
 
+/// A command may have changed which mailboxes there are, also if it was refused.
+fn note_change(change: &Change, state: &mut State) {
+    match state {
+        State::Authenticated(account) => account.note_change(change),
+        State::Selected(selected) => selected.account.note_change(change),
+        State::NotAuthenticated(_) | State::Logout => {}
+    }
+}
+
 /// Lets the selected mailbox go, if there is one.
 pub(super) fn deselect(state: &mut State) {
     *state = match mem::replace(state, State::Logout) {
-        State::Selected(selected) => State::Authenticated(selected.account),
+        State::Selected(selected) => {
+            let Selected {
+                mut account,
+                mailbox,
+                view,
+                ..
+            } = *selected;
+            account.note_deselected(&mailbox, view.snapshot());
+            State::Authenticated(account)
+        }
         state @ (State::NotAuthenticated(_) | State::Authenticated(_) | State::Logout) => state,
     };
 }

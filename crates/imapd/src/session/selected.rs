@@ -14,7 +14,7 @@ use crate::error::{Refused, completion};
 use crate::extension::condstore::{self, Storage, Tracking};
 use crate::extension::enable::Feature;
 use crate::extension::qresync::{self, Earlier};
-use crate::extension::{r#move, utf8_accept};
+use crate::extension::{r#move, notify, utf8_accept};
 use crate::handler::content::Resume;
 use crate::handler::{copy, expunge, fetch, search, store};
 use crate::settings::Limits;
@@ -65,6 +65,18 @@ impl Settled {
     }
 }
 
+/// Whether the client has been told all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Told {
+    /// It has.
+    All,
+    /// There is more than fits now.
+    More,
+    /// A response cannot be completed as it was begun.
+    Broken,
+}
+
 /// A selected mailbox that may be changed: what STORE, EXPUNGE and MOVE work on, so that EXAMINE
 /// cannot be forgotten.
 #[derive(Debug)]
@@ -104,6 +116,7 @@ impl Selected {
                 false => Storage::Memory,
             },
         };
+        let wanted = account.notify.as_ref().map(|notify| notify.wanted());
         let mut selected = Self {
             account,
             mailbox,
@@ -112,6 +125,9 @@ impl Selected {
             resume: None,
             watch,
         };
+        if let Some(wanted) = wanted {
+            selected.view.narrow(wanted);
+        }
         let newest = selected.claim_recent(Arc::clone(selected.view.snapshot()));
         selected.view.restart(newest, selected.access);
         Ok(selected)
@@ -249,9 +265,28 @@ impl Selected {
         Settled::Here
     }
 
-    /// Tells the client what it has to hear; `false` if there is more than fits now.
-    pub(crate) fn tell(&mut self, by_uid: ByUid, out: &mut Responses) -> bool {
-        self.view.tell(by_uid, out)
+    /// Tells the client what it has to hear. FETCH responses have the UID where a UID command or
+    /// NOTIFY asks for it (RFC 5465 §5.1).
+    pub(crate) fn tell(&mut self, by_uid: ByUid, out: &mut Responses) -> Told {
+        let by_uid = match self.account.notify {
+            Some(_) => ByUid::Yes,
+            None => by_uid,
+        };
+        if !self.view.tell(by_uid, out) {
+            return Told::More;
+        }
+        let arrived = self.view.take_arrived();
+        notify::tell_arrivals(arrived, self, out)
+    }
+
+    /// The client itself has added messages to a mailbox.
+    pub(crate) fn note_added(&mut self, mailbox: &Arc<Mailbox>, uids: &[Uid]) {
+        let to = if Arc::ptr_eq(mailbox, &self.mailbox) {
+            notify::Target::Selected
+        } else {
+            notify::Target::Other
+        };
+        self.account.note_added(mailbox, uids, to);
     }
 
     /// Takes `\Recent` of new messages for this session (RFC 3501 §2.3.2). A session that only
@@ -345,7 +380,8 @@ impl Writable<'_> {
     ///
     /// # Errors
     /// If the store cannot do it.
-    pub(crate) fn expunge(&self, uids: &[Uid]) -> Result<(), Error> {
+    pub(crate) fn expunge(&mut self, uids: &[Uid]) -> Result<(), Error> {
+        self.view.note_expunged(uids);
         self.watch.expunge(uids).map(drop)
     }
 }

@@ -17,6 +17,7 @@ use crate::command::ExpungeRule;
 use crate::error::Refused;
 use crate::extension::condstore::{Storage, Tracking, highest_mod_seq, no_mod_seq};
 use crate::extension::enable::Feature;
+use crate::extension::notify::{Narrowed, Wanted};
 use crate::extension::qresync::some_of;
 use crate::extension::searchres::SearchResult;
 use crate::extension::{Capabilities, Capability};
@@ -36,6 +37,8 @@ pub(crate) struct View {
     recent: Vec<Range<u32>>,
     /// Whether flags can be changed, which PERMANENTFLAGS tells.
     access: Access,
+    /// What the client wants to hear of others' changes, if it has said so with NOTIFY.
+    narrowed: Option<Box<Narrowed>>,
     /// What `$` stands for.
     pub(crate) saved: SearchResult,
     /// How the client hears of changes.
@@ -98,6 +101,7 @@ impl View {
             recent_told: 0,
             recent: Vec::new(),
             access,
+            narrowed: None,
             saved: SearchResult::default(),
             owed: Owed::default(),
         }
@@ -128,6 +132,10 @@ impl View {
 
     /// The same if the client has to hear of it now (RFC 7162 §3.2, §3.2.7).
     pub(crate) fn take_completeness(&mut self) -> Option<ModSeq> {
+        if self.wanted() != Wanted::Everything {
+            // It is not told everything.
+            return None;
+        }
         let taken = mem::replace(&mut self.completeness, Completeness::Evident);
         let untold = taken == Completeness::Untold && self.tracking.has_mod_seqs();
         untold.then_some(self.complete)
@@ -142,6 +150,35 @@ impl View {
         }
     }
 
+    /// What the client wants to hear of.
+    pub(crate) fn wanted(&self) -> Wanted {
+        let narrowed = self.narrowed.as_ref();
+        narrowed.map_or(Wanted::Everything, |narrowed| narrowed.wanted)
+    }
+
+    /// From now on, the client wants to hear of this; what it did not want to hear of flags until
+    /// now is told if it does now.
+    pub(crate) fn narrow(&mut self, wanted: Wanted) {
+        let narrowed = self.narrowed.get_or_insert_default();
+        narrowed.wanted = wanted;
+        if wanted == Wanted::Everything {
+            self.owed.flags.extend(narrowed.take_untold());
+        }
+    }
+
+    /// Notes messages that the client itself expunges.
+    pub(crate) fn note_expunged(&mut self, uids: &[Uid]) {
+        if let Some(narrowed) = &mut self.narrowed {
+            narrowed.note_expunged(uids);
+        }
+    }
+
+    /// Where messages are that the client has been told of since this was last asked.
+    pub(crate) fn take_arrived(&mut self) -> Range<usize> {
+        let narrowed = self.narrowed.as_mut();
+        narrowed.map_or(0..0, |narrowed| mem::take(&mut narrowed.arrived))
+    }
+
     /// Takes what `newest` says while a command runs. Messages that are gone stay in their places
     /// (RFC 3501 §7.4.1); what the client must hear is kept for the end of the command.
     pub(crate) fn learn(&mut self, newest: &Arc<Snapshot>, own: Own<'_>) {
@@ -149,12 +186,20 @@ impl View {
         if Arc::ptr_eq(&self.told, newest) || !self.is_of(newest) {
             return;
         }
+        let newest = match self.wanted() {
+            Wanted::Nothing => &self.told.taking(newest, own.uids()),
+            Wanted::Everything | Wanted::Messages => newest,
+        };
         let difference = self.told.difference(newest);
         let touched = difference.touched.into_iter();
         let touched = touched.filter(|_| self.tracking.has_mod_seqs());
         for uid in difference.changed.into_iter().chain(touched) {
-            if !own.explains(uid, &self.told, newest) {
-                self.owed.flags.push(uid);
+            if own.explains(uid, &self.told, newest) {
+                continue;
+            }
+            match &mut self.narrowed {
+                Some(narrowed) if narrowed.wanted != Wanted::Everything => narrowed.leave(uid),
+                Some(_) | None => self.owed.flags.push(uid),
             }
         }
         if self.told.keywords() != newest.keywords() {
@@ -166,6 +211,12 @@ impl View {
     /// Takes what `newest` says at the end of a command: also that messages are gone, if the
     /// command is one that may say so.
     pub(crate) fn settle(&mut self, newest: &Arc<Snapshot>, rule: ExpungeRule) {
+        let newest = match &mut self.narrowed {
+            Some(narrowed) if narrowed.wanted == Wanted::Nothing => {
+                &self.told.taking(newest, &narrowed.take_expunged())
+            }
+            Some(_) | None => newest,
+        };
         self.learn(newest, Own::None);
         if rule == ExpungeRule::Held {
             self.complete = self.told.complete_up_to(newest, self.complete);
@@ -233,6 +284,9 @@ impl View {
         let recent = self.recent();
         let grown = self.told.len() != self.exists;
         if grown {
+            if let Some(narrowed) = &mut self.narrowed {
+                narrowed.arrived = self.exists..self.told.len();
+            }
             self.exists = self.told.len();
             out.untagged(Untagged::Exists(number(self.exists)));
         }
@@ -439,7 +493,15 @@ impl View {
     }
 }
 
-impl Own<'_> {
+impl<'a> Own<'a> {
+    /// The messages that the client itself has changed (ascending).
+    fn uids(self) -> &'a [Uid] {
+        match self {
+            Self::None => &[],
+            Self::Told(uids) | Self::Silent(uids, _) => uids,
+        }
+    }
+
     /// Whether the flags that a message has in `newest` are no news to the client.
     pub(crate) fn explains(self, uid: Uid, told: &Snapshot, newest: &Snapshot) -> bool {
         match self {

@@ -49,6 +49,10 @@ fn probes(capability: Capability) -> Vec<Probe> {
             Probe(Selected, "COMPRESS DEFLATE", "x OK"),
         ],
         Capability::Idle => vec![Probe(LoggedIn, "IDLE", "+ ")],
+        Capability::Notify => vec![
+            Probe(LoggedIn, "NOTIFY NONE", "x OK"),
+            Probe(Selected, "NOTIFY SET (PERSONAL (MailboxName))", "x OK"),
+        ],
         Capability::Namespace => vec![Probe(LoggedIn, "NAMESPACE", "x OK")],
         Capability::Unselect => vec![Probe(Selected, "UNSELECT", "x OK")],
         Capability::Children => vec![

@@ -41,6 +41,11 @@ impl Observation {
         &self.mailbox
     }
 
+    /// Has [`news`](Self::news) give a snapshot also if the waker is not called any more.
+    pub fn doubt(&mut self) {
+        self.seen = self.seen.wrapping_sub(1);
+    }
+
     /// The newest snapshot if the waker was called for this mailbox since this was last asked.
     ///
     /// # Errors

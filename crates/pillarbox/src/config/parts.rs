@@ -36,6 +36,7 @@ impl Settings {
                 nesting: limits.nesting,
                 message: limits.message,
                 messages: limits.messages,
+                notify_mailboxes: limits.notify_mailboxes,
                 bad_commands: limits.bad_commands,
             },
             timeouts: imapd::Timeouts {

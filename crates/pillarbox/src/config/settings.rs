@@ -234,6 +234,9 @@ pub struct Limits {
     /// Messages that one APPEND takes.
     #[serde(deserialize_with = "number::<_, _, 1, 1_000_000>")]
     pub messages: usize,
+    /// Mailboxes that NOTIFY watches for one session.
+    #[serde(deserialize_with = "number::<_, _, 1, 1_000_000>")]
+    pub notify_mailboxes: usize,
     /// Sessions of one user from one address.
     #[serde(deserialize_with = "number::<_, _, 1, 100_000>")]
     pub sessions_per_user: usize,
@@ -256,6 +259,7 @@ impl Default for Limits {
             nesting: 100,
             message: 50 << 20,
             messages: 10_000,
+            notify_mailboxes: 1000,
             sessions_per_user: 20,
             connections: 20_000,
             bad_commands: 10,

@@ -146,6 +146,7 @@ arguments = "2 MiB"
 nesting = 50
 message = "2 GiB"
 messages = 200
+notify_mailboxes = 300
 sessions_per_user = 5
 connections = 7
 bad_commands = 3
@@ -245,6 +246,7 @@ fn every_setting_is_taken() {
             nesting: 50,
             message: 2 << 30,
             messages: 200,
+            notify_mailboxes: 300,
             sessions_per_user: 5,
             connections: 7,
             bad_commands: 3,

@@ -64,6 +64,7 @@ fn tell_authenticated(command: &Authenticated) -> String {
             let names: Vec<String> = names.iter().map(|it| text(it)).collect();
             format!("Enable {}", names.join(" "))
         }
+        Authenticated::Notify(notify) => format!("{notify:?}"),
         Authenticated::Compress | Authenticated::Namespace | Authenticated::Idle => {
             format!("{command:?}")
         }

@@ -8,8 +8,9 @@ use std::time::SystemTime;
 use mailstore::{Appending, FlagChange, Mailbox};
 
 use crate::error::Refused;
-use crate::extension::{Capabilities, uidplus};
+use crate::extension::{Capabilities, notify, uidplus};
 use crate::response::{Code, Completion, PlainCode};
+use crate::session::State;
 use crate::settings::Limits;
 
 /// The messages of one APPEND: staged until all of them are whole, then in the mailbox, all or none.
@@ -97,9 +98,10 @@ impl Upload {
     }
 
     /// Puts all messages into the mailbox.
-    pub(super) fn append(&mut self, offered: Capabilities) -> Completion {
+    pub(super) fn append(&mut self, offered: Capabilities, state: &mut State) -> Completion {
         match self.mailbox.append(mem::take(&mut self.whole)) {
             Ok(appended) => {
+                notify::note_added(state, &self.mailbox, &appended.uids);
                 let code = uidplus::append_uid(&appended, offered);
                 Completion::ok("APPEND completed").with_any(code)
             }

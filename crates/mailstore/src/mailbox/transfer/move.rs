@@ -73,6 +73,11 @@ impl Moving {
         Ok(())
     }
 
+    /// Where they are moved to.
+    pub fn target(&self) -> &Arc<Mailbox> {
+        &self.target
+    }
+
     /// Moves them with flags, keywords and internal dates, all or none, durably.
     ///
     /// # Errors
