@@ -31,3 +31,5 @@ mod messages;
 mod notices;
 #[path = "sockets/process.rs"]
 mod process;
+#[path = "sockets/resynchronising.rs"]
+mod resynchronising;

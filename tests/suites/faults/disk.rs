@@ -298,3 +298,47 @@ fn s10_a_read_only_disk() {
     assert_eq!(subjects(&mut client, "INBOX"), expected);
     assert!(!server.log().contains("panicked"), "{}", server.log());
 }
+
+/// RFC 7162 §3.1.2.2: an index that is only in memory keeps no mod-sequences.
+#[test]
+fn where_no_index_can_be_written_there_are_no_mod_sequences() {
+    let server = serve("");
+    let root = server.dir().join("mail");
+    let Some(mount) = Mount::tmpfs(&root, "size=4m") else {
+        return;
+    };
+    for part in ["cur", "new", "tmp"] {
+        fs::create_dir_all(server.maildir("ann").join(part)).unwrap();
+    }
+    for number in 1..=2 {
+        let name = format!("cur/{number}.host:2,S");
+        fs::write(server.maildir("ann").join(name), "a: b\n\n").unwrap();
+    }
+    mount.remount("ro");
+    let mut client = Client::imap(&server, "ann");
+    client.ok("ENABLE QRESYNC");
+    let answer = client.ok("STATUS INBOX (MESSAGES HIGHESTMODSEQ)");
+    assert!(answer.contains("(MESSAGES 2 HIGHESTMODSEQ 0)"), "{answer}");
+    let answer = client.ok("SELECT INBOX (QRESYNC (1 1))");
+    assert!(answer.contains("* OK [NOMODSEQ] "), "{answer}");
+    assert!(!answer.contains("HIGHESTMODSEQ"), "{answer}");
+    assert!(!answer.contains("VANISHED"), "{answer}");
+    for command in [
+        "FETCH 1 (MODSEQ)",
+        "FETCH 1 (FLAGS) (CHANGEDSINCE 1)",
+        "UID FETCH 1 (FLAGS) (CHANGEDSINCE 1 VANISHED)",
+        "SEARCH MODSEQ 1",
+        "STORE 1 (UNCHANGEDSINCE 1) +FLAGS (\\Seen)",
+    ] {
+        let answer = client.completion(command);
+        assert!(answer.starts_with("BAD "), "{command}: {answer}");
+    }
+    let answer = client.ok("FETCH 1 (FLAGS)");
+    assert!(answer.starts_with("* 1 FETCH (FLAGS (\\Seen))"), "{answer}");
+    // What goes is told by EXPUNGE.
+    mount.remount("rw");
+    fs::remove_file(server.maildir("ann").join("cur/1.host:2,S")).unwrap();
+    mount.remount("ro");
+    let answer = client.ok("NOOP");
+    assert!(!answer.contains("VANISHED"), "{answer}");
+}

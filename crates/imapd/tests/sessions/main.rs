@@ -16,6 +16,7 @@ mod list;
 mod mailboxes;
 mod model;
 mod r#move;
+mod qresync;
 mod recent;
 mod search;
 mod threads;
