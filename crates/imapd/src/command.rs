@@ -269,6 +269,8 @@ pub enum FetchItem {
     ModSeq,
     /// `BODY[...]<...>`, `BODY.PEEK[...]<...>`, and the RFC822 forms.
     Section(FetchSection),
+    /// `BINARY[...]<...>`, `BINARY.PEEK[...]<...>` and `BINARY.SIZE[...]`.
+    Binary(BinarySection),
 }
 
 /// A body section to fetch.
@@ -282,6 +284,24 @@ pub struct FetchSection {
     pub seen: Seen,
     /// How the item is named in the response.
     pub name: SectionName,
+}
+
+/// A decoded body section to fetch (RFC 3516 §4.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BinarySection {
+    /// The path into the MIME tree; empty for the message itself.
+    pub part: Vec<u32>,
+    /// What of it.
+    pub wanted: BinaryWanted,
+}
+
+/// What is asked of a decoded section (RFC 3516 §4.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BinaryWanted {
+    /// Its octets, or some of them; whether `\Seen` is set by it.
+    Octets(Option<Partial>, Seen),
+    /// How many octets it has.
+    Size,
 }
 
 /// `section` (RFC 3501 §9): part numbers, then what of that part.

@@ -3,6 +3,7 @@
 //! CAPABILITY, the greeting and the code in the answer to a login are made from these rows.
 
 pub(crate) mod append_limit;
+mod binary;
 mod capability;
 pub(crate) mod children;
 pub(crate) mod compress;
@@ -128,6 +129,7 @@ pub const REGISTRY: &[Extension] = &[
     multi_append::ROW,
     condstore::ROW,
     qresync::ROW,
+    binary::ROW,
     esearch::ROW,
     searchres::ROW,
     utf8_accept::ROW,

@@ -20,6 +20,7 @@ mod address;
 mod body_structure;
 mod charset;
 mod date;
+mod decoder;
 mod encoded_word;
 mod envelope;
 mod header;
@@ -30,6 +31,7 @@ mod section;
 mod steps;
 mod text;
 mod token;
+mod transcoding;
 mod transfer;
 
 pub use address::Address;
@@ -37,6 +39,7 @@ pub use body_structure::{
     BodyStructure, Content, Disposition, Extension, Form, Multipart, Single, write_body_structure,
 };
 pub use charset::decode as decode_charset;
+pub use decoder::{Decoder, Encoding, Undecodable};
 pub use envelope::{Envelope, write_envelope};
 pub use header::Header;
 pub use media::Parameter;
@@ -44,6 +47,7 @@ pub use mime::{Implied, Kind, MAX_LEVELS, MAX_PARTS, Parsed, Part};
 pub use record::{Listed, Record, Summary};
 pub use section::{SectionOctets, part_of};
 pub use text::Needle;
+pub use transcoding::Transcoding;
 
 /// How many addresses, parameters and language tags one ENVELOPE or BODYSTRUCTURE holds, those of
 /// nested messages included. The rest is left out (S32).

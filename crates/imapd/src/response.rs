@@ -175,6 +175,8 @@ pub enum Code {
     CompressionActive,
     /// `TOOBIG` (RFC 4469 §4.2, RFC 7889 §4).
     TooBig,
+    /// `UNKNOWN-CTE` (RFC 3516 §4.3).
+    UnknownCte,
     /// A code without arguments of RFC 5530 §3, such as `NONEXISTENT`.
     Plain(PlainCode),
 }

@@ -95,6 +95,14 @@ impl Staged {
         })
     }
 
+    /// Reads back what was written so far.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read(&self) -> Result<Vec<u8>> {
+        std::fs::read(&self.path).map_err(failed(&self.path))
+    }
+
     /// How many octets were written so far.
     pub fn octets(&self) -> u64 {
         self.octets

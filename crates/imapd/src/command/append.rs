@@ -30,6 +30,8 @@ pub enum Piece {
     },
     /// So many octets of the message are to come. This is the last piece of its segment.
     Octets(u64),
+    /// The same, of a `literal8`: NUL may be among them (RFC 3516 §4.4).
+    AnyOctets(u64),
     /// The message is whole.
     End,
 }

@@ -67,12 +67,8 @@ impl Authenticated {
 
 impl Append {
     fn uses(&self) -> Capabilities {
-        let begins = |piece: &&Piece| matches!(piece, Piece::Message { .. });
-        let several = self.pieces.iter().filter(begins).count() > 1;
-        several
-            .then_some(Capability::MultiAppend)
-            .into_iter()
-            .collect()
+        // The first message begins with the first piece.
+        segment(self.pieces.get(1..).unwrap_or_default())
     }
 }
 
@@ -80,6 +76,7 @@ impl Append {
 pub(crate) fn segment(pieces: &[Piece]) -> Capabilities {
     let needed = pieces.iter().filter_map(|piece| match piece {
         Piece::Message { .. } => Some(Capability::MultiAppend),
+        Piece::AnyOctets(_) => Some(Capability::Binary),
         Piece::Octets(_) | Piece::End => None,
     });
     needed.collect()
@@ -111,12 +108,9 @@ impl Notify {
             | NotifyEvent::SubscriptionChange
             | NotifyEvent::Unsupported => None,
         });
-        let mut items = items.flatten();
-        let tracks = items.any(|item| *item == FetchItem::ModSeq);
-        let tracks = tracks.then_some(Capability::Condstore);
-        tracks
-            .into_iter()
-            .fold(one(Capability::Notify), Capabilities::with)
+        items.fold(one(Capability::Notify), |all, items| {
+            all.union(fetch(items))
+        })
     }
 }
 
@@ -126,9 +120,13 @@ impl Selected {
             Self::Unselect => one(Capability::Unselect),
             Self::Expunge(Some(uids)) => uids.uses().with(Capability::UidPlus),
             Self::Move { messages, .. } => messages.uses().with(Capability::Move),
-            Self::Fetch { messages, .. } | Self::Store { messages, .. } => {
-                messages.uses().union(condstore::uses(self))
+            Self::Fetch {
+                messages, items, ..
+            } => {
+                let items = fetch(items).union(condstore::uses(self));
+                messages.uses().union(items)
             }
+            Self::Store { messages, .. } => messages.uses().union(condstore::uses(self)),
             Self::Copy { messages, .. } => messages.uses(),
             Self::Search(search) => search.uses(),
             Self::Check | Self::Close | Self::Expunge(None) => Capabilities::NONE,
@@ -182,6 +180,23 @@ impl Messages {
             Self::Seq(_) | Self::Uid(_) => Capabilities::NONE,
         }
     }
+}
+
+/// What items of FETCH need.
+fn fetch(items: &[FetchItem]) -> Capabilities {
+    let extended = items.iter().filter_map(|item| match item {
+        FetchItem::Binary(_) => Some(Capability::Binary),
+        FetchItem::ModSeq => Some(Capability::Condstore),
+        FetchItem::Body
+        | FetchItem::BodyStructure
+        | FetchItem::Envelope
+        | FetchItem::Flags
+        | FetchItem::InternalDate
+        | FetchItem::Rfc822Size
+        | FetchItem::Uid
+        | FetchItem::Section(_) => None,
+    });
+    extended.collect()
 }
 
 /// What items of STATUS need.

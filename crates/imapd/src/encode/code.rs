@@ -46,6 +46,7 @@ pub(super) fn resp_text_code(out: &mut Vec<u8>, code: &Code) {
         Code::UidNotSticky => out.extend_from_slice(b"UIDNOTSTICKY"),
         Code::CompressionActive => out.extend_from_slice(b"COMPRESSIONACTIVE"),
         Code::TooBig => out.extend_from_slice(b"TOOBIG"),
+        Code::UnknownCte => out.extend_from_slice(b"UNKNOWN-CTE"),
         Code::Plain(code) => out.extend_from_slice(plain_code(*code).as_bytes()),
     }
 }

@@ -2,7 +2,9 @@
 
 use mailstore::Uid;
 
-use crate::command::{FetchSection, Section, SectionName, SectionText};
+use crate::command::{
+    BinarySection, BinaryWanted, FetchSection, Section, SectionName, SectionText,
+};
 use crate::response::FetchData;
 use crate::types::SeqNum;
 
@@ -14,6 +16,15 @@ use super::{name_list, number, spaced, string};
 #[must_use = "an open response must be closed"]
 pub struct Fetch {
     place: Place,
+}
+
+/// What a literal can hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Literal {
+    /// Any octets but NUL (RFC 3501 §9).
+    WithoutNul,
+    /// Any octets: a `literal8` (RFC 3516 §7).
+    Any,
 }
 
 /// Where in a FETCH response the next item goes.
@@ -55,6 +66,40 @@ impl Fetch {
         self.separate(out);
         out.extend_from_slice(name);
         announcement(out, octets);
+    }
+
+    /// Writes the name of a decoded section and the announcement of its octets, which the caller
+    /// writes next, exactly `octets` of them (RFC 3516 §4.3).
+    pub fn binary_open(
+        &mut self,
+        out: &mut Vec<u8>,
+        section: &BinarySection,
+        octets: u64,
+        literal: Literal,
+    ) {
+        self.separate(out);
+        binary_name(out, section);
+        match literal {
+            Literal::WithoutNul => announcement(out, octets),
+            Literal::Any => {
+                out.extend_from_slice(format!(" ~{{{octets}}}\r\n").as_bytes());
+            }
+        }
+    }
+
+    /// Writes a decoded section that is not there.
+    pub fn binary_nil(&mut self, out: &mut Vec<u8>, section: &BinarySection) {
+        self.separate(out);
+        binary_name(out, section);
+        out.extend_from_slice(b" NIL");
+    }
+
+    /// Writes the size of a decoded section.
+    pub fn binary_size(&mut self, out: &mut Vec<u8>, section: &BinarySection, octets: u64) {
+        self.separate(out);
+        binary_name(out, section);
+        out.push(b' ');
+        number(out, octets);
     }
 
     /// Writes the UID.
@@ -159,17 +204,39 @@ pub fn section_name(out: &mut Vec<u8>, fetched: &FetchSection) {
     }
 }
 
+/// Writes `"BINARY" section-binary ["<" number ">"] / "BINARY.SIZE" section-binary` (RFC 3516 §4.3,
+/// §7).
+fn binary_name(out: &mut Vec<u8>, section: &BinarySection) {
+    let name: &[u8] = match section.wanted {
+        BinaryWanted::Octets(..) => b"BINARY[",
+        BinaryWanted::Size => b"BINARY.SIZE[",
+    };
+    out.extend_from_slice(name);
+    section_part(out, &section.part);
+    out.push(b']');
+    if let BinaryWanted::Octets(Some(partial), _) = section.wanted {
+        out.extend_from_slice(format!("<{}>", partial.origin).as_bytes());
+    }
+}
+
 /// Writes `[section-spec]` (RFC 3501 §9).
 fn section_spec(out: &mut Vec<u8>, section: &Section) {
-    let mut dot = "";
-    for part in &section.part {
-        out.extend_from_slice(dot.as_bytes());
-        number(out, *part);
-        dot = ".";
-    }
+    section_part(out, &section.part);
     if let Some(text) = &section.text {
-        out.extend_from_slice(dot.as_bytes());
+        if !section.part.is_empty() {
+            out.push(b'.');
+        }
         section_text(out, text);
+    }
+}
+
+/// Writes `section-part = nz-number *("." nz-number)` (RFC 3501 §9).
+fn section_part(out: &mut Vec<u8>, part: &[u32]) {
+    for (at, number_of_part) in part.iter().enumerate() {
+        if at > 0 {
+            out.push(b'.');
+        }
+        number(out, *number_of_part);
     }
 }
 

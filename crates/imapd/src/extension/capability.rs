@@ -33,6 +33,7 @@ pub enum Capability {
     MultiAppend,
     Condstore,
     Qresync,
+    Binary,
     Esearch,
     SearchRes,
     Notify,

@@ -54,6 +54,7 @@ fn tell_pieces(pieces: &[Piece]) -> String {
     let tell = |piece: &Piece| match piece {
         Piece::Message { .. } => "message".to_owned(),
         Piece::Octets(octets) => octets.to_string(),
+        Piece::AnyOctets(octets) => format!("~{octets}"),
         Piece::End => "whole".to_owned(),
     };
     let told: Vec<String> = pieces.iter().map(tell).collect();

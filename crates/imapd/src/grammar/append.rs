@@ -1,6 +1,8 @@
 //! APPEND in segments (RFC 3501 §9, RFC 3502, RFC 4466 §3): see [`Append`].
 
 use nom::Parser;
+use nom::branch::alt;
+use nom::character::complete::char;
 use nom::combinator::{map, verify};
 use nom::error::context;
 use nom::sequence::{preceded, terminated};
@@ -72,7 +74,8 @@ pub(super) fn append_continued(input: &[u8], behind: Behind) -> Parsed<'_, Segme
     }
 }
 
-/// `append-message = append-opts SP append-data` (RFC 4466 §3), as many as there are
+/// `append-message = append-opts SP append-data` (RFC 4466 §3), as many as there are, with
+/// `append-data = literal / literal8` and `literal8 = "~{" number ["+"] "}" CRLF *OCTET`
 fn messages(input: &[u8], place: Place, mut pieces: Vec<Piece>) -> Parsed<'_, Segment<Vec<Piece>>> {
     if place == Place::Between
         && let Ok((rest, ())) = end_lenient(input)
@@ -82,8 +85,11 @@ fn messages(input: &[u8], place: Place, mut pieces: Vec<Piece>) -> Parsed<'_, Se
     let (input, opts) = append_opts(input)?;
     pieces.push(opts);
     let (input, _) = sp(input)?;
-    let (input, octets) = context("the message as a literal", literal_size).parse(input)?;
-    pieces.push(Piece::Octets(octets));
+    let literal = map(literal_size, Piece::Octets);
+    let literal8 = map(preceded(char('~'), literal_size), Piece::AnyOctets);
+    let data = alt((literal8, literal));
+    let (input, octets) = context("the message as a literal", data).parse(input)?;
+    pieces.push(octets);
     up_to_octets(input, pieces, Behind::Literal)
 }
 

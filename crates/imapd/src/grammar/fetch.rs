@@ -8,7 +8,10 @@ use nom::error::context;
 use nom::multi::separated_list1;
 use nom::sequence::{delimited, preceded, separated_pair};
 
-use crate::command::{FetchItem, FetchSection, Partial, Section, SectionName, SectionText, Seen};
+use crate::command::{
+    BinarySection, BinaryWanted, FetchItem, FetchSection, Partial, Section, SectionName,
+    SectionText, Seen,
+};
 
 use super::core::{astring, list1, number, nz_number, sp, word};
 use super::{Failed, Parsed};
@@ -52,7 +55,8 @@ fn fetch_macro(input: &[u8]) -> Parsed<'_, Vec<FetchItem>> {
 
 /// `fetch-att = "ENVELOPE" / "FLAGS" / "INTERNALDATE" / "RFC822" [".HEADER" / ".SIZE" / ".TEXT"] /
 /// "BODY" ["STRUCTURE"] / "UID" / "BODY" section ["<" number "." nz-number ">"] /
-/// "BODY.PEEK" section ["<" number "." nz-number ">"]` (RFC 3501 §9) and
+/// "BODY.PEEK" section ["<" number "." nz-number ">"]` (RFC 3501 §9),
+/// `"BINARY" [".PEEK"] section-binary [partial] / "BINARY.SIZE" section-binary` (RFC 3516 §7) and
 /// `fetch-mod-sequence = "MODSEQ"` (RFC 7162 §7)
 pub(super) fn fetch_att(input: &[u8]) -> Parsed<'_, FetchItem> {
     let (rest, name) = context("a FETCH item", word).parse(input)?;
@@ -66,6 +70,9 @@ pub(super) fn fetch_att(input: &[u8]) -> Parsed<'_, FetchItem> {
         b"BODY" if rest.starts_with(b"[") => return body_section(Seen::Set, rest),
         b"BODY.PEEK" => return body_section(Seen::Peek, rest),
         b"BODY" => FetchItem::Body,
+        b"BINARY" => return binary_octets(Seen::Set, rest),
+        b"BINARY.PEEK" => return binary_octets(Seen::Peek, rest),
+        b"BINARY.SIZE" => return binary_size(rest),
         b"RFC822.SIZE" => FetchItem::Rfc822Size,
         name => match rfc822(name).or_else(|| rfc822_peek_lenient(name)) {
             Some(item) => item,
@@ -109,14 +116,44 @@ fn rfc822_peek_lenient(name: &[u8]) -> Option<FetchItem> {
     }
 }
 
+/// `section-binary [partial]` (RFC 3516 §7)
+fn binary_octets(seen: Seen, input: &[u8]) -> Parsed<'_, FetchItem> {
+    let (input, part) = section_binary(input)?;
+    let (input, partial) = opt_partial(input)?;
+    let wanted = BinaryWanted::Octets(partial, seen);
+    Ok((input, FetchItem::Binary(BinarySection { part, wanted })))
+}
+
+/// `"BINARY.SIZE" section-binary` (RFC 3516 §7), behind the name
+fn binary_size(input: &[u8]) -> Parsed<'_, FetchItem> {
+    let (input, part) = section_binary(input)?;
+    let wanted = BinaryWanted::Size;
+    Ok((input, FetchItem::Binary(BinarySection { part, wanted })))
+}
+
+/// `section-binary = "[" [section-part] "]"` (RFC 3516 §7)
+fn section_binary(input: &[u8]) -> Parsed<'_, Vec<u32>> {
+    if let Some(rest) = input.strip_prefix(b"[]") {
+        return Ok((rest, Vec::new()));
+    }
+    let part = context("part numbers", section_part);
+    let open = context("an opening bracket", char('['));
+    delimited(open, part, context("a closing bracket", char(']'))).parse(input)
+}
+
+/// `["<" number "." nz-number ">"]` (RFC 3501 §9)
+fn opt_partial(input: &[u8]) -> Parsed<'_, Option<Partial>> {
+    if input.starts_with(b"<") {
+        map(partial, Some).parse(input)
+    } else {
+        Ok((input, None))
+    }
+}
+
 /// `section ["<" number "." nz-number ">"]` (RFC 3501 §9, `fetch-att`)
 fn body_section(seen: Seen, input: &[u8]) -> Parsed<'_, FetchItem> {
     let (input, section) = section(input)?;
-    let (input, partial) = if input.starts_with(b"<") {
-        map(partial, Some).parse(input)?
-    } else {
-        (input, None)
-    };
+    let (input, partial) = opt_partial(input)?;
     let section = FetchSection {
         section,
         partial,

@@ -684,10 +684,7 @@ fn append_is_parsed_up_to_its_message() {
             "a APPEND x \"yesterday\" {310}\r\n",
             Err("a expected a date and time such as \"17-Jul-1996 02:44:25 -0700\" at octet 12"),
         ),
-        (
-            "a APPEND x ~{310}\r\n",
-            Err("a expected the message as a literal at octet 11"),
-        ),
+        ("a APPEND x ~{310+}\r\n", Ok("a Append x =() None ~310")),
         (
             "a APPEND {3}\r\nx y{310}\r\n",
             Err("a expected a space at octet 17"),

@@ -5,6 +5,7 @@
 //! step at the end, and not at all if the connection breaks before, or one of them is refused
 //! (RFC 3502).
 
+mod transcode;
 mod upload;
 
 use std::collections::VecDeque;
@@ -17,7 +18,7 @@ use crate::response::{Completion, PlainCode};
 use crate::session::running::{Running, Terms};
 use crate::session::{Activity, Session, State};
 use crate::types::Tag;
-use upload::Upload;
+use upload::{Holds, Upload};
 
 /// An APPEND under way.
 #[derive(Debug)]
@@ -209,7 +210,11 @@ impl Session {
                 internal_date,
             }) => upload.begin(flags, internal_date)?,
             Some(Piece::Octets(octets)) => {
-                upload.expect(octets)?;
+                upload.expect(octets, Holds::Text)?;
+                return Ok(Worked::Wants);
+            }
+            Some(Piece::AnyOctets(octets)) => {
+                upload.expect(octets, Holds::AnyOctets)?;
                 return Ok(Worked::Wants);
             }
             Some(Piece::End) => upload.end()?,

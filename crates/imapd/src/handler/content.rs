@@ -51,6 +51,26 @@ impl Resume {
     }
 }
 
+impl Resume {
+    /// Reads at most `limit` octets; 0 if there are none, or none can be read.
+    pub(crate) fn read(&mut self, chunk: &mut [u8], limit: u64) -> u64 {
+        let limit = usize::try_from(limit)
+            .unwrap_or(usize::MAX)
+            .min(chunk.len());
+        match self.reader.read(chunk.get_mut(..limit).unwrap_or_default()) {
+            Ok(count) => {
+                let count = u64::try_from(count).unwrap_or(0);
+                self.offset = self.offset.saturating_add(count);
+                count
+            }
+            Err(error) => {
+                tracing::error!(%error, "message could not be read");
+                0
+            }
+        }
+    }
+}
+
 /// How much of a header is looked at (S32).
 const HEADER_MAX: usize = 10 * 1024 * 1024;
 

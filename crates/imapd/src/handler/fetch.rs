@@ -4,6 +4,7 @@
 //! batch at once, then each message is answered. A whole message that is large goes from its file
 //! to the client in pieces.
 
+mod binary;
 mod coming;
 mod flags;
 mod pieces;
@@ -17,7 +18,7 @@ use crate::encode::{Fetch, fetch_open};
 use crate::error::completion;
 use crate::extension::qresync::Earlier;
 use crate::handler::content::{Resume, correct_size};
-use crate::message::Form;
+use crate::message::{Form, Undecodable};
 use crate::response::{Completion, FetchData};
 use crate::session::positions::Positions;
 use crate::session::responses::Responses;
@@ -75,6 +76,17 @@ struct Rest {
     loaded: Option<Loaded>,
     /// The item that comes next.
     next: usize,
+    /// Whether an item had to be left out.
+    complete: Complete,
+}
+
+/// Whether a response has all that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Complete {
+    /// Up to where it has come.
+    SoFar,
+    /// A part could not be decoded.
+    No,
 }
 
 impl Fetching {
@@ -271,6 +283,7 @@ impl Fetching {
             fetch,
             loaded: Some(loaded),
             next: 0,
+            complete: Complete::SoFar,
         };
         let mut resume = selected.resume.take().map(|resume| *resume);
         match self.compose(rest, &mut pieces, &selected.mailbox, message, &mut resume) {
@@ -312,7 +325,7 @@ impl Fetching {
     /// Adds the items that were asked for, in that order; gives what is left for when these pieces
     /// have left, if they are many octets.
     fn compose(
-        &self,
+        &mut self,
         mut rest: Rest,
         pieces: &mut Pieces,
         mailbox: &Mailbox,
@@ -352,6 +365,19 @@ impl Fetching {
                 FetchItem::Envelope => loaded.envelope(fetch, pieces.wire()),
                 FetchItem::Section(section) => {
                     loaded.section(section, fetch, pieces, mailbox, message, resume)?;
+                }
+                FetchItem::Binary(section) => {
+                    match loaded.binary(section, fetch, pieces, mailbox, message)? {
+                        Ok(()) => {}
+                        Err(Undecodable) => {
+                            self.problem.get_or_insert_with(binary::unknown_cte);
+                            if rest.complete == Complete::SoFar && !self.plan.wants_uid() {
+                                // A response must not be empty (RFC 3501 §9).
+                                fetch.uid(pieces.wire(), message.uid());
+                            }
+                            rest.complete = Complete::No;
+                        }
+                    }
                 }
             }
         }

@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use super::decoder::Encoding;
 use super::header::{Field, Header};
 use super::mime::{Kind, Parsed};
 use crate::command::{Partial, Section, SectionText};
@@ -91,6 +92,26 @@ impl Parsed {
                 SectionOctets::Fields(header.section(text)?.into_owned())
             }
         })
+    }
+
+    /// The octets of a part, and how they are encoded (RFC 3516 §3); `None` if there is no such
+    /// part. A message and a multipart are not encoded, whatever they say (RFC 2045 §6.4).
+    pub fn encoded(&self, message: &[u8], part: &[u32]) -> Option<(Range<usize>, Encoding)> {
+        let place = part.iter().try_fold(Place::Message(0), |place, &number| {
+            self.numbered(place, number)
+        })?;
+        let Place::Part(position) = place else {
+            return Some((0..message.len(), Encoding::Identity));
+        };
+        let part = self.part(position);
+        let encoding = match part.kind {
+            Kind::Leaf => {
+                let header = message.get(part.header()).unwrap_or_default();
+                Encoding::of(header)
+            }
+            Kind::Multipart | Kind::Message | Kind::Opaque => Encoding::Identity,
+        };
+        Some((part.body(), encoding))
     }
 
     /// The part with a number (RFC 3501 §6.4.5).

@@ -107,7 +107,8 @@ pub(super) fn hex_pair(text: &[u8]) -> Option<u8> {
     u8::try_from(digit(0)? * 16 + digit(1)?).ok()
 }
 
-fn sextet(octet: u8) -> Option<u8> {
+/// The value of a character of base64 (RFC 2045 §6.8).
+pub(super) fn sextet(octet: u8) -> Option<u8> {
     match octet {
         b'A'..=b'Z' => Some(octet - b'A'),
         b'a'..=b'z' => Some(octet - b'a' + 26),

@@ -92,13 +92,10 @@ fn probes(capability: Capability) -> Vec<Probe> {
         Capability::AppendLimit => {
             vec![Probe(LoggedIn, "STATUS INBOX (APPENDLIMIT)", "x OK")]
         }
-        Capability::MultiAppend => vec![Probe(
-            LoggedIn,
-            "APPEND INBOX {6+}\r\na: b\r\n {6+}\r\nc: d\r\n",
-            "x OK",
-        )],
+        Capability::MultiAppend => multi_append(),
         Capability::Condstore => condstore(),
         Capability::Qresync => qresync(),
+        Capability::Binary => binary(),
         Capability::Move => vec![
             Probe(Selected, "MOVE 1 INBOX", "x OK"),
             Probe(Selected, "UID MOVE 1 INBOX", "x OK"),
@@ -137,6 +134,28 @@ fn qresync() -> Vec<Probe> {
             "ENABLE QRESYNC\r\nx SELECT INBOX\r\n\
                  x UID FETCH 1 FLAGS (CHANGEDSINCE 1 VANISHED)",
             "x OK FETCH",
+        ),
+    ]
+}
+
+/// What MULTIAPPEND brings.
+fn multi_append() -> Vec<Probe> {
+    let two = "APPEND INBOX {6+}\r\na: b\r\n {6+}\r\nc: d\r\n";
+    vec![Probe(Place::LoggedIn, two, "x OK")]
+}
+
+/// What BINARY brings.
+fn binary() -> Vec<Probe> {
+    use Place::{LoggedIn, Selected};
+    vec![
+        Probe(Selected, "FETCH 1 BINARY[1]", "x OK"),
+        Probe(Selected, "FETCH 1 (BINARY.PEEK[1])", "x OK"),
+        Probe(Selected, "FETCH 1 BINARY.SIZE[1]", "x OK"),
+        Probe(LoggedIn, "APPEND INBOX ~{6+}\r\na: b\r\n", "x OK"),
+        Probe(
+            LoggedIn,
+            "APPEND INBOX {6+}\r\na: b\r\n ~{6+}\r\nc: d\r\n",
+            "x OK",
         ),
     ]
 }

@@ -101,6 +101,7 @@ pub(super) fn tell_piece(piece: &Piece) -> String {
             format!("{} {date:?}", tell_change(flags))
         }
         Piece::Octets(octets) => octets.to_string(),
+        Piece::AnyOctets(octets) => format!("~{octets}"),
         Piece::End => "whole".to_owned(),
     }
 }

@@ -13,6 +13,8 @@ use crate::response::{Code, Completion, PlainCode};
 use crate::session::State;
 use crate::settings::Limits;
 
+use super::transcode::transcode;
+
 /// The messages of one APPEND: staged until all of them are whole, then in the mailbox, all or none.
 #[derive(Debug)]
 pub(super) struct Upload {
@@ -23,6 +25,16 @@ pub(super) struct Upload {
     most: usize,
     whole: Vec<Appending>,
     current: Option<Appending>,
+    holds: Holds,
+}
+
+/// What a message may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holds {
+    /// What a literal may (RFC 3501 §9).
+    Text,
+    /// Any octets: it comes as a `literal8` (RFC 3516 §4.4).
+    AnyOctets,
 }
 
 impl Upload {
@@ -34,6 +46,7 @@ impl Upload {
             most: limits.messages,
             whole: Vec::new(),
             current: None,
+            holds: Holds::Text,
         }
     }
 
@@ -61,7 +74,8 @@ impl Upload {
     ///
     /// # Errors
     /// If it becomes too large, or has none: a client cancels an APPEND like that (RFC 3502).
-    pub(super) fn expect(&self, octets: u64) -> Result<(), Refused> {
+    pub(super) fn expect(&mut self, octets: u64, holds: Holds) -> Result<(), Refused> {
+        self.holds = holds;
         let before = self.current.as_ref().map_or(0, |it| it.staged.octets());
         if before.saturating_add(octets) > self.largest {
             let text = format!("Message is larger than {} octets", self.largest);
@@ -88,9 +102,12 @@ impl Upload {
     /// many messages hold no descriptors.
     ///
     /// # Errors
-    /// If that fails.
+    /// If that fails, or it has octets that no message can have.
     pub(super) fn end(&mut self) -> Result<(), Refused> {
         if let Some(mut message) = self.current.take() {
+            if self.holds == Holds::AnyOctets {
+                transcode(&self.mailbox, &mut message)?;
+            }
             self.mailbox.complete(&mut message)?;
             self.whole.push(message);
         }
@@ -117,7 +134,7 @@ fn empty() -> Refused {
 
 /// The answer when a part of the message could not be staged.
 #[expect(clippy::needless_pass_by_value, reason = "made for `map_err`")]
-fn not_written(error: io::Error) -> Refused {
+pub(super) fn not_written(error: io::Error) -> Refused {
     let full = matches!(
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded

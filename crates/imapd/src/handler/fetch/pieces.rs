@@ -1,9 +1,9 @@
 //! A response that leaves in pieces, because it may be larger than what is buffered (S37).
 
 use std::collections::VecDeque;
-use std::io::Read;
 use std::mem;
 
+use super::binary::Decoding;
 use crate::encode::string::NUL_SUBSTITUTE;
 use crate::handler::content::{CHUNK, Resume};
 use crate::session::responses::Responses;
@@ -25,6 +25,8 @@ enum Piece {
     Octets(Vec<u8>, usize),
     /// Octets of a message, read when they are sent.
     File(Box<Stretch>),
+    /// Octets of a section, read and decoded when they are sent.
+    Decoding(Box<Decoding>),
 }
 
 /// A stretch of a message.
@@ -89,6 +91,13 @@ impl Pieces {
         })));
     }
 
+    /// Adds a section that is decoded when it is sent.
+    pub(super) fn decoding(&mut self, decoding: Decoding) {
+        let before = mem::take(&mut self.tail);
+        self.queue.push_back(Piece::Octets(before, 0));
+        self.queue.push_back(Piece::Decoding(Box::new(decoding)));
+    }
+
     /// Gives out as much as fits.
     pub(super) fn flush(&mut self, out: &mut Responses) -> Flushed {
         if !self.tail.is_empty() {
@@ -99,6 +108,7 @@ impl Pieces {
             let flushed = match piece {
                 Piece::Octets(octets, from) => flush_octets(octets, from, out),
                 Piece::File(stretch) => stretch.flush(out),
+                Piece::Decoding(decoding) => decoding.flush(out),
             };
             if flushed != Flushed::All {
                 return flushed;
@@ -124,7 +134,7 @@ impl Stretch {
         let mut passed = 0;
         while self.skip > 0 {
             let mut chunk = [0; CHUNK];
-            let count = self.read(&mut chunk, self.skip);
+            let count = self.from.read(&mut chunk, self.skip);
             if count == 0 {
                 return Flushed::Broken;
             }
@@ -143,7 +153,7 @@ impl Stretch {
             wire.reserve((Responses::SLICE + CHUNK).saturating_sub(start));
             wire.resize(start + CHUNK, 0);
             let chunk = wire.get_mut(start..).unwrap_or_default();
-            let count = self.read(chunk, self.send);
+            let count = self.from.read(chunk, self.send);
             wire.truncate(start.saturating_add(usize::try_from(count).unwrap_or(0)));
             if count == 0 {
                 return Flushed::Broken;
@@ -151,37 +161,15 @@ impl Stretch {
             substitute_nul(wire.get_mut(start..).unwrap_or_default());
             self.send -= count;
         }
-        if self.end == End::OfMessage && self.read(&mut [0], 1) > 0 {
+        if self.end == End::OfMessage && self.from.read(&mut [0], 1) > 0 {
             return Flushed::Broken;
         }
         Flushed::All
     }
-
-    /// Reads at most `limit` octets; 0 if there are none, or none can be read.
-    fn read(&mut self, chunk: &mut [u8], limit: u64) -> u64 {
-        let limit = usize::try_from(limit)
-            .unwrap_or(usize::MAX)
-            .min(chunk.len());
-        match self
-            .from
-            .reader
-            .read(chunk.get_mut(..limit).unwrap_or_default())
-        {
-            Ok(count) => {
-                let count = u64::try_from(count).unwrap_or(0);
-                self.from.offset = self.from.offset.saturating_add(count);
-                count
-            }
-            Err(error) => {
-                tracing::error!(%error, "message could not be read");
-                0
-            }
-        }
-    }
 }
 
 /// Octets that one slice of work passes over at the most.
-const SKIPPED_PER_SLICE: u64 = 4 * 1024 * 1024;
+pub(super) const SKIPPED_PER_SLICE: u64 = 4 * 1024 * 1024;
 
 /// Gives out octets as far as they fit.
 fn flush_octets(octets: &[u8], from: &mut usize, out: &mut Responses) -> Flushed {

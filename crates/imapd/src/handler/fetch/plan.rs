@@ -6,7 +6,7 @@ use mailstore::{Error, Mailbox, Message};
 
 use super::pieces::{End, Pieces};
 use super::quick::{Quick, Source};
-use crate::command::{FetchItem, FetchSection, Partial, Section, SectionText, Seen};
+use crate::command::{BinaryWanted, FetchItem, FetchSection, Partial, Section, SectionText, Seen};
 use crate::encode::Fetch;
 use crate::handler::content::{Content, Resume};
 use crate::handler::shelf::{Found, Shelf};
@@ -40,12 +40,12 @@ enum Need {
 }
 
 /// A message up to this size is read at once; a larger one streams.
-const STREAMED_FROM: u64 = 128 * 1024;
+pub(super) const STREAMED_FROM: u64 = 128 * 1024;
 
 /// What was read of a message, or is kept of it.
 #[derive(Debug)]
 pub(super) struct Loaded {
-    content: Option<Content>,
+    pub(super) content: Option<Content>,
     found: Found,
     /// Whether it is all of the message.
     extent: Extent,
@@ -100,9 +100,20 @@ impl Plan {
 
     /// Whether reading sets `\Seen`.
     pub(super) fn sets_seen(&self) -> bool {
-        let sets =
-            |item: &FetchItem| matches!(item, FetchItem::Section(it) if it.seen == Seen::Set);
-        self.items.iter().any(sets)
+        self.items.iter().any(|item| match item {
+            FetchItem::Section(section) => section.seen == Seen::Set,
+            FetchItem::Binary(section) => {
+                matches!(section.wanted, BinaryWanted::Octets(_, Seen::Set))
+            }
+            FetchItem::Flags
+            | FetchItem::InternalDate
+            | FetchItem::Rfc822Size
+            | FetchItem::Uid
+            | FetchItem::Body
+            | FetchItem::BodyStructure
+            | FetchItem::Envelope
+            | FetchItem::ModSeq => false,
+        })
     }
 
     /// Whether the index does not know what it may know of all that is asked for.
@@ -116,6 +127,7 @@ impl Plan {
             | FetchItem::Body
             | FetchItem::BodyStructure
             | FetchItem::Envelope
+            | FetchItem::Binary(_)
             | FetchItem::Section(_) => false,
         };
         self.items.iter().any(unknown)
@@ -308,6 +320,7 @@ fn records(items: &[FetchItem]) -> Vec<Record> {
             FetchItem::Body => Some(Record::Body),
             FetchItem::BodyStructure => Some(Record::BodyStructure),
             FetchItem::Section(section) => record_for(&section.section),
+            FetchItem::Binary(_) => None,
         };
         match record {
             Some(record) if records.contains(&record) => {}
@@ -336,7 +349,7 @@ fn find(content: &Content, section: &Section) -> Option<SectionOctets> {
 
 /// The part of `size` octets that a partial fetch names: where it begins, and how long it is
 /// (RFC 3501 §6.4.5). Beyond the end it is empty.
-fn stretch(partial: Option<Partial>, size: u64) -> (u64, u64) {
+pub(super) fn stretch(partial: Option<Partial>, size: u64) -> (u64, u64) {
     match partial {
         None => (0, size),
         Some(Partial { origin, octets }) => {
@@ -360,7 +373,7 @@ fn need(item: &FetchItem) -> Need {
         | FetchItem::Rfc822Size
         | FetchItem::Uid => Need::Nothing,
         FetchItem::Envelope => Need::Header,
-        FetchItem::Body | FetchItem::BodyStructure => Need::Structure,
+        FetchItem::Body | FetchItem::BodyStructure | FetchItem::Binary(_) => Need::Structure,
         FetchItem::Section(section) => match (&section.section.part[..], &section.section.text) {
             ([], None) => Need::Octets,
             (

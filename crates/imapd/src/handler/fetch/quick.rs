@@ -132,6 +132,7 @@ impl Quick {
                 FetchItem::Body => Item::Structure("BODY", Form::Body),
                 FetchItem::BodyStructure => Item::Structure("BODYSTRUCTURE", Form::BodyStructure),
                 FetchItem::Section(section) => Item::section(section)?,
+                FetchItem::Binary(_) => return None,
             };
             match item {
                 Item::Whole(_) => whole += 1,
