@@ -184,6 +184,8 @@ pub enum StatusItem {
     Unseen,
     /// The octets of all messages (RFC 8438 §3).
     Size,
+    /// The number of messages with `\Deleted` (RFC 9051 §6.3.11).
+    Deleted,
     /// The most octets of a message that is appended (RFC 7889 §3.1).
     AppendLimit,
     /// The highest mod-sequence (RFC 7162 §3.1.7).
@@ -422,9 +424,9 @@ pub enum SearchKey {
     /// `MODSEQ` (RFC 7162 §3.1.5): this mod-sequence or a higher one; `None` is 0.
     ModSeq(Option<mailstore::ModSeq>),
     /// `LARGER`.
-    Larger(u32),
+    Larger(u64),
     /// `SMALLER`.
-    Smaller(u32),
+    Smaller(u64),
     /// `BEFORE`, `ON`, `SINCE`: the internal date, disregarding time and timezone.
     InternalDate(DateOp, Date),
     /// `SENTBEFORE`, `SENTON`, `SENTSINCE`: the Date header, disregarding time and timezone.

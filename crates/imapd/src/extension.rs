@@ -12,6 +12,7 @@ pub(crate) mod enable;
 pub(crate) mod esearch;
 pub(crate) mod id;
 pub(crate) mod idle;
+pub(crate) mod imap_rev2;
 pub(crate) mod list_extended;
 mod list_status;
 pub(crate) mod literal;
@@ -134,6 +135,7 @@ pub const REGISTRY: &[Extension] = &[
     searchres::ROW,
     utf8_accept::ROW,
     status_size::ROW,
+    imap_rev2::ROW,
 ];
 
 /// The capabilities of a connection as it is now, of those that are `offered` (RFC 3501 §7.2.1).

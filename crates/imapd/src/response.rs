@@ -20,7 +20,7 @@ pub enum Untagged {
     List(ListEntry),
     /// `* LIST … ("CHILDINFO" (…))` (RFC 5258 §3.5): the selection criteria that a name below meets.
     ListWithChildInfo(ListEntry, Vec<&'static str>),
-    /// `* LIST … ("OLDNAME" (…))` (RFC 5465 §5.4): the name that the mailbox had.
+    /// `* LIST … ("OLDNAME" (…))` (RFC 5465 §5.4, RFC 9051 §6.3.9.7): the name that the mailbox had.
     ListWithOldName(ListEntry, String),
     /// `* LSUB …` (RFC 3501 §7.2.3).
     Lsub(ListEntry),
@@ -163,7 +163,7 @@ pub enum Code {
     NoModSeq,
     /// `MODIFIED set` (RFC 7162 §3.1.3): sequence numbers, or UIDs for UID STORE.
     Modified(Ranges),
-    /// `CLOSED` (RFC 7162 §3.2.11).
+    /// `CLOSED` (RFC 7162 §3.2.11, RFC 9051 §7.1).
     Closed,
     /// `BADEVENT (…)` (RFC 5465 §3.1): the events that there are.
     BadEvent,
@@ -214,6 +214,8 @@ pub enum PlainCode {
     AlreadyExists,
     /// The mailbox does not exist.
     NonExistent,
+    /// There are mailboxes below the one to be deleted (RFC 9051 §7.1).
+    HasChildren,
 }
 
 /// What an ESEARCH response tells (RFC 4466 §2.6.2, RFC 4731 §3.1).

@@ -23,9 +23,10 @@ use auth::{Credential, Verdict};
 use machine::{Effect, Event, Link, Machine, Now, Security};
 
 use crate::extension::compress::Compression;
+use crate::extension::enable::Enabled;
 use crate::extension::idle::Idling;
 use crate::extension::notify::Pushing;
-use crate::extension::{Capabilities, Login, capabilities};
+use crate::extension::{Capabilities, Login, capabilities, imap_rev2};
 use crate::framer::{Framer, Mode, Phase};
 use crate::handler::append::Receiving;
 use crate::response::{Code, Completion, PlainCode, Status, Untagged};
@@ -113,7 +114,7 @@ impl Session {
     pub fn hiding(hidden: Capabilities, settings: Arc<Settings>, link: Link, now: Now) -> Self {
         let mut out = Responses::default();
         let hidden = hidden.union(settings.hidden_from(link.peer, None));
-        let offered = Capabilities::all().without(hidden);
+        let offered = imap_rev2::possible(Capabilities::all().without(hidden));
         let names = capabilities(&link, Login::Before, offered, &settings.limits);
         let greeting = format!("{} Pillarbox ready", settings.hostname);
         out.untagged(Untagged::Status(
@@ -236,6 +237,15 @@ impl Session {
             State::Authenticated(account) => account.offered,
             State::Selected(selected) => selected.account.offered,
             State::Logout => Capabilities::NONE,
+        }
+    }
+
+    /// What the client has switched on.
+    pub(crate) fn enabled(&self) -> Enabled {
+        match &self.state {
+            State::Authenticated(account) => account.enabled,
+            State::Selected(selected) => selected.account.enabled,
+            State::NotAuthenticated(_) | State::Logout => Enabled::default(),
         }
     }
 

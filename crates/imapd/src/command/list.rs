@@ -15,6 +15,18 @@ pub struct ExtendedList {
     pub returns: Vec<ReturnOption>,
 }
 
+impl ExtendedList {
+    /// LIST without options.
+    pub(crate) fn basic(reference: MailboxArg, pattern: MailboxArg) -> Self {
+        Self {
+            reference,
+            patterns: vec![pattern],
+            selection: Vec::new(),
+            returns: Vec::new(),
+        }
+    }
+}
+
 /// `list-select-opt` (RFC 5258 §3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SelectionOption {

@@ -158,12 +158,15 @@ impl SearchKey {
             Self::Not(key) => key.uses(),
             Self::Messages(messages) => messages.uses(),
             Self::ModSeq(_) => one(Capability::Condstore),
+            Self::Recent => one(Capability::ImapRev1),
+            // `number` has 32 bits, and `number64` is of IMAP4rev2 (RFC 9051 §9).
+            Self::Larger(octets) | Self::Smaller(octets) if u32::try_from(*octets).is_err() => {
+                one(Capability::ImapRev2)
+            }
+            Self::Larger(_) | Self::Smaller(_) => Capabilities::NONE,
             Self::All
             | Self::Flag(_)
             | Self::Keyword(_)
-            | Self::Recent
-            | Self::Larger(_)
-            | Self::Smaller(_)
             | Self::InternalDate(..)
             | Self::SentDate(..)
             | Self::Header(..)
@@ -205,8 +208,9 @@ fn status(items: &[StatusItem]) -> Capabilities {
         StatusItem::AppendLimit => Some(Capability::AppendLimit),
         StatusItem::Size => Some(Capability::StatusSize),
         StatusItem::HighestModSeq => Some(Capability::Condstore),
+        StatusItem::Deleted => Some(Capability::ImapRev2),
+        StatusItem::Recent => Some(Capability::ImapRev1),
         StatusItem::Messages
-        | StatusItem::Recent
         | StatusItem::UidNext
         | StatusItem::UidValidity
         | StatusItem::Unseen => None,

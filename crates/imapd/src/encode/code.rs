@@ -95,5 +95,6 @@ const fn plain_code(code: PlainCode) -> &'static str {
         PlainCode::OverQuota => "OVERQUOTA",
         PlainCode::AlreadyExists => "ALREADYEXISTS",
         PlainCode::NonExistent => "NONEXISTENT",
+        PlainCode::HasChildren => "HASCHILDREN",
     }
 }

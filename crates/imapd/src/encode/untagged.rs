@@ -154,10 +154,10 @@ fn child_info(out: &mut Vec<u8>, criteria: &[&str]) {
     out.extend_from_slice(b"))");
 }
 
-/// Writes `SP mbox-list-extended` with an `oldname-extended-item` (RFC 5465 §8).
+/// Writes `SP mbox-list-extended` with an `oldname-extended-item` (RFC 5465 §8, RFC 9051 §9).
 fn old_name(out: &mut Vec<u8>, old: &str) {
     out.extend_from_slice(b" (\"OLDNAME\" (");
-    string::astring(out, old.as_bytes());
+    string::mailbox(out, old);
     out.extend_from_slice(b"))");
 }
 
@@ -179,6 +179,7 @@ fn status_data(out: &mut Vec<u8>, mailbox: &str, items: &[(StatusItem, u64)]) {
             StatusItem::UidValidity => b"UIDVALIDITY ",
             StatusItem::Unseen => b"UNSEEN ",
             StatusItem::Size => b"SIZE ",
+            StatusItem::Deleted => b"DELETED ",
             StatusItem::AppendLimit => b"APPENDLIMIT ",
             StatusItem::HighestModSeq => b"HIGHESTMODSEQ ",
         });

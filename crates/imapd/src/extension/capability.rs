@@ -39,6 +39,7 @@ pub enum Capability {
     Notify,
     Utf8Accept,
     StatusSize,
+    ImapRev2,
 }
 
 impl Capability {

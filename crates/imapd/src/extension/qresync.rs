@@ -7,9 +7,11 @@ use mailstore::{ModSeq, Snapshot, Uid, UidValidity};
 
 use super::condstore::changed;
 use super::enable::{Enabled, Feature};
-use super::{Capabilities, Capability, Extension, Shown};
+use super::imap_rev2::Revision;
+use super::{Capability, Extension, Shown};
 use crate::error::Refused;
 use crate::response::{Code, Status, Untagged};
+use crate::session::authenticated::Authenticated;
 use crate::session::positions::Positions;
 use crate::session::responses::Responses;
 use crate::session::view::View;
@@ -53,9 +55,12 @@ pub(crate) struct Earlier {
 }
 
 /// Tells a client that selects another mailbox up to where the one it had is meant
-/// (RFC 7162 §3.2.11): whether anything was enabled or not.
-pub(crate) fn closed(offered: Capabilities, out: &mut Responses) {
-    if offered.has(Capability::Condstore) || offered.has(Capability::Qresync) {
+/// (RFC 7162 §3.2.11): whether anything was enabled or not, and in IMAP4rev2 always
+/// (RFC 9051 §6.3.2).
+pub(crate) fn closed(account: &Authenticated, out: &mut Responses) {
+    let offered = [Capability::Condstore, Capability::Qresync];
+    let offered = offered.iter().any(|&it| account.offered.has(it));
+    if offered || account.enabled.revision() == Revision::Rev2 {
         let text = "Previous mailbox is closed".to_owned();
         out.untagged(Untagged::Status(Status::Ok, Some(Code::Closed), text));
     }

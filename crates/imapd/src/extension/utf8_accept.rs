@@ -71,7 +71,7 @@ impl Authenticated {
 impl Enabled {
     /// Whether mailbox names are UTF-8.
     pub(crate) const fn speaks_utf8(self) -> bool {
-        self.has(Feature::Utf8Accept)
+        self.has(Feature::Utf8Accept) || self.has(Feature::ImapRev2)
     }
 }
 

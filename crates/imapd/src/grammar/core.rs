@@ -128,7 +128,7 @@ pub(super) fn number(input: &[u8]) -> Parsed<'_, u32> {
 }
 
 /// `number64`: a number of up to 64 bits, as sizes have
-fn number64(input: &[u8]) -> Parsed<'_, u64> {
+pub(super) fn number64(input: &[u8]) -> Parsed<'_, u64> {
     context("a number below 2^64", map_opt(digit1, decimal)).parse(input)
 }
 

@@ -81,6 +81,7 @@ fn status_att(input: &[u8]) -> Parsed<'_, StatusItem> {
         b"UIDVALIDITY" => Some(StatusItem::UidValidity),
         b"UNSEEN" => Some(StatusItem::Unseen),
         b"SIZE" => Some(StatusItem::Size),
+        b"DELETED" => Some(StatusItem::Deleted),
         b"APPENDLIMIT" => Some(StatusItem::AppendLimit),
         b"HIGHESTMODSEQ" => Some(StatusItem::HighestModSeq),
         _ => None,

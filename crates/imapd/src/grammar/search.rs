@@ -15,7 +15,7 @@ use crate::settings::Limits;
 use crate::types::ByUid;
 
 use super::condstore::search_modsequence;
-use super::core::{astring, atom, list0, messages, number, sp, word};
+use super::core::{astring, atom, list0, messages, number64, sp, word};
 use super::date::date;
 use super::fetch::header_fld_name;
 use super::{Failed, Parsed};
@@ -268,8 +268,8 @@ fn with_argument<'a>(name: &[u8], input: &'a [u8]) -> Option<Parsed<'a, SearchKe
         b"SENTBEFORE" => sent(DateOp::Before).parse(input),
         b"SENTON" => sent(DateOp::On).parse(input),
         b"SENTSINCE" => sent(DateOp::Since).parse(input),
-        b"LARGER" => map(preceded(sp, number), SearchKey::Larger).parse(input),
-        b"SMALLER" => map(preceded(sp, number), SearchKey::Smaller).parse(input),
+        b"LARGER" => map(preceded(sp, number64), SearchKey::Larger).parse(input),
+        b"SMALLER" => map(preceded(sp, number64), SearchKey::Smaller).parse(input),
         b"KEYWORD" => preceded(sp, flag_keyword).parse(input),
         b"UNKEYWORD" => map(preceded(sp, flag_keyword), not).parse(input),
         b"UID" => map(preceded(sp, uids), SearchKey::Messages).parse(input),

@@ -436,10 +436,10 @@ fn search_keys_are_parsed() {
         ("SEARCH NOT", "a space at octet 12"),
         ("SEARCH FROM", "a space at octet 13"),
         ("SEARCH 0", "a number from 1 to 2^32-1 or * at octet 9"),
-        ("SEARCH LARGER -1", "a number below 2^32 at octet 16"),
+        ("SEARCH LARGER -1", "a number below 2^64 at octet 16"),
         (
-            "SEARCH LARGER 4294967296",
-            "a number below 2^32 at octet 16",
+            "SEARCH LARGER 18446744073709551616",
+            "a number below 2^64 at octet 16",
         ),
         (
             "SEARCH SINCE yesterday",

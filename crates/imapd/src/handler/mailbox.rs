@@ -5,13 +5,14 @@
 
 use std::sync::Arc;
 
-use mailstore::{Mailbox, Snapshot};
+use mailstore::{Error, Mailbox, Snapshot, SystemFlag};
 
 use crate::command::StatusItem;
 use crate::error::Refused;
-use crate::extension::{append_limit, status_size};
+use crate::extension::{append_limit, imap_rev2, status_size};
 use crate::response::Untagged;
 use crate::session::authenticated::Authenticated;
+use crate::session::responses::Responses;
 use crate::session::selected::Selected;
 
 /// The text of a command's completion.
@@ -25,14 +26,18 @@ pub(crate) fn create(account: &Authenticated, name: &[u8]) -> Done {
 
 /// DELETE (RFC 3501 §6.3.4).
 pub(crate) fn delete(account: &Authenticated, name: &[u8]) -> Done {
-    account.account.delete(&account.name(name)?)?;
-    Ok("DELETE completed")
+    let name = account.name(name)?;
+    match account.account.delete(&name) {
+        Err(Error::NotFound) => Err(imap_rev2::not_deleted(account, &name)),
+        deleted => Ok(deleted.map(|()| "DELETE completed")?),
+    }
 }
 
 /// RENAME (RFC 3501 §6.3.5).
-pub(crate) fn rename(account: &Authenticated, from: &[u8], to: &[u8]) -> Done {
+pub(crate) fn rename(account: &Authenticated, from: &[u8], to: &[u8], out: &mut Responses) -> Done {
     let (from, to) = (account.name(from)?, account.new_name(to)?);
     account.account.rename(&from, &to)?;
+    imap_rev2::renamed(account, &from, &to, out);
     Ok("RENAME completed")
 }
 
@@ -92,5 +97,10 @@ fn value(
         // 0 says that there are none (RFC 7162 §3.1.7).
         StatusItem::HighestModSeq if !mailbox.is_lasting() => 0,
         StatusItem::HighestModSeq => snapshot.highest_mod_seq().get(),
+        StatusItem::Deleted => {
+            let deleted =
+                |message: &mailstore::Message<'_>| message.flags().has(SystemFlag::Deleted);
+            count(snapshot.iter().filter(deleted).count())
+        }
     }
 }

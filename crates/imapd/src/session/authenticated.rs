@@ -8,9 +8,10 @@ use super::responses::Responses;
 use super::running::{Operation, Outcome};
 use super::selected::Selected;
 use super::selecting::Selecting;
-use crate::command::{self, SelectParameters, StatusItem};
+use crate::command::{self, ExtendedList, SelectParameters, StatusItem};
 use crate::error::Refused;
 use crate::extension::enable::Enabled;
+use crate::extension::imap_rev2::Revision;
 use crate::extension::list_extended::ExtendedListing;
 use crate::extension::notify::{Notify, Setting};
 use crate::extension::status_size::{Sizes, Sizing};
@@ -68,6 +69,7 @@ pub(crate) fn begin(
     enabled: Enabled,
 ) -> Result<Operation, Refused> {
     use command::Authenticated as Is;
+    let rev2 = enabled.revision() == Revision::Rev2;
     Ok(match command {
         Is::Select(name, parameters) => select(name, Access::ReadWrite, parameters, enabled)?,
         Is::Examine(name, parameters) => select(name, Access::ReadOnly, parameters, enabled)?,
@@ -76,6 +78,11 @@ pub(crate) fn begin(
         Is::Rename { from, to } => Operation::Change(Change::Rename(from, to)),
         Is::Subscribe(name) => Operation::Change(Change::Subscribe(name)),
         Is::Unsubscribe(name) => Operation::Change(Change::Unsubscribe(name)),
+        // In IMAP4rev2 the principles of the extended form hold for all (RFC 9051 §6.3.9.3).
+        Is::List { reference, pattern } if rev2 && !pattern.is_empty() => {
+            let asked = ExtendedList::basic(reference, pattern);
+            Operation::ListExtended(Box::new(ExtendedListing::new(asked)))
+        }
         Is::List { reference, pattern } => {
             Operation::List(Box::new(list::Listing::list(&reference, &pattern)))
         }
@@ -149,11 +156,11 @@ impl Authenticated {
 
 impl Change {
     /// Carries it out.
-    pub(crate) fn apply(&self, account: &Authenticated) -> Outcome {
+    pub(crate) fn apply(&self, account: &Authenticated, out: &mut Responses) -> Outcome {
         let text = match self {
             Self::Create(name) => mailbox::create(account, name)?,
             Self::Delete(name) => mailbox::delete(account, name)?,
-            Self::Rename(from, to) => mailbox::rename(account, from, to)?,
+            Self::Rename(from, to) => mailbox::rename(account, from, to, out)?,
             Self::Subscribe(name) => mailbox::subscribe(account, name)?,
             Self::Unsubscribe(name) => mailbox::unsubscribe(account, name)?,
         };

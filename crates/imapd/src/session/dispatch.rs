@@ -5,6 +5,7 @@ use auth::Secret;
 use super::running::{Operation, Running, Terms};
 use super::{Activity, End, Session, State, authenticated};
 use crate::command::{Any, Authenticated as InAnyMailbox, Command, Tagged};
+use crate::extension::imap_rev2::missing;
 use crate::extension::{Capability, Login, capabilities, id};
 use crate::framer::Frame;
 use crate::grammar;
@@ -47,10 +48,11 @@ impl Session {
     /// The one check of command against state at run time.
     fn dispatch(&mut self, Tagged { tag, command }: Tagged) {
         if let Some(hidden) = self.hidden(&command) {
-            return self.bad(Some(tag), &format!("{} is not offered", hidden.name()));
+            return self.bad(Some(tag), &missing(hidden, self.offered()));
         }
         let terms = Terms::of(&command);
         self.note_enabling(&command);
+        let enabled = self.enabled();
         let operation = match (&mut self.state, command) {
             (_, Command::Any(command)) => return self.any(tag, command),
             (State::NotAuthenticated(_), Command::NotAuthenticated(command)) => {
@@ -73,11 +75,8 @@ impl Session {
             (State::Selected(selected), Command::Selected(command)) => {
                 selected.begin(&tag, &self.settings.limits, command)
             }
-            (State::Authenticated(account), Command::Authenticated(command)) => {
-                authenticated::begin(command, account.enabled)
-            }
-            (State::Selected(selected), Command::Authenticated(command)) => {
-                authenticated::begin(command, selected.account.enabled)
+            (State::Authenticated(_) | State::Selected(_), Command::Authenticated(command)) => {
+                authenticated::begin(command, enabled)
             }
             (State::Logout, _) => return,
         };
@@ -87,7 +86,8 @@ impl Session {
     /// A capability that a command needs and that is hidden from this client.
     pub(crate) fn hidden(&self, command: &Command) -> Option<Capability> {
         let uses = command.uses();
-        uses.without(self.offered()).iter().next()
+        let offered = self.enabled().revision().understands(self.offered());
+        uses.without(offered).iter().next()
     }
 
     /// The commands of any state (RFC 3501 §6.1).

@@ -16,7 +16,9 @@ use super::selected::{Look, Selected, Told};
 use super::selecting::Selecting;
 use crate::command::{Command, ExpungeRule, Selected as InMailbox};
 use crate::error::Refused;
-use crate::extension::{Login, capabilities, condstore, list_extended, r#move, notify, unselect};
+use crate::extension::{
+    Login, capabilities, condstore, imap_rev2, list_extended, r#move, notify, unselect,
+};
 use crate::handler::{copy, expunge, fetch, list, search, store};
 use crate::response::{Code, Completion, PlainCode};
 use crate::settings::Settings;
@@ -264,7 +266,7 @@ impl Operation {
             }
         };
         match self {
-            Self::Change(change) => change.apply(account),
+            Self::Change(change) => change.apply(account, context.out),
             Self::Query(query) => query.answer(account, selected, context.out),
             Self::List(listing) => listing.step(account, context.out),
             Self::ListExtended(listing) => listing.step(account, selected, context.out),
@@ -362,7 +364,7 @@ fn log_in(identity: &Identity, context: &Context<'_>, state: &mut State) -> Outc
     };
     let (settings, peer) = (context.settings, context.link.peer);
     let hidden = settings.hidden_from(peer, Some(&identity.name));
-    let offered = before.offered.without(hidden);
+    let offered = imap_rev2::possible(before.offered.without(hidden));
     let account = settings.store.account(&identity.mail);
     let account = account.map_err(|error| {
         tracing::error!(user = %identity.name, %error, "account could not be opened");

@@ -13,6 +13,7 @@ use crate::command::{self, ChangedSince, ExpungeRule, FetchItem, Gone, Unchanged
 use crate::error::{Refused, completion};
 use crate::extension::condstore::{self, Storage, Tracking};
 use crate::extension::enable::Feature;
+use crate::extension::imap_rev2::Revision;
 use crate::extension::qresync::{self, Earlier};
 use crate::extension::{r#move, notify, utf8_accept};
 use crate::handler::content::Resume;
@@ -158,7 +159,11 @@ impl Selected {
                 self.writable()?;
                 Operation::Expunge(expunge::Expunging::new(messages.as_ref(), &self.view))
             }
-            command::Selected::Search(search) => {
+            command::Selected::Search(mut search) => {
+                // In IMAP4rev2 it is always ESEARCH that answers (RFC 9051 §6.4.4).
+                if self.view.revision() == Revision::Rev2 {
+                    search.returns.get_or_insert_default();
+                }
                 utf8_accept::check_charset(&search, self.account.enabled)?;
                 let saves = search.saves();
                 let searching = search::Searching::new(tag.clone(), search, &self.view, limits);

@@ -8,6 +8,7 @@ use super::running::{Context, Outcome, Step, deselect};
 use super::selected::Selected;
 use crate::command::SelectParameters;
 use crate::error::Refused;
+use crate::extension::imap_rev2;
 use crate::extension::qresync::{Missed, closed};
 use crate::response::{Code, Completion};
 use crate::types::Access;
@@ -60,7 +61,7 @@ impl Selecting {
     /// Opens the mailbox: what was selected before is let go first, also if this fails.
     fn open(&self, context: &mut Context<'_>, state: &mut State) -> Result<Completion, Refused> {
         if let State::Selected(selected) = &*state {
-            closed(selected.account.offered, context.out);
+            closed(&selected.account, context.out);
         }
         deselect(state);
         let before = mem::replace(state, State::Logout);
@@ -72,6 +73,7 @@ impl Selecting {
             Ok(mut selected) => {
                 let offered = selected.account.offered;
                 selected.view.introduce(offered, context.out);
+                imap_rev2::selected(&selected.account, &self.name, context.out);
                 let completion = completion(self.access, selected.access());
                 *state = State::Selected(Box::new(selected));
                 Ok(completion)

@@ -17,6 +17,7 @@ use crate::command::ExpungeRule;
 use crate::error::Refused;
 use crate::extension::condstore::{Storage, Tracking, highest_mod_seq, no_mod_seq};
 use crate::extension::enable::Feature;
+use crate::extension::imap_rev2::Revision;
 use crate::extension::notify::{Narrowed, Wanted};
 use crate::extension::qresync::some_of;
 use crate::extension::searchres::SearchResult;
@@ -290,7 +291,7 @@ impl View {
             self.exists = self.told.len();
             out.untagged(Untagged::Exists(number(self.exists)));
         }
-        if grown || recent != self.recent_told {
+        if self.revision() == Revision::Rev1 && (grown || recent != self.recent_told) {
             self.recent_told = recent;
             out.untagged(Untagged::Recent(number(recent)));
         }
@@ -309,6 +310,11 @@ impl View {
     fn tell_flags(&self, uid: Uid, by_uid: ByUid, out: &mut Responses) {
         let Some(position) = self.told.position(uid) else {
             return;
+        };
+        // News has the UID always in IMAP4rev2 (RFC 9051 §7.5.2).
+        let by_uid = match self.revision() {
+            Revision::Rev1 => by_uid,
+            Revision::Rev2 => ByUid::Yes,
         };
         if let (Some(seq), Some(message)) =
             (SeqNum::from_position(position), self.told.get(position))
@@ -344,13 +350,16 @@ impl View {
     pub(crate) fn introduce(&mut self, offered: Capabilities, out: &mut Responses) {
         out.untagged(Untagged::Flags(self.flags()));
         out.untagged(Untagged::Exists(number(self.exists)));
-        self.recent_told = self.recent();
-        out.untagged(Untagged::Recent(number(self.recent_told)));
+        if self.revision() == Revision::Rev1 {
+            self.recent_told = self.recent();
+            out.untagged(Untagged::Recent(number(self.recent_told)));
+        }
         let mut status = |code: Code, text: &str| {
             out.untagged(Untagged::Status(Status::Ok, Some(code), text.to_owned()));
         };
-        let first = self.told.first_unseen();
-        if let Some(seq) = first.and_then(SeqNum::from_position) {
+        // IMAP4rev2 has no UNSEEN code any more (RFC 9051 §E, 11).
+        let unseen = (self.revision() == Revision::Rev1).then(|| self.told.first_unseen());
+        if let Some(seq) = unseen.flatten().and_then(SeqNum::from_position) {
             status(Code::Unseen(seq), "First unseen message");
         }
         let next = self.told.uid_next();
@@ -416,6 +425,11 @@ impl View {
         Ranges::of_uids(messages.map(|message| message.uid()))
     }
 
+    /// The version of the protocol that the client hears.
+    pub(crate) fn revision(&self) -> Revision {
+        self.tracking.enabled.revision()
+    }
+
     /// How many messages have `\Recent` in this session.
     pub(crate) fn recent(&self) -> usize {
         let bound = |uid: u32| {
@@ -428,8 +442,12 @@ impl View {
             .sum()
     }
 
-    /// Whether a message has `\Recent` in this session.
+    /// Whether a message has `\Recent` in this session, which IMAP4rev2 has no more
+    /// (RFC 9051 §2.3.2).
     pub(crate) fn is_recent(&self, uid: Uid) -> bool {
+        if self.revision() == Revision::Rev2 {
+            return false;
+        }
         let after = self
             .recent
             .partition_point(|range| range.start <= uid.get());

@@ -22,6 +22,7 @@ struct Probe(Place, &'static str, &'static str);
 
 /// What shows that a capability works. Whoever adds a capability says here what it brings: each of
 /// its commands, arguments and responses.
+#[expect(clippy::too_many_lines, reason = "one list of all capabilities")]
 fn probes(capability: Capability) -> Vec<Probe> {
     use Place::{Connected, LoggedIn, Selected};
     match capability {
@@ -88,6 +89,9 @@ fn probes(capability: Capability) -> Vec<Probe> {
             Probe(LoggedIn, "STATUS INBOX (SIZE)", "(SIZE "),
             Probe(LoggedIn, "LIST \"\" * RETURN (STATUS (SIZE))", "(SIZE "),
         ],
+        Capability::ImapRev2 => {
+            vec![Probe(LoggedIn, "ENABLE IMAP4rev2", "* ENABLED IMAP4rev2")]
+        }
         Capability::Utf8Accept => vec![Probe(LoggedIn, "CREATE \"Entwürfe\"", "x OK")],
         Capability::AppendLimit => {
             vec![Probe(LoggedIn, "STATUS INBOX (APPENDLIMIT)", "x OK")]
