@@ -41,7 +41,8 @@
 //! changes may be lost with the machine's power (never with the process alone), and a client may
 //! have seen their mod-sequences. So mod-sequences whose frames are not on the disk stay below a
 //! durable *reserve*. A reserve of an earlier boot that was not closed means that power was lost:
-//! then every message gets a mod-sequence above the reserve.
+//! then every message gets a mod-sequence above the reserve, and who knows an earlier one is told
+//! all UIDs that are gone.
 //!
 //! # Disks that fail
 //!

@@ -653,6 +653,12 @@ fn our_own_changes_do_not_make_us_read_the_directories() {
         .store_flags(&[uid(1)], &change(FlagOp::Add, &[SystemFlag::Seen], &[]))
         .unwrap();
     assert_eq!(mailbox.refresh().unwrap().len(), 2);
+    for system in [SystemFlag::Flagged, SystemFlag::Answered] {
+        let highest = Some(mailbox.snapshot().highest_mod_seq());
+        let flagged = change(FlagOp::Add, &[system], &[]);
+        let stored = mailbox.store_flags_unchanged(&[uid(1)], &flagged, highest);
+        assert_eq!(stored.unwrap().snapshot.len(), 2);
+    }
     append(&mailbox, "c", &[]);
     assert_eq!(mailbox.refresh().unwrap().len(), 3);
     mailbox.expunge(&[uid(2)]).unwrap();
