@@ -3,6 +3,7 @@
 #![expect(clippy::panic, reason = "a test fails by panicking")]
 
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// Whether a program can be used; says so if not.
@@ -13,6 +14,32 @@ pub fn have(program: &str) -> bool {
     let found = std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()));
     found || missing(program)
+}
+
+/// The Python that has the clients of `tests/clients/requirements.txt`; says so if there is none.
+///
+/// # Panics
+/// If there is none, and `PILLARBOX_REQUIRE_CLIENTS` is set.
+pub fn have_python() -> Option<PathBuf> {
+    let python = installed().join("python/bin/python3");
+    let found = python.is_file() || missing("tests/clients/requirements.txt");
+    found.then_some(python)
+}
+
+/// Node's directory with the clients of `tests/clients/package.json`; says so if there is none.
+///
+/// # Panics
+/// If there is none, and `PILLARBOX_REQUIRE_CLIENTS` is set.
+pub fn have_node_modules() -> Option<PathBuf> {
+    let modules = installed().join("node");
+    let found = have("node")
+        && (modules.join("node_modules").is_dir() || missing("tests/clients/package.json"));
+    found.then_some(modules)
+}
+
+/// Where `tests/clients/install` puts what it installs.
+fn installed() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/clients")
 }
 
 /// Says that a program is not installed. Always false.
