@@ -442,7 +442,7 @@ pub enum SearchKey {
 
 impl SearchKey {
     /// Whether there are sequence numbers in it.
-    fn names_numbers(&self) -> bool {
+    pub(crate) fn names_numbers(&self) -> bool {
         match self {
             Self::Messages(Messages::Seq(_)) => true,
             Self::And(keys) => keys.iter().any(Self::names_numbers),

@@ -13,7 +13,7 @@ mod status;
 pub(crate) mod string;
 mod untagged;
 
-pub use fetch::{Fetch, Literal, fetch_open, section_name};
+pub use fetch::{Fetch, Literal, fetch_open, section_name, uid_fetch_open};
 
 use crate::response::Response;
 

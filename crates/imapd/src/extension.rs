@@ -24,6 +24,7 @@ pub(crate) mod qresync;
 pub(crate) mod sasl_ir;
 pub(crate) mod searchres;
 pub(crate) mod status_size;
+pub(crate) mod uid_only;
 pub(crate) mod uidplus;
 pub(crate) mod unselect;
 pub(crate) mod utf8_accept;
@@ -134,6 +135,7 @@ pub const REGISTRY: &[Extension] = &[
     esearch::ROW,
     searchres::ROW,
     utf8_accept::ROW,
+    uid_only::ROW,
     status_size::ROW,
     imap_rev2::ROW,
 ];

@@ -45,6 +45,8 @@ pub enum Untagged {
     VanishedEarlier(Ranges),
     /// `* n FETCH (…)` (RFC 3501 §7.4.2).
     Fetch(SeqNum, Vec<FetchData>),
+    /// `* n UIDFETCH (…)` (RFC 9586 §3.3), where n is the UID.
+    UidFetch(Uid, Vec<FetchData>),
     /// `* NAMESPACE …` (RFC 2342 §5): prefix and separator of the personal namespace.
     Namespace(String, char),
     /// `* ID (…)` (RFC 2971 §3.2).
@@ -165,6 +167,8 @@ pub enum Code {
     Modified(Ranges),
     /// `CLOSED` (RFC 7162 §3.2.11, RFC 9051 §7.1).
     Closed,
+    /// `UIDREQUIRED` (RFC 9586 §3).
+    UidRequired,
     /// `BADEVENT (…)` (RFC 5465 §3.1): the events that there are.
     BadEvent,
     /// `NOTIFICATIONOVERFLOW` (RFC 5465 §5.8).

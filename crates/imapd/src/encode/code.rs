@@ -43,6 +43,7 @@ pub(super) fn resp_text_code(out: &mut Vec<u8>, code: &Code) {
             name_list(out, &notify::SUPPORTED);
         }
         Code::NotificationOverflow => out.extend_from_slice(b"NOTIFICATIONOVERFLOW"),
+        Code::UidRequired => out.extend_from_slice(b"UIDREQUIRED"),
         Code::UidNotSticky => out.extend_from_slice(b"UIDNOTSTICKY"),
         Code::CompressionActive => out.extend_from_slice(b"COMPRESSIONACTIVE"),
         Code::TooBig => out.extend_from_slice(b"TOOBIG"),

@@ -38,9 +38,18 @@ enum Place {
 
 /// Writes the beginning of `* n FETCH (…)`.
 pub fn fetch_open(out: &mut Vec<u8>, seq: SeqNum) -> Fetch {
+    open(out, seq.get(), b" FETCH (")
+}
+
+/// Writes the beginning of `uidfetch-resp = uniqueid SP "UIDFETCH" SP msg-att` (RFC 9586 §4).
+pub fn uid_fetch_open(out: &mut Vec<u8>, uid: Uid) -> Fetch {
+    open(out, uid.get(), b" UIDFETCH (")
+}
+
+fn open(out: &mut Vec<u8>, message: u32, name: &[u8]) -> Fetch {
     out.extend_from_slice(b"* ");
-    number(out, seq.get());
-    out.extend_from_slice(b" FETCH (");
+    number(out, message);
+    out.extend_from_slice(name);
     Fetch {
         place: Place::First,
     }

@@ -7,14 +7,20 @@ use crate::response::{ExtendedSearch, ListEntry, Untagged};
 use crate::types::ByUid;
 
 use super::code::capability_data;
-use super::fetch::fetch_open;
+use super::fetch::{fetch_open, uid_fetch_open};
 use super::status::{resp_cond_state, resp_text};
 use super::{name, name_list, number, spaced, string};
 
 /// Writes `response-data = "*" SP (…) CRLF` (RFC 3501 §9).
 pub(super) fn untagged(out: &mut Vec<u8>, response: &Untagged) {
-    if let Untagged::Fetch(seq, items) = response {
-        let mut fetch = fetch_open(out, *seq);
+    let open = if let Untagged::Fetch(seq, items) = response {
+        Some((fetch_open(out, *seq), items))
+    } else if let Untagged::UidFetch(uid, items) = response {
+        Some((uid_fetch_open(out, *uid), items))
+    } else {
+        None
+    };
+    if let Some((mut fetch, items)) = open {
         for item in items {
             fetch.item(out, item);
         }
@@ -69,7 +75,7 @@ fn response_data(out: &mut Vec<u8>, response: &Untagged) {
             out.extend_from_slice(format!("VANISHED (EARLIER) {uids}").as_bytes());
         }
         // Written in pieces by `untagged`.
-        Untagged::Fetch(..) => {}
+        Untagged::Fetch(..) | Untagged::UidFetch(..) => {}
         Untagged::Namespace(prefix, separator) => namespace(out, prefix, *separator),
         Untagged::Id(fields) => id(out, fields),
     }

@@ -37,6 +37,7 @@ pub enum Capability {
     Esearch,
     SearchRes,
     Notify,
+    UidOnly,
     Utf8Accept,
     StatusSize,
     ImapRev2,

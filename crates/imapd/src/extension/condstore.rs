@@ -107,9 +107,16 @@ impl Tracking {
         self.enabled.has(Feature::Condstore) && self.storage == Storage::Persistent
     }
 
-    /// Whether VANISHED is sent in the place of EXPUNGE (RFC 7162 §3.2.10).
+    /// Whether VANISHED is sent in the place of EXPUNGE (RFC 7162 §3.2.10, RFC 9586 §3.4).
     pub(crate) fn has_vanished(self) -> bool {
-        self.enabled.has(Feature::Qresync) && self.storage == Storage::Persistent
+        let resynchronises =
+            self.enabled.has(Feature::Qresync) && self.storage == Storage::Persistent;
+        resynchronises || self.is_uid_only()
+    }
+
+    /// Whether the client knows messages by their UIDs only (RFC 9586 §3).
+    pub(crate) fn is_uid_only(self) -> bool {
+        self.enabled.has(Feature::UidOnly)
     }
 
     /// Refuses what needs mod-sequences where there are none (RFC 7162 §3.1.2.2).
@@ -225,7 +232,7 @@ pub(crate) fn fetch_items(
     let sets = |item: &FetchItem| matches!(item, FetchItem::Section(it) if it.seen == Seen::Set);
     let tells_seen = tracking.has_mod_seqs() && items.iter().any(sets);
     let implied = [
-        (tells_seen, FetchItem::Uid),
+        (tells_seen && !tracking.is_uid_only(), FetchItem::Uid),
         (changed_since.is_some() || tells_seen, FetchItem::ModSeq),
     ];
     for (wanted, item) in implied {

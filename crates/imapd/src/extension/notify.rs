@@ -201,7 +201,11 @@ pub(crate) fn tell_arrivals(
         let positions = Positions::new(positions.map(|position| position..position + 1));
         let items = notify.selected.items.clone();
         let items = condstore::fetch_items(items, None, selected.view.tracking());
-        let fetching = Fetching::new(positions, items, ByUid::Yes);
+        let by_uid = match selected.view.tracking().is_uid_only() {
+            true => ByUid::No,
+            false => ByUid::Yes,
+        };
+        let fetching = Fetching::new(positions, items, by_uid);
         notify.fetching = Some(Box::new(fetching));
     }
     let Some(mut fetching) = notify.fetching.take() else {

@@ -112,7 +112,7 @@ impl Missed {
             if let (Some(seq), Some(message)) = (SeqNum::from_position(position), message) {
                 let by_uid = crate::types::ByUid::Yes;
                 let items = view.flags_response(message, by_uid);
-                out.untagged(Untagged::Fetch(seq, items));
+                out.untagged(view.fetch_response(seq, message, items));
             }
             if out.is_full() {
                 return ControlFlow::Break(());

@@ -14,7 +14,7 @@ mod quick;
 use mailstore::{Error, Mailbox, Message, crlf_size};
 
 use crate::command::FetchItem;
-use crate::encode::{Fetch, fetch_open};
+use crate::encode::Fetch;
 use crate::error::completion;
 use crate::extension::qresync::Earlier;
 use crate::handler::content::{Resume, correct_size};
@@ -271,7 +271,7 @@ impl Fetching {
         let read = loaded.octets_read().or(looked);
         let mut pieces = Pieces::default();
         pieces.wire().reserve(USUAL_RESPONSE);
-        let mut fetch = fetch_open(pieces.wire(), seq);
+        let mut fetch = view.fetch_open(pieces.wire(), seq, message);
         if self.plan.wants_uid() {
             fetch.item(pieces.wire(), &FetchData::Uid(message.uid()));
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use mailstore::{FlagChange, Message, Snapshot, Uid};
 
 use crate::command::{Echo, UnchangedSince};
-use crate::response::{Code, Completion, PlainCode, Untagged};
+use crate::response::{Code, Completion, PlainCode};
 use crate::session::positions::Positions;
 use crate::session::responses::Responses;
 use crate::session::running::{Outcome, Step};
@@ -149,7 +149,7 @@ impl Storing {
                     Told::Flags => view.flags_response(message, self.by_uid),
                     Told::ModSeq => view.mod_seq_response(message),
                 };
-                out.untagged(Untagged::Fetch(seq, items));
+                out.untagged(view.fetch_response(seq, message, items));
             }
             if out.is_full() {
                 return self.echoes.is_empty();

@@ -50,6 +50,9 @@ impl Session {
         if let Some(hidden) = self.hidden(&command) {
             return self.bad(Some(tag), &missing(hidden, self.offered()));
         }
+        if let Some(refused) = self.refuse_numbers(&command) {
+            return self.refuse(Some(tag), refused);
+        }
         let terms = Terms::of(&command);
         self.note_enabling(&command);
         let enabled = self.enabled();

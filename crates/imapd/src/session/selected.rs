@@ -220,7 +220,13 @@ impl Selected {
             positions = condstore::changed(&positions, snapshot, since.mod_seq);
         }
         let items = condstore::fetch_items(items, changed_since, self.view.tracking());
-        let fetch = fetch::Fetching::new(positions, items, messages.by_uid());
+        // Where every response has the UID in the place of a number, it is told once
+        // (RFC 9586 §3.3).
+        let by_uid = match self.view.tracking().is_uid_only() {
+            true => ByUid::No,
+            false => messages.by_uid(),
+        };
+        let fetch = fetch::Fetching::new(positions, items, by_uid);
         Ok(fetch.after(earlier))
     }
 

@@ -14,6 +14,7 @@ use mailstore::{FlagChange, FlagOp, FlagSet, Keywords, Message, ModSeq, Snapshot
 use super::positions::Positions;
 use super::responses::Responses;
 use crate::command::ExpungeRule;
+use crate::encode::{Fetch, fetch_open, uid_fetch_open};
 use crate::error::Refused;
 use crate::extension::condstore::{Storage, Tracking, highest_mod_seq, no_mod_seq};
 use crate::extension::enable::Feature;
@@ -319,7 +320,8 @@ impl View {
         if let (Some(seq), Some(message)) =
             (SeqNum::from_position(position), self.told.get(position))
         {
-            out.untagged(Untagged::Fetch(seq, self.flags_response(message, by_uid)));
+            let items = self.flags_response(message, by_uid);
+            out.untagged(self.fetch_response(seq, message, items));
         }
     }
 
@@ -328,13 +330,33 @@ impl View {
     /// (RFC 7162 §3.2.4).
     pub(crate) fn flags_response(&self, message: Message<'_>, by_uid: ByUid) -> Vec<FetchData> {
         let flags = FetchData::Flags(self.flags_of(message));
-        let uid = FetchData::Uid(message.uid());
-        match by_uid {
-            _ if self.tracking.has_mod_seqs() => {
-                vec![uid, flags, FetchData::ModSeq(message.mod_seq())]
-            }
-            ByUid::Yes => vec![uid, flags],
-            ByUid::No => vec![flags],
+        let has_mod_seqs = self.tracking.has_mod_seqs();
+        let uid = (has_mod_seqs || by_uid == ByUid::Yes).then(|| FetchData::Uid(message.uid()));
+        let uid = uid.filter(|_| !self.tracking.is_uid_only());
+        let mod_seq = has_mod_seqs.then(|| FetchData::ModSeq(message.mod_seq()));
+        uid.into_iter().chain([flags]).chain(mod_seq).collect()
+    }
+
+    /// A FETCH response, or UIDFETCH for clients that know UIDs only (RFC 9586 §3.3, §3.6).
+    pub(crate) fn fetch_response(
+        &self,
+        seq: SeqNum,
+        message: Message<'_>,
+        items: Vec<FetchData>,
+    ) -> Untagged {
+        if self.tracking.is_uid_only() {
+            Untagged::UidFetch(message.uid(), items)
+        } else {
+            Untagged::Fetch(seq, items)
+        }
+    }
+
+    /// Writes the beginning of such a response.
+    pub(crate) fn fetch_open(&self, out: &mut Vec<u8>, seq: SeqNum, message: Message<'_>) -> Fetch {
+        if self.tracking.is_uid_only() {
+            uid_fetch_open(out, message.uid())
+        } else {
+            fetch_open(out, seq)
         }
     }
 
@@ -342,7 +364,11 @@ impl View {
     /// (RFC 7162 §3.1.3).
     pub(crate) fn mod_seq_response(&self, message: Message<'_>) -> Vec<FetchData> {
         let mod_seq = FetchData::ModSeq(message.mod_seq());
-        vec![FetchData::Uid(message.uid()), mod_seq]
+        if self.tracking.is_uid_only() {
+            vec![mod_seq]
+        } else {
+            vec![FetchData::Uid(message.uid()), mod_seq]
+        }
     }
 
     /// Tells everything that SELECT tells before its tagged response (RFC 3501 §6.3.1), with the
@@ -357,8 +383,9 @@ impl View {
         let mut status = |code: Code, text: &str| {
             out.untagged(Untagged::Status(Status::Ok, Some(code), text.to_owned()));
         };
-        // IMAP4rev2 has no UNSEEN code any more (RFC 9051 §E, 11).
-        let unseen = (self.revision() == Revision::Rev1).then(|| self.told.first_unseen());
+        // IMAP4rev2 has no UNSEEN code any more (RFC 9051 §E, 11), and UIDONLY no numbers.
+        let has_code = self.revision() == Revision::Rev1 && !self.tracking.is_uid_only();
+        let unseen = has_code.then(|| self.told.first_unseen());
         if let Some(seq) = unseen.flatten().and_then(SeqNum::from_position) {
             status(Code::Unseen(seq), "First unseen message");
         }

@@ -100,6 +100,7 @@ fn probes(capability: Capability) -> Vec<Probe> {
         Capability::Condstore => condstore(),
         Capability::Qresync => qresync(),
         Capability::Binary => binary(),
+        Capability::UidOnly => vec![Probe(LoggedIn, "ENABLE UIDONLY", "* ENABLED UIDONLY")],
         Capability::Move => vec![
             Probe(Selected, "MOVE 1 INBOX", "x OK"),
             Probe(Selected, "UID MOVE 1 INBOX", "x OK"),

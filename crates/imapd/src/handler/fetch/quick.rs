@@ -9,7 +9,7 @@ use super::flags::Flags;
 use super::pieces::substitute_nul;
 use super::plan::{Plan, record_for};
 use crate::command::{FetchItem, FetchSection, Partial, Section, SectionText};
-use crate::encode::{Fetch, fetch_open, section_name};
+use crate::encode::{Fetch, section_name};
 use crate::handler::shelf::{Shelf, header_in};
 use crate::message::{Form, Listed, Record, Summary, part_of};
 use crate::response::FetchData;
@@ -259,7 +259,7 @@ impl Quick {
             let (shelf, place) = from.shelf?;
             shelf.kept_at(record, place, uid)
         };
-        let mut fetch = fetch_open(out, seq);
+        let mut fetch = view.fetch_open(out, seq, message);
         for item in &self.items {
             match item {
                 Item::Uid => fetch.uid(out, uid),
