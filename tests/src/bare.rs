@@ -36,6 +36,8 @@ pub struct Bare<M: Machine> {
     verdict: Verdicts<M>,
     open: bool,
     deadline: Option<Instant>,
+    /// How long a slice of work takes.
+    slice: Duration,
     /// What the machine gave back when it asked for compression, which is left out here.
     unread: Vec<u8>,
 }
@@ -66,6 +68,7 @@ impl<M: Machine> Bare<M> {
             verdict: Box::new(verdict),
             open: true,
             deadline: None,
+            slice: Duration::ZERO,
             unread: Vec::new(),
         }
     }
@@ -106,6 +109,11 @@ impl<M: Machine> Bare<M> {
         answer
     }
 
+    /// Makes every slice of work take so long from here on.
+    pub fn slow_down(&mut self, slice: Duration) {
+        self.slice = slice;
+    }
+
     /// Ends the client's side, and gives what the machine still says.
     pub fn hang_up(&mut self) -> Vec<u8> {
         self.tell(Event::Eof)
@@ -143,7 +151,10 @@ impl<M: Machine> Bare<M> {
         while self.open {
             match self.machine.next() {
                 Effect::Write(bytes) => answer.extend(bytes),
-                Effect::Work => self.machine.work(self.now),
+                Effect::Work => {
+                    self.advance(self.now.instant + self.slice);
+                    self.machine.work(self.now);
+                }
                 Effect::Verify(credential) => {
                     let verdict = (self.verdict)(credential);
                     self.machine.on(self.now, Event::Verified(verdict));

@@ -13,6 +13,7 @@ pub(crate) mod esearch;
 pub(crate) mod id;
 pub(crate) mod idle;
 pub(crate) mod imap_rev2;
+pub(crate) mod inprogress;
 pub(crate) mod list_extended;
 mod list_status;
 pub(crate) mod literal;
@@ -33,6 +34,7 @@ use machine::{Link, Security};
 
 pub use capability::{Capabilities, Capability};
 pub use enable::Feature;
+pub use inprogress::{InProgress, InProgressState};
 
 use crate::settings::Limits;
 
@@ -138,6 +140,7 @@ pub const REGISTRY: &[Extension] = &[
     uid_only::ROW,
     status_size::ROW,
     imap_rev2::ROW,
+    inprogress::ROW,
 ];
 
 /// The capabilities of a connection as it is now, of those that are `offered` (RFC 3501 §7.2.1).

@@ -3,6 +3,7 @@
 use mailstore::{FlagSet, ModSeq, Uid, UidValidity};
 
 use crate::command::{FetchSection, StatusItem};
+use crate::extension::InProgress;
 use crate::types::{ByUid, Ranges, SeqNum, Tag};
 
 /// An untagged response (RFC 3501 §7.1 to §7.4).
@@ -177,6 +178,8 @@ pub enum Code {
     UidNotSticky,
     /// `COMPRESSIONACTIVE` (RFC 4978 §3).
     CompressionActive,
+    /// `INPROGRESS (…)` (RFC 9585 §4).
+    InProgress(InProgress),
     /// `TOOBIG` (RFC 4469 §4.2, RFC 7889 §4).
     TooBig,
     /// `UNKNOWN-CTE` (RFC 3516 §4.3).

@@ -232,12 +232,7 @@ impl Session {
 
     /// The capabilities that this session is offered, now that it is known so well who it is.
     pub(crate) fn offered(&self) -> Capabilities {
-        match &self.state {
-            State::NotAuthenticated(state) => state.offered,
-            State::Authenticated(account) => account.offered,
-            State::Selected(selected) => selected.account.offered,
-            State::Logout => Capabilities::NONE,
-        }
+        self.state.offered()
     }
 
     /// What the client has switched on.
@@ -327,6 +322,8 @@ impl Session {
         let mut context = Context {
             settings: &self.settings,
             link: &self.link,
+            now: now.instant,
+            active: self.active,
             out: &mut self.out,
         };
         let progress = match mem::replace(&mut self.activity, Activity::Ready) {
@@ -389,6 +386,18 @@ impl Session {
                 self.end = End::Leaving;
                 false
             }
+        }
+    }
+}
+
+impl State {
+    /// The capabilities that are offered in it.
+    fn offered(&self) -> Capabilities {
+        match self {
+            Self::NotAuthenticated(state) => state.offered,
+            Self::Authenticated(account) => account.offered,
+            Self::Selected(selected) => selected.account.offered,
+            Self::Logout => Capabilities::NONE,
         }
     }
 }

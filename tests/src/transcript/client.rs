@@ -34,6 +34,8 @@ pub(super) trait Line: fmt::Debug {
     fn hang_up(&mut self) -> Result<()>;
     /// Lets time pass.
     fn advance(&mut self, time: Duration) -> Result<()>;
+    /// Makes every slice of the server's work take so long from here on.
+    fn slow_down(&mut self, slice: Duration) -> Result<()>;
     /// Tells the server to stop.
     fn shut_down(&mut self) -> Result<()>;
 }
@@ -188,6 +190,11 @@ impl<M: Machine<Credential = Credential, Verdict = Verdict> + fmt::Debug> Line f
         Ok(())
     }
 
+    fn slow_down(&mut self, slice: Duration) -> Result<()> {
+        self.bare.slow_down(slice);
+        Ok(())
+    }
+
     fn shut_down(&mut self) -> Result<()> {
         let said = self.bare.shut_down();
         self.said.extend(said);
@@ -240,6 +247,10 @@ impl Line for NetworkLine {
         bail!("real time does not obey");
     }
 
+    fn slow_down(&mut self, _slice: Duration) -> Result<()> {
+        bail!("real time does not obey");
+    }
+
     fn shut_down(&mut self) -> Result<()> {
         bail!("only a bare machine can be told to stop");
     }
@@ -287,6 +298,10 @@ mod tests {
         }
 
         fn advance(&mut self, _: Duration) -> Result<()> {
+            Ok(())
+        }
+
+        fn slow_down(&mut self, _: Duration) -> Result<()> {
             Ok(())
         }
 

@@ -90,6 +90,9 @@ impl Player<'_> {
                     client.line().advance(*time)?;
                 }
             }
+            Act::SlowDown(connection, slice) => {
+                self.client(*connection)?.line().slow_down(*slice)?;
+            }
             Act::Shutdown => {
                 for client in self.clients.values_mut() {
                     client.line().shut_down()?;

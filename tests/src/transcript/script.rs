@@ -139,6 +139,8 @@ pub(super) enum Act {
     Closed(usize),
     /// Time passes.
     Advance(Duration),
+    /// Every slice of the work for a client takes so long from here on.
+    SlowDown(usize, Duration),
     /// The server is told to stop.
     Shutdown,
     /// Another program delivers.
@@ -197,15 +199,16 @@ impl Script {
     /// Whether this transcript is meant for a transport. Virtual time, a stopping server and logins
     /// that cannot be checked exist on the bare machine only.
     pub fn runs_on(&self, transport: Transport) -> bool {
-        let virtual_only = self
-            .steps
+        let virtual_only = self.steps.iter().any(|step| {
+            matches!(
+                step.act,
+                Act::Advance(_) | Act::SlowDown(..) | Act::Shutdown
+            )
+        }) || self
+            .header
+            .users
             .iter()
-            .any(|step| matches!(step.act, Act::Advance(_) | Act::Shutdown))
-            || self
-                .header
-                .users
-                .iter()
-                .any(|user| user.fate != Fate::Granted);
+            .any(|user| user.fate != Fate::Granted);
         match transport {
             Transport::Bare => true,
             Transport::Tcp => !virtual_only && self.header.security != Some(Security::Tls),

@@ -1,7 +1,8 @@
 //! Response codes (RFC 3501 §7.1, RFC 4315 §3, RFC 5530 §3).
 
-use crate::extension::notify;
+use crate::extension::{InProgress, InProgressState, notify};
 use crate::response::{Code, PlainCode};
+use crate::types::Tag;
 
 use super::{name, name_list, number, spaced, string};
 
@@ -46,6 +47,7 @@ pub(super) fn resp_text_code(out: &mut Vec<u8>, code: &Code) {
         Code::UidRequired => out.extend_from_slice(b"UIDREQUIRED"),
         Code::UidNotSticky => out.extend_from_slice(b"UIDNOTSTICKY"),
         Code::CompressionActive => out.extend_from_slice(b"COMPRESSIONACTIVE"),
+        Code::InProgress(progress) => in_progress(out, progress),
         Code::TooBig => out.extend_from_slice(b"TOOBIG"),
         Code::UnknownCte => out.extend_from_slice(b"UNKNOWN-CTE"),
         Code::Plain(code) => out.extend_from_slice(plain_code(*code).as_bytes()),
@@ -69,6 +71,27 @@ fn bad_charset(out: &mut Vec<u8>, charsets: &[String]) {
         });
         out.push(b')');
     }
+}
+
+/// Writes `"INPROGRESS" [ SP "(" inprogress-tag SP inprogress-state ")" ]`, without the list if it
+/// tells nothing (RFC 9585 §5).
+fn in_progress(out: &mut Vec<u8>, progress: &InProgress) {
+    let InProgress { tag, state } = progress;
+    out.extend_from_slice(b"INPROGRESS");
+    if tag.is_none() && *state == InProgressState::Unknown {
+        return;
+    }
+    out.extend_from_slice(b" (");
+    match tag.as_ref().map(Tag::as_str) {
+        Some(tag) => string::quoted(out, tag.as_bytes()),
+        None => out.extend_from_slice(b"NIL"),
+    }
+    let state = match state {
+        InProgressState::Unknown => " NIL NIL)".to_owned(),
+        InProgressState::Counting(done) => format!(" {done} NIL)"),
+        InProgressState::KnownGoal(done, goal) => format!(" {done} {goal})"),
+    };
+    out.extend_from_slice(state.as_bytes());
 }
 
 /// Writes a code with a number, such as `"UIDNEXT" SP nz-number` (RFC 3501 §9).

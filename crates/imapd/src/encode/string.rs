@@ -70,7 +70,7 @@ fn literal(out: &mut Vec<u8>, value: &[u8]) {
 }
 
 /// Writes `quoted = DQUOTE *QUOTED-CHAR DQUOTE`.
-fn quoted(out: &mut Vec<u8>, value: &[u8]) {
+pub(super) fn quoted(out: &mut Vec<u8>, value: &[u8]) {
     out.reserve(value.len() + 2);
     out.push(b'"');
     for &octet in value {

@@ -4,6 +4,7 @@ use mailstore::{ModSeq, Uid, UidValidity};
 use proptest::prelude::*;
 
 use crate::command::{FetchSection, Partial, Section, SectionName, SectionText, Seen, StatusItem};
+use crate::extension::{InProgress, InProgressState};
 use crate::response::{
     Code, Completion, ExtendedSearch, FetchData, ListEntry, PlainCode, Response, Status, Untagged,
 };
@@ -33,6 +34,26 @@ fn seq(number: u32) -> SeqNum {
 
 fn uid(number: u32) -> Uid {
     Uid::new(number).unwrap()
+}
+
+#[test]
+fn progress_is_written_as_rfc_9585_prints_it() {
+    use InProgressState::{Counting, KnownGoal, Unknown};
+    let known = KnownGoal(175, 1000.try_into().unwrap());
+    let table = [
+        (None, Unknown, "INPROGRESS"),
+        (Some("tag"), Unknown, "INPROGRESS (\"tag\" NIL NIL)"),
+        (Some("tag"), Counting(175), "INPROGRESS (\"tag\" 175 NIL)"),
+        (Some("tag"), known, "INPROGRESS (\"tag\" 175 1000)"),
+        (None, Counting(0), "INPROGRESS (NIL 0 NIL)"),
+    ];
+    for (tag, state, expected) in table {
+        let tag = tag.map(|tag| Tag(tag.to_owned()));
+        let code = Code::InProgress(InProgress { tag, state });
+        let text = "Hang in there...".to_owned();
+        let response = untagged(Untagged::Status(Status::Ok, Some(code), text));
+        assert_eq!(response, format!("* OK [{expected}] Hang in there..."));
+    }
 }
 
 #[test]

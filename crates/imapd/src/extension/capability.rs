@@ -41,6 +41,7 @@ pub enum Capability {
     Utf8Accept,
     StatusSize,
     ImapRev2,
+    InProgress,
 }
 
 impl Capability {

@@ -7,8 +7,9 @@ use std::ops::Range;
 
 use mailstore::ModSeq;
 
-use super::{Capability, Extension, Shown};
+use super::{Capability, Extension, InProgressState, Shown};
 use crate::response::{ExtendedSearch, Untagged};
+use crate::session::view::number;
 use crate::types::{ByUid, Ranges, Tag};
 
 /// The row of the registry.
@@ -95,6 +96,8 @@ const SAVE_ALONE: u8 = ResultOption::Save as u8;
 #[derive(Debug)]
 pub(crate) struct Sweep {
     left: Range<usize>,
+    /// How many messages were looked at.
+    looked: usize,
     end: End,
     /// What is wanted, if it is not all that can be found.
     extremes: Option<ResultOptions>,
@@ -114,6 +117,7 @@ impl Sweep {
         let front = extremes.is_none_or(|options| options.has(ResultOption::Min));
         Self {
             left: 0..messages,
+            looked: 0,
             end: if front { End::Front } else { End::Back },
             extremes,
         }
@@ -121,9 +125,19 @@ impl Sweep {
 
     /// The position of the next message.
     pub(crate) fn next(&mut self) -> Option<usize> {
-        match self.end {
+        let next = match self.end {
             End::Front => self.left.next(),
             End::Back => self.left.next_back(),
+        };
+        self.looked += usize::from(next.is_some());
+        next
+    }
+
+    /// How far it is (RFC 9585 §4). Where it ends early, nobody knows how many messages it takes.
+    pub(crate) fn progress(&self) -> Option<InProgressState> {
+        match self.extremes {
+            None => InProgressState::of(self.looked, self.looked + self.left.len()),
+            Some(_) => Some(InProgressState::Counting(number(self.looked))),
         }
     }
 

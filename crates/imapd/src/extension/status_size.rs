@@ -4,7 +4,7 @@
 
 use mailstore::{Mailbox, Message, Snapshot};
 
-use super::{Capability, Extension, Shown};
+use super::{Capability, Extension, InProgressState, Shown};
 use crate::command::StatusItem;
 use crate::error::Refused;
 use crate::session::authenticated::Authenticated;
@@ -26,6 +26,10 @@ const BATCH: usize = 500;
 pub(crate) struct Sizing {
     /// The last UID that was tried.
     tried: u32,
+    /// How many were read.
+    read: usize,
+    /// How many there were to read at first.
+    goal: Option<usize>,
 }
 
 /// Whether STATUS can answer.
@@ -58,9 +62,13 @@ impl Sizing {
             .iter()
             .zip(sizes)
             .filter(|(_, size)| size.is_none());
-        let untried = unknown.filter(|(message, _)| message.uid().get() > self.tried);
-        let batch: Vec<Message<'_>> = untried.map(|(message, _)| message).take(BATCH).collect();
+        let mut untried = unknown.filter(|(message, _)| message.uid().get() > self.tried);
+        let next = untried.by_ref().take(BATCH);
+        let batch: Vec<Message<'_>> = next.map(|(message, _)| message).collect();
+        self.goal
+            .get_or_insert_with(|| batch.len() + untried.count());
         let read = mailbox.rfc822_sizes(&batch).len();
+        self.read += read;
         Ok(match batch.iter().take(read).next_back() {
             Some(message) => {
                 self.tried = message.uid().get();
@@ -68,6 +76,13 @@ impl Sizing {
             }
             None => Sizes::Known,
         })
+    }
+}
+
+impl Sizing {
+    /// How many of the sizes are known that were not (RFC 9585 §4).
+    pub(crate) fn progress(&self) -> Option<InProgressState> {
+        InProgressState::of(self.read, self.goal?)
     }
 }
 

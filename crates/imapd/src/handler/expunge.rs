@@ -2,6 +2,7 @@
 
 use mailstore::{SystemFlag, Uid};
 
+use crate::extension::InProgressState;
 use crate::response::Completion;
 use crate::session::running::{Outcome, Step};
 use crate::session::selected::Writable;
@@ -15,6 +16,8 @@ const BATCH: usize = 2000;
 #[derive(Debug)]
 pub(crate) struct Expunging {
     stage: Stage,
+    /// How many messages were meant, once that is known.
+    goal: usize,
 }
 
 /// How far it is.
@@ -31,6 +34,7 @@ impl Expunging {
     pub(crate) fn new(messages: Option<&Messages>, view: &View) -> Self {
         Self {
             stage: Stage::Named(messages.map(|messages| view.uids(messages))),
+            goal: 0,
         }
     }
 
@@ -38,6 +42,15 @@ impl Expunging {
     pub(crate) fn close() -> Self {
         Self {
             stage: Stage::Named(None),
+            goal: 0,
+        }
+    }
+
+    /// How many of the messages it has removed.
+    pub(crate) fn progress(&self) -> Option<InProgressState> {
+        match &self.stage {
+            Stage::Named(_) => None,
+            Stage::Left(left) => InProgressState::of(self.goal - left.len(), self.goal),
         }
     }
 
@@ -54,6 +67,7 @@ impl Expunging {
                 let mut uids: Vec<Uid> =
                     deleted.map(|it| it.uid()).filter(|&it| named(it)).collect();
                 uids.reverse();
+                self.goal = uids.len();
                 uids
             }
             Stage::Left(left) => std::mem::take(left),

@@ -12,6 +12,7 @@ use mailstore::{Error, ModSeq};
 
 use crate::command::{ResultOptions, Search, UnknownCharset};
 use crate::error::Refused;
+use crate::extension::InProgressState;
 use crate::extension::condstore::any_mod_seq;
 use crate::extension::esearch::Sweep;
 use crate::handler::shelf::Shelf;
@@ -97,6 +98,11 @@ impl Searching {
             Progress::More => Ok(Step::More),
             Progress::Over => self.finish(&mut selected.view, out),
         }
+    }
+
+    /// How many of the messages it has looked at.
+    pub(crate) fn progress(&self) -> Option<InProgressState> {
+        self.sweep.progress()
     }
 
     fn slice(&mut self, selected: &Selected) -> Progress {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use mailstore::{FlagChange, Message, Snapshot, Uid};
 
 use crate::command::{Echo, UnchangedSince};
+use crate::extension::InProgressState;
 use crate::response::{Code, Completion, PlainCode};
 use crate::session::positions::Positions;
 use crate::session::responses::Responses;
@@ -21,6 +22,8 @@ const BATCH: usize = 200;
 #[derive(Debug)]
 pub(crate) struct Storing {
     left: Positions,
+    /// How many messages there were at first.
+    goal: usize,
     change: FlagChange,
     echo: Echo,
     by_uid: ByUid,
@@ -49,6 +52,7 @@ impl Storing {
     /// Changes the flags of the messages at these positions.
     pub(crate) fn new(left: Positions, change: FlagChange, echo: Echo, by_uid: ByUid) -> Self {
         Self {
+            goal: left.len(),
             left,
             change,
             echo,
@@ -112,6 +116,12 @@ impl Storing {
         }
         self.echo(mailbox.view(), out);
         Ok(Step::More)
+    }
+
+    /// How many of the messages have been changed and told.
+    pub(crate) fn progress(&self) -> Option<InProgressState> {
+        let left = self.left.len() + self.echoes.len();
+        InProgressState::of(self.goal.saturating_sub(left), self.goal)
     }
 
     /// What is told of a message whose flags have been changed: with `.SILENT`, clients that know

@@ -15,7 +15,7 @@ use crate::extension::imap_rev2::Revision;
 use crate::extension::list_extended::ExtendedListing;
 use crate::extension::notify::{Notify, Setting};
 use crate::extension::status_size::{Sizes, Sizing};
-use crate::extension::{Capabilities, namespace};
+use crate::extension::{Capabilities, InProgressState, namespace};
 use crate::handler::{list, mailbox};
 use crate::response::{Code, Completion};
 use crate::session::running::Step;
@@ -169,6 +169,14 @@ impl Change {
 }
 
 impl Query {
+    /// How far it is (RFC 9585 §4).
+    pub(crate) fn progress(&self) -> Option<InProgressState> {
+        match self {
+            Self::Status(_, _, sizing) => sizing.progress(),
+            Self::Namespace => None,
+        }
+    }
+
     /// Answers it, when what it asks for is known.
     pub(crate) fn answer(
         &mut self,

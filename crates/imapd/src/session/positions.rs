@@ -43,6 +43,12 @@ impl Positions {
         Self { ranges, front: 0 }
     }
 
+    /// How many are left.
+    pub(crate) fn len(&self) -> usize {
+        let left = self.ranges.get(self.front..).unwrap_or_default();
+        left.iter().map(ExactSizeIterator::len).sum()
+    }
+
     /// Whether none is left.
     pub(crate) fn is_empty(&self) -> bool {
         self.front >= self.ranges.len()
@@ -86,6 +92,7 @@ mod tests {
         for (ranges, exists, expected) in rows {
             let positions = Positions::of_numbers(&Ranges(ranges), exists);
             assert_eq!(positions.clone().collect::<Vec<_>>(), expected);
+            assert_eq!(positions.len(), expected.len());
             for position in 0..12 {
                 assert_eq!(positions.contains(position), expected.contains(&position));
             }
@@ -104,6 +111,7 @@ mod tests {
         let mut positions = Positions::new([0..2, 5..6]);
         assert_eq!(positions.next(), Some(0));
         assert!(!positions.contains(0));
+        assert_eq!(positions.len(), 2);
         assert_eq!(positions.by_ref().last(), Some(5));
         assert_eq!(positions.next(), None);
     }

@@ -5,6 +5,7 @@
 //! (RFC 3501 §5.2, §7).
 
 use std::mem;
+use std::time::Instant;
 
 use auth::Identity;
 use machine::Link;
@@ -16,8 +17,10 @@ use super::selected::{Look, Selected, Told};
 use super::selecting::Selecting;
 use crate::command::{Command, ExpungeRule, Selected as InMailbox};
 use crate::error::Refused;
+use crate::extension::inprogress::Notices;
 use crate::extension::{
-    Login, capabilities, condstore, imap_rev2, list_extended, r#move, notify, unselect,
+    InProgressState, Login, capabilities, condstore, imap_rev2, list_extended, r#move, notify,
+    unselect,
 };
 use crate::handler::{copy, expunge, fetch, list, search, store};
 use crate::response::{Code, Completion, PlainCode};
@@ -30,6 +33,10 @@ pub(crate) struct Context<'a> {
     pub(crate) settings: &'a Settings,
     /// The connection.
     pub(crate) link: &'a Link,
+    /// The present.
+    pub(crate) now: Instant,
+    /// When the client was last heard, or last had its answer.
+    pub(crate) active: Instant,
     /// Where responses go.
     pub(crate) out: &'a mut Responses,
 }
@@ -154,6 +161,7 @@ pub(crate) enum Deselect {
 pub(crate) struct Running {
     tag: Option<Tag>,
     terms: Terms,
+    notices: Notices,
     stage: Stage,
 }
 
@@ -174,6 +182,7 @@ impl Running {
         Self {
             tag: Some(tag),
             terms,
+            notices: Notices::default(),
             stage: match operation {
                 Ok(operation) => Stage::Acting(operation),
                 Err(Refused(completion)) => Stage::Answering(completion),
@@ -186,7 +195,14 @@ impl Running {
         let (completion, look, own) = match &mut self.stage {
             Stage::Acting(operation) => {
                 let completion = match operation.step(context, state) {
-                    Ok(Step::More) => return Progress::More,
+                    Ok(Step::More) => {
+                        if self.notices.are_due(context, state.offered())
+                            && let Some(progress) = operation.progress()
+                        {
+                            self.notices.tell(self.tag.as_ref(), progress, context);
+                        }
+                        return Progress::More;
+                    }
                     Ok(Step::Broken) => return Progress::Broken,
                     Ok(Step::Done(completion)) | Err(Refused(completion)) => completion,
                 };
@@ -302,6 +318,30 @@ impl Operation {
             | Self::Notify(_)
             | Self::Look(_)
             | Self::Deselect(_) => Err(Refused::bad("no such command")),
+        }
+    }
+
+    /// How far it is, if a notice of that has a place here (RFC 9585): FETCH may be inside of a
+    /// response, and what is one slice has no time to tell. What others may have to wait for says
+    /// at least that it goes on. A MOVE has only been prepared as long as there is more to do.
+    fn progress(&self) -> Option<InProgressState> {
+        match self {
+            Self::Search(searching) => searching.progress(),
+            Self::Store(storing) => storing.progress(),
+            Self::Expunge(expunging) | Self::Deselect(Deselect::Expunging(expunging)) => {
+                expunging.progress()
+            }
+            Self::Query(query) => query.progress(),
+            Self::List(_) | Self::ListExtended(_) | Self::Notify(_) | Self::Move(_) => {
+                Some(InProgressState::Unknown)
+            }
+            Self::LogIn(_)
+            | Self::Select(_)
+            | Self::Change(_)
+            | Self::Look(_)
+            | Self::Deselect(Deselect::Close | Deselect::Unselect)
+            | Self::Fetch(_)
+            | Self::Copy(_) => None,
         }
     }
 

@@ -1,5 +1,7 @@
 //! A capability that is hidden is refused: each row of the registry, with what it brings.
 
+use std::time::Duration;
+
 use imapd::Hidden;
 use imapd::extension::{Capabilities, Capability, Extension, REGISTRY, Shown};
 use machine::{PlaintextAuth, Security};
@@ -101,6 +103,8 @@ fn probes(capability: Capability) -> Vec<Probe> {
         Capability::Qresync => qresync(),
         Capability::Binary => binary(),
         Capability::UidOnly => vec![Probe(LoggedIn, "ENABLE UIDONLY", "* ENABLED UIDONLY")],
+        // It is prepared in one slice and done in the next.
+        Capability::InProgress => vec![Probe(Selected, "MOVE 1 INBOX", "* OK [INPROGRESS (")],
         Capability::Move => vec![
             Probe(Selected, "MOVE 1 INBOX", "x OK"),
             Probe(Selected, "UID MOVE 1 INBOX", "x OK"),
@@ -175,6 +179,9 @@ fn in_its_place(row: &Extension) -> Capabilities {
     }
 }
 
+/// How long a slice of work takes, so that every command with several is a long one.
+const LONG: Duration = Duration::from_secs(10);
+
 /// A server that hides `hidden`, with a client of it.
 fn client(place: Place, hidden: Capabilities) -> (World, Client) {
     let world = World::with(|settings| {
@@ -205,6 +212,7 @@ fn what_is_hidden_is_refused() {
         for Probe(place, line, understood) in probes {
             let tried = |hidden| {
                 let (_world, mut client) = client(place, hidden);
+                client.slice = LONG;
                 client.send(format!("x {line}\r\n"))
             };
             let others = in_its_place(row);

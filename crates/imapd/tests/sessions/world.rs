@@ -175,6 +175,7 @@ impl World {
             deadline: None,
             largest_write: 0,
             slices: 0,
+            slice: Duration::ZERO,
         }
     }
 }
@@ -206,6 +207,8 @@ pub(crate) struct Client {
     pub(crate) largest_write: usize,
     /// How often the session worked.
     pub(crate) slices: usize,
+    /// How long each of these slices takes.
+    pub(crate) slice: Duration,
 }
 
 impl Client {
@@ -309,6 +312,7 @@ impl Client {
             }
             Effect::Work => {
                 self.slices += 1;
+                self.clock.advance(self.slice);
                 self.session.work(self.clock.now());
             }
             Effect::Verify(credential) => {

@@ -185,6 +185,7 @@ impl<'a> Parser<'a> {
             ("hang-up", _) => Act::HangUp(connection()?),
             ("closed", _) => Act::Closed(connection()?),
             ("advance", _) => Act::Advance(duration(value)?),
+            ("slow", [number, time]) => Act::SlowDown(number.parse()?, duration(time)?),
             ("shutdown", _) => Act::Shutdown,
             ("deliver", _) => Act::Deliver(self.mail(value, inline)?),
             ("remove", [mailbox, number]) => Act::Remove((*mailbox).to_owned(), number.parse()?),
