@@ -32,6 +32,8 @@ pub enum Piece {
     Octets(u64),
     /// The same, of a `literal8`: NUL may be among them (RFC 3516 §4.4).
     AnyOctets(u64),
+    /// The same, of a message with a header in UTF-8 (RFC 6855 §4).
+    Utf8(u64),
     /// The message is whole.
     End,
 }
@@ -41,4 +43,6 @@ pub enum Piece {
 pub enum Behind {
     /// The literal that is a message.
     Literal,
+    /// The literal of a message within the parentheses of UTF8.
+    Utf8,
 }

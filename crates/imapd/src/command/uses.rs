@@ -77,6 +77,7 @@ pub(crate) fn segment(pieces: &[Piece]) -> Capabilities {
     let needed = pieces.iter().filter_map(|piece| match piece {
         Piece::Message { .. } => Some(Capability::MultiAppend),
         Piece::AnyOctets(_) => Some(Capability::Binary),
+        Piece::Utf8(_) => Some(Capability::Utf8Accept),
         Piece::Octets(_) | Piece::End => None,
     });
     needed.collect()

@@ -57,7 +57,7 @@ impl Revision {
 }
 
 /// What IMAP4rev2 consists of that can be hidden by itself (RFC 9051 §E).
-const PARTS: [Capability; 13] = [
+const PARTS: [Capability; 14] = [
     Capability::SaslIr,
     Capability::Enable,
     Capability::Idle,
@@ -71,6 +71,7 @@ const PARTS: [Capability; 13] = [
     Capability::Esearch,
     Capability::SearchRes,
     Capability::StatusSize,
+    Capability::Binary,
 ];
 
 /// What can be offered of these: without one of its parts there is no IMAP4rev2.

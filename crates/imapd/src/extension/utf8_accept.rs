@@ -10,6 +10,7 @@ use super::enable::{Enabled, Feature};
 use super::{Capability, Extension, Shown};
 use crate::command::Search;
 use crate::error::Refused;
+use crate::response::PlainCode;
 use crate::session::authenticated::Authenticated;
 
 /// The row of the registry.
@@ -75,6 +76,65 @@ impl Enabled {
     }
 }
 
+/// Which octets the header of a message that is appended may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HeaderOctets {
+    /// Of 7 bits: the client has not said that it knows of others (RFC 9755 §4).
+    SevenBit,
+    /// Of 8 bits as well.
+    EightBit,
+}
+
+/// What a client may append.
+pub(crate) fn header_octets(account: &Authenticated) -> HeaderOctets {
+    if account.offered.has(Capability::Utf8Accept) && !account.enabled.speaks_utf8() {
+        HeaderOctets::SevenBit
+    } else {
+        HeaderOctets::EightBit
+    }
+}
+
+/// A look at the octets of a message as they come, as long as they are of its header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HeaderWatch {
+    /// A line begins, or is empty so far.
+    LineStart,
+    /// Within a line.
+    Line,
+    /// What comes now may be anything.
+    Over,
+}
+
+impl HeaderWatch {
+    /// The look at a message that has not begun.
+    pub(crate) const fn new(header: HeaderOctets) -> Self {
+        match header {
+            HeaderOctets::SevenBit => Self::LineStart,
+            HeaderOctets::EightBit => Self::Over,
+        }
+    }
+
+    /// Looks at the next octets.
+    ///
+    /// # Errors
+    /// `NO` if the header has an octet of 8 bits (RFC 9755 §4).
+    pub(crate) fn check(&mut self, octets: &[u8]) -> Result<(), Refused> {
+        for &octet in octets {
+            *self = match (*self, octet) {
+                (Self::Over, _) => return Ok(()),
+                (Self::LineStart, b'\n') => Self::Over,
+                (Self::LineStart, b'\r') | (Self::Line, b'\n') => Self::LineStart,
+                (Self::LineStart | Self::Line, 0x80..) => {
+                    let text = "Header has octets of 8 bits; ENABLE UTF8=ACCEPT first";
+                    return Err(Refused::no(PlainCode::Cannot, text));
+                }
+                (Self::LineStart | Self::Line, _) => Self::Line,
+            };
+        }
+        Ok(())
+    }
+}
+
 /// Refuses a charset where all strings are UTF-8 already (RFC 9755 §3).
 ///
 /// # Errors
@@ -84,4 +144,35 @@ pub(crate) fn check_charset(search: &Search, enabled: Enabled) -> Result<(), Ref
         return Err(Refused::bad("expected no charset after ENABLE UTF8=ACCEPT"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn octets_of_8_bits_are_found_in_headers_only() {
+        let table: [(&[u8], bool); 9] = [
+            (b"Subject: x\r\n\r\n\xc3\xbc\r\n", true),
+            (b"Subject: x\n\n\xc3\xbc\n", true),
+            (b"\r\n\xc3\xbc", true),
+            (b"Subject: x\r\n", true),
+            (b"", true),
+            (b"Subject: \xc3\xbc\r\n\r\n", false),
+            (b"Subject: x\r\n \xfc", false),
+            (b"\xfc", false),
+            (b"A: b\r\nC\xfc: d\r\n\r\n", false),
+        ];
+        for (message, allowed) in table {
+            // However it is cut into pieces.
+            for size in 1..=message.len().max(1) {
+                let mut strict = HeaderWatch::new(HeaderOctets::SevenBit);
+                let mut pieces = message.chunks(size);
+                let checked = pieces.try_for_each(|piece| strict.check(piece));
+                assert_eq!(checked.is_ok(), allowed, "{}", message.escape_ascii());
+                let mut open = HeaderWatch::new(HeaderOctets::EightBit);
+                assert!(open.check(message).is_ok());
+            }
+        }
+    }
 }

@@ -55,6 +55,7 @@ fn tell_pieces(pieces: &[Piece]) -> String {
         Piece::Message { .. } => "message".to_owned(),
         Piece::Octets(octets) => octets.to_string(),
         Piece::AnyOctets(octets) => format!("~{octets}"),
+        Piece::Utf8(octets) => format!("UTF8 ~{octets}"),
         Piece::End => "whole".to_owned(),
     };
     let told: Vec<String> = pieces.iter().map(tell).collect();

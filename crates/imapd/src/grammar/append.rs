@@ -2,8 +2,9 @@
 
 use nom::Parser;
 use nom::branch::alt;
+use nom::bytes::complete::tag_no_case;
 use nom::character::complete::char;
-use nom::combinator::{map, verify};
+use nom::combinator::{map, value, verify};
 use nom::error::context;
 use nom::sequence::{preceded, terminated};
 
@@ -71,6 +72,10 @@ pub(super) fn append(input: &[u8]) -> Parsed<'_, Segment<Command>> {
 pub(super) fn append_continued(input: &[u8], behind: Behind) -> Parsed<'_, Segment<Vec<Piece>>> {
     match behind {
         Behind::Literal => messages(input, Place::Between, vec![Piece::End]),
+        Behind::Utf8 => {
+            let (input, _) = context("a closing parenthesis", char(')')).parse(input)?;
+            messages(input, Place::Between, vec![Piece::End])
+        }
     }
 }
 
@@ -85,12 +90,24 @@ fn messages(input: &[u8], place: Place, mut pieces: Vec<Piece>) -> Parsed<'_, Se
     let (input, opts) = append_opts(input)?;
     pieces.push(opts);
     let (input, _) = sp(input)?;
+    if let Ok((input, _)) = utf8(input) {
+        let utf8_literal = preceded(char('~'), literal_size);
+        let mut utf8_literal = context("a literal8", utf8_literal);
+        let (input, octets) = utf8_literal.parse(input)?;
+        pieces.push(Piece::Utf8(octets));
+        return up_to_octets(input, pieces, Behind::Utf8);
+    }
     let literal = map(literal_size, Piece::Octets);
     let literal8 = map(preceded(char('~'), literal_size), Piece::AnyOctets);
     let data = alt((literal8, literal));
     let (input, octets) = context("the message as a literal", data).parse(input)?;
     pieces.push(octets);
     up_to_octets(input, pieces, Behind::Literal)
+}
+
+/// `"UTF8" SP "("`, the start of `append-data =/ "UTF8" SP "(" literal8 ")"` (RFC 6855 §4)
+fn utf8(input: &[u8]) -> Parsed<'_, ()> {
+    value((), (tag_no_case("UTF8"), sp, char('('))).parse(input)
 }
 
 /// The end of a segment behind the announcement of octets

@@ -13,6 +13,7 @@ use std::mem;
 
 use crate::command::{self, Append, Command, MailboxArg, Piece, Tagged, uses};
 use crate::error::Refused;
+use crate::extension::utf8_accept;
 use crate::framer::{Announced, Frame, Literal, Refusal};
 use crate::response::{Completion, PlainCode};
 use crate::session::running::{Running, Terms};
@@ -209,7 +210,7 @@ impl Session {
                 flags,
                 internal_date,
             }) => upload.begin(flags, internal_date)?,
-            Some(Piece::Octets(octets)) => {
+            Some(Piece::Octets(octets) | Piece::Utf8(octets)) => {
                 upload.expect(octets, Holds::Text)?;
                 return Ok(Worked::Wants);
             }
@@ -236,7 +237,8 @@ impl Session {
             }
         };
         let mailbox = account.open_target(mailbox)?;
-        Ok(Upload::new(mailbox, &self.settings.limits))
+        let header = utf8_accept::header_octets(account);
+        Ok(Upload::new(mailbox, &self.settings.limits, header))
     }
 
     /// Answers an APPEND after the rest of its octets has passed.

@@ -24,7 +24,6 @@ struct Probe(Place, &'static str, &'static str);
 
 /// What shows that a capability works. Whoever adds a capability says here what it brings: each of
 /// its commands, arguments and responses.
-#[expect(clippy::too_many_lines, reason = "one list of all capabilities")]
 fn probes(capability: Capability) -> Vec<Probe> {
     use Place::{Connected, LoggedIn, Selected};
     match capability {
@@ -62,12 +61,7 @@ fn probes(capability: Capability) -> Vec<Probe> {
             Probe(LoggedIn, "LIST \"\" *", "\\HasNoChildren"),
             Probe(LoggedIn, "LIST \"\" (INBOX)", "\\HasNoChildren"),
         ],
-        Capability::UidPlus => vec![
-            Probe(Selected, "UID EXPUNGE 1", "x OK"),
-            Probe(Selected, "COPY 1 INBOX", "[COPYUID "),
-            Probe(Selected, "MOVE 1 INBOX", "[COPYUID "),
-            Probe(LoggedIn, "APPEND INBOX {6+}\r\na: b\r\n", "[APPENDUID "),
-        ],
+        Capability::UidPlus => uid_plus(),
         Capability::ListExtended => vec![
             Probe(LoggedIn, "LIST (SUBSCRIBED) \"\" *", "x OK"),
             Probe(LoggedIn, "LIST \"\" (INBOX)", "x OK"),
@@ -82,11 +76,7 @@ fn probes(capability: Capability) -> Vec<Probe> {
             Probe(Selected, "SEARCH RETURN (MIN) ALL", "* ESEARCH "),
             Probe(Selected, "UID SEARCH RETURN () ALL", "* ESEARCH "),
         ],
-        Capability::SearchRes => vec![
-            Probe(Selected, "SEARCH RETURN (SAVE) ALL", "x OK"),
-            Probe(Selected, "FETCH $ FLAGS", "x OK"),
-            Probe(Selected, "UID SEARCH NOT $", "x OK"),
-        ],
+        Capability::SearchRes => search_res(),
         Capability::StatusSize => vec![
             Probe(LoggedIn, "STATUS INBOX (SIZE)", "(SIZE "),
             Probe(LoggedIn, "LIST \"\" * RETURN (STATUS (SIZE))", "(SIZE "),
@@ -94,7 +84,10 @@ fn probes(capability: Capability) -> Vec<Probe> {
         Capability::ImapRev2 => {
             vec![Probe(LoggedIn, "ENABLE IMAP4rev2", "* ENABLED IMAP4rev2")]
         }
-        Capability::Utf8Accept => vec![Probe(LoggedIn, "CREATE \"Entwürfe\"", "x OK")],
+        Capability::Utf8Accept => vec![
+            Probe(LoggedIn, "CREATE \"Entwürfe\"", "x OK"),
+            Probe(LoggedIn, "APPEND INBOX UTF8 (~{6+}\r\na: b\r\n)", "x OK"),
+        ],
         Capability::AppendLimit => {
             vec![Probe(LoggedIn, "STATUS INBOX (APPENDLIMIT)", "x OK")]
         }
@@ -166,6 +159,27 @@ fn binary() -> Vec<Probe> {
             "APPEND INBOX {6+}\r\na: b\r\n ~{6+}\r\nc: d\r\n",
             "x OK",
         ),
+    ]
+}
+
+/// What UIDPLUS brings.
+fn uid_plus() -> Vec<Probe> {
+    use Place::{LoggedIn, Selected};
+    vec![
+        Probe(Selected, "UID EXPUNGE 1", "x OK"),
+        Probe(Selected, "COPY 1 INBOX", "[COPYUID "),
+        Probe(Selected, "MOVE 1 INBOX", "[COPYUID "),
+        Probe(LoggedIn, "APPEND INBOX {6+}\r\na: b\r\n", "[APPENDUID "),
+    ]
+}
+
+/// What SEARCHRES brings.
+fn search_res() -> Vec<Probe> {
+    use Place::Selected;
+    vec![
+        Probe(Selected, "SEARCH RETURN (SAVE) ALL", "x OK"),
+        Probe(Selected, "FETCH $ FLAGS", "x OK"),
+        Probe(Selected, "UID SEARCH NOT $", "x OK"),
     ]
 }
 

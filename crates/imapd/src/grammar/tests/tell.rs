@@ -102,6 +102,7 @@ pub(super) fn tell_piece(piece: &Piece) -> String {
         }
         Piece::Octets(octets) => octets.to_string(),
         Piece::AnyOctets(octets) => format!("~{octets}"),
+        Piece::Utf8(octets) => format!("UTF8 ~{octets}"),
         Piece::End => "whole".to_owned(),
     }
 }

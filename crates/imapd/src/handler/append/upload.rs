@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use mailstore::{Appending, FlagChange, Mailbox};
 
 use crate::error::Refused;
+use crate::extension::utf8_accept::{HeaderOctets, HeaderWatch};
 use crate::extension::{Capabilities, notify, uidplus};
 use crate::response::{Code, Completion, PlainCode};
 use crate::session::State;
@@ -26,6 +27,10 @@ pub(super) struct Upload {
     whole: Vec<Appending>,
     current: Option<Appending>,
     holds: Holds,
+    /// What the header of a message may have.
+    header: HeaderOctets,
+    /// The look at that of the message that comes.
+    watch: HeaderWatch,
 }
 
 /// What a message may hold.
@@ -39,7 +44,7 @@ pub(super) enum Holds {
 
 impl Upload {
     /// For a mailbox.
-    pub(super) fn new(mailbox: Arc<Mailbox>, limits: &Limits) -> Self {
+    pub(super) fn new(mailbox: Arc<Mailbox>, limits: &Limits, header: HeaderOctets) -> Self {
         Self {
             mailbox,
             largest: limits.message,
@@ -47,6 +52,8 @@ impl Upload {
             whole: Vec::new(),
             current: None,
             holds: Holds::Text,
+            header,
+            watch: HeaderWatch::new(header),
         }
     }
 
@@ -62,6 +69,7 @@ impl Upload {
         if self.whole.len() >= self.most {
             return Err(Refused::no(PlainCode::Limit, "Too many messages at once"));
         }
+        self.watch = HeaderWatch::new(self.header);
         self.current = Some(Appending {
             staged: self.mailbox.stage()?,
             flags,
@@ -90,8 +98,9 @@ impl Upload {
     /// Adds octets to the message.
     ///
     /// # Errors
-    /// If they cannot be written.
+    /// If they cannot be written, or may not be in a header.
     pub(super) fn write(&mut self, octets: &[u8]) -> Result<(), Refused> {
+        self.watch.check(octets)?;
         match &mut self.current {
             Some(message) => message.staged.write_all(octets).map_err(not_written),
             None => Ok(()),
