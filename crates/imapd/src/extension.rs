@@ -5,6 +5,7 @@
 pub(crate) mod append_limit;
 mod binary;
 mod capability;
+pub(crate) mod catenate;
 pub(crate) mod children;
 pub(crate) mod compress;
 pub(crate) mod condstore;
@@ -134,6 +135,7 @@ pub const REGISTRY: &[Extension] = &[
     condstore::ROW,
     qresync::ROW,
     binary::ROW,
+    catenate::ROW,
     esearch::ROW,
     searchres::ROW,
     utf8_accept::ROW,

@@ -21,7 +21,7 @@ use std::fmt;
 
 use nom::error::{ContextError, ErrorKind, ParseError};
 
-use crate::command::{Behind, Piece, Tagged};
+use crate::command::{Behind, Piece, Section, Tagged};
 use crate::settings::Limits;
 use crate::types::Tag;
 
@@ -98,6 +98,12 @@ pub(crate) fn announces(
             Err(error) => Err((tag(bytes), SyntaxError::new(bytes, error))),
         },
     }
+}
+
+/// Parses `section-spec` (RFC 3501 §9), and nothing else.
+pub(crate) fn section_spec(bytes: &[u8]) -> Option<Section> {
+    let (rest, section) = fetch::section_spec(bytes).ok()?;
+    rest.is_empty().then_some(section)
 }
 
 /// Looks at a later segment of an APPEND up to and including the announcement of a literal.

@@ -182,6 +182,8 @@ pub enum Code {
     InProgress(InProgress),
     /// `TOOBIG` (RFC 4469 §4.2, RFC 7889 §4).
     TooBig,
+    /// `BADURL url` (RFC 4469 §4.1): the URL as the client wrote it.
+    BadUrl(Vec<u8>),
     /// `UNKNOWN-CTE` (RFC 3516 §4.3).
     UnknownCte,
     /// A code without arguments of RFC 5530 §3, such as `NONEXISTENT`.

@@ -34,6 +34,11 @@ pub enum Piece {
     AnyOctets(u64),
     /// The same, of a message with a header in UTF-8 (RFC 6855 §4).
     Utf8(u64),
+    /// So many octets of the message are to come, and more of it after them (`TEXT`, RFC 4469 §3).
+    /// This is the last piece of its segment.
+    Text(u64),
+    /// Octets of another message belong here: an IMAP URL (RFC 4469 §3).
+    Url(Vec<u8>),
     /// The message is whole.
     End,
 }
@@ -45,4 +50,6 @@ pub enum Behind {
     Literal,
     /// The literal of a message within the parentheses of UTF8.
     Utf8,
+    /// A literal within the parentheses of CATENATE.
+    Text,
 }

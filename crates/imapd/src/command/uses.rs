@@ -78,6 +78,7 @@ pub(crate) fn segment(pieces: &[Piece]) -> Capabilities {
         Piece::Message { .. } => Some(Capability::MultiAppend),
         Piece::AnyOctets(_) => Some(Capability::Binary),
         Piece::Utf8(_) => Some(Capability::Utf8Accept),
+        Piece::Text(_) | Piece::Url(_) => Some(Capability::Catenate),
         Piece::Octets(_) | Piece::End => None,
     });
     needed.collect()

@@ -49,6 +49,7 @@ pub(super) fn resp_text_code(out: &mut Vec<u8>, code: &Code) {
         Code::CompressionActive => out.extend_from_slice(b"COMPRESSIONACTIVE"),
         Code::InProgress(progress) => in_progress(out, progress),
         Code::TooBig => out.extend_from_slice(b"TOOBIG"),
+        Code::BadUrl(url) => bad_url(out, url),
         Code::UnknownCte => out.extend_from_slice(b"UNKNOWN-CTE"),
         Code::Plain(code) => out.extend_from_slice(plain_code(*code).as_bytes()),
     }
@@ -92,6 +93,19 @@ fn in_progress(out: &mut Vec<u8>, progress: &InProgress) {
         InProgressState::KnownGoal(done, goal) => format!(" {done} {goal})"),
     };
     out.extend_from_slice(state.as_bytes());
+}
+
+/// Writes `badurl-response-code = "BADURL" SP url-resp-text` (RFC 4469 §5); what cannot stand there
+/// is percent-encoded, as in any URL.
+fn bad_url(out: &mut Vec<u8>, url: &[u8]) {
+    out.extend_from_slice(b"BADURL ");
+    for &octet in url {
+        if octet.is_ascii_graphic() && octet != b']' {
+            out.push(octet);
+        } else {
+            out.extend_from_slice(format!("%{octet:02X}").as_bytes());
+        }
+    }
 }
 
 /// Writes a code with a number, such as `"UIDNEXT" SP nz-number` (RFC 3501 §9).

@@ -34,6 +34,7 @@ pub enum Capability {
     Condstore,
     Qresync,
     Binary,
+    Catenate,
     Esearch,
     SearchRes,
     Notify,

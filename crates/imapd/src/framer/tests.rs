@@ -56,6 +56,8 @@ fn tell_pieces(pieces: &[Piece]) -> String {
         Piece::Octets(octets) => octets.to_string(),
         Piece::AnyOctets(octets) => format!("~{octets}"),
         Piece::Utf8(octets) => format!("UTF8 ~{octets}"),
+        Piece::Text(octets) => format!("text {octets}"),
+        Piece::Url(url) => url.escape_ascii().to_string(),
         Piece::End => "whole".to_owned(),
     };
     let told: Vec<String> = pieces.iter().map(tell).collect();
@@ -283,6 +285,36 @@ fn messages_follow_each_other() {
         Choice::Refuse,
         "a APPEND x {2+}\r\nab {3+}\r\n\r\nc {4}\r\nb NOOP\r\n",
         &["message a 2 NonSync", "command b NOOP"],
+    );
+}
+
+#[test]
+fn a_message_is_put_together() {
+    check(
+        Choice::Accept,
+        "a APPEND x CATENATE (URL {1+}\r\nu TEXT {1}\r\nm URL v TEXT {2+}\r\n\r\n URL {1}\r\nw) {1}\r\nn CATENATE (URL x)\r\nb NOOP\r\n",
+        &[
+            "message a 1 Sync",
+            "data m",
+            "next [v text 2] 2 NonSync",
+            r"data \r\n",
+            "continue",
+            "next [w whole message 1] 1 Sync",
+            "data n",
+            "end [whole message x whole]",
+            "command b NOOP",
+        ],
+    );
+    check(
+        Choice::Accept,
+        "a APPEND x CATENATE (URL u)\r\n",
+        &["command a APPEND x CATENATE (URL u)"],
+    );
+    let end = "end: expected a space or a closing parenthesis at octet 0";
+    check(
+        Choice::Accept,
+        "a APPEND x CATENATE (TEXT {1+}\r\nm\r\nb NOOP\r\n",
+        &["message a 1 NonSync", "data m", end, "command b NOOP"],
     );
 }
 
@@ -533,7 +565,7 @@ fn input() -> impl Strategy<Value = Vec<u8>> {
         4 => prop::sample::select(vec![
             &b"\r\n"[..], b"\n", b"\r", b" ", b"a ", b"{3}", b"{0+}", b"{5+}\r\n", b"{2}\r\n", b"{70+}\r\n",
             b"{9000+}\r\n", b"{90}\n", b"{18446744073709551616}\r\n", b"{000000000000000000000000000000009+}\r\n",
-            b"a APPEND x {4}\r\n", b"a APPEND {1+}\r\nx {4+}\r\n", b"a APPEND x (\\Seen {4+}\r\n", b" (\\Seen) {3+}\r\n", b" {2}\r\n", b" {70+}\r\n", b"\"", b"}", b"+}",
+            b"a APPEND x {4}\r\n", b"a APPEND {1+}\r\nx {4+}\r\n", b"a APPEND x (\\Seen {4+}\r\n", b" (\\Seen) {3+}\r\n", b"a APPEND x CATENATE (TEXT {4+}\r\n", b" URL {1+}\r\nu", b" TEXT {3+}\r\n", b")", b" {2}\r\n", b" {70+}\r\n", b"\"", b"}", b"+}",
         ]).prop_map(<[u8]>::to_vec),
         1 => prop::collection::vec(any::<u8>(), 0..8),
         1 => (0usize..120).prop_map(|octets| vec![b'x'; octets]),

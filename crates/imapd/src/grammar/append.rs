@@ -13,7 +13,7 @@ use mailstore::FlagOp;
 use crate::command::{Append, Authenticated, Behind, Command, Piece};
 use crate::types::Tag;
 
-use super::core::{end_lenient, literal_size, sp, tag, word};
+use super::core::{astring, end_lenient, literal_size, sp, tag, word};
 use super::date::date_time;
 use super::flag::{change, flag_list};
 use super::mailbox::mailbox;
@@ -76,11 +76,13 @@ pub(super) fn append_continued(input: &[u8], behind: Behind) -> Parsed<'_, Segme
             let (input, _) = context("a closing parenthesis", char(')')).parse(input)?;
             messages(input, Place::Between, vec![Piece::End])
         }
+        Behind::Text => cat_parts(input, Vec::new()),
     }
 }
 
 /// `append-message = append-opts SP append-data` (RFC 4466 §3), as many as there are, with
-/// `append-data = literal / literal8` and `literal8 = "~{" number ["+"] "}" CRLF *OCTET`
+/// `append-data = literal / literal8`, `literal8 = "~{" number ["+"] "}" CRLF *OCTET` and
+/// `append-data =/ "CATENATE" SP "(" cat-part *(SP cat-part) ")"` (RFC 4469 §5)
 fn messages(input: &[u8], place: Place, mut pieces: Vec<Piece>) -> Parsed<'_, Segment<Vec<Piece>>> {
     if place == Place::Between
         && let Ok((rest, ())) = end_lenient(input)
@@ -97,6 +99,10 @@ fn messages(input: &[u8], place: Place, mut pieces: Vec<Piece>) -> Parsed<'_, Se
         pieces.push(Piece::Utf8(octets));
         return up_to_octets(input, pieces, Behind::Utf8);
     }
+    let mut catenate = (tag_no_case("CATENATE"), sp, char('('));
+    if let Ok((input, _)) = catenate.parse(input) as Parsed<'_, _> {
+        return cat_part(input, pieces);
+    }
     let literal = map(literal_size, Piece::Octets);
     let literal8 = map(preceded(char('~'), literal_size), Piece::AnyOctets);
     let data = alt((literal8, literal));
@@ -108,6 +114,36 @@ fn messages(input: &[u8], place: Place, mut pieces: Vec<Piece>) -> Parsed<'_, Se
 /// `"UTF8" SP "("`, the start of `append-data =/ "UTF8" SP "(" literal8 ")"` (RFC 6855 §4)
 fn utf8(input: &[u8]) -> Parsed<'_, ()> {
     value((), (tag_no_case("UTF8"), sp, char('('))).parse(input)
+}
+
+/// `*(SP cat-part) ")"` (RFC 4469 §5), and the messages that follow
+fn cat_parts(input: &[u8], mut pieces: Vec<Piece>) -> Parsed<'_, Segment<Vec<Piece>>> {
+    if let Some(rest) = input.strip_prefix(b")") {
+        pieces.push(Piece::End);
+        return messages(rest, Place::Between, pieces);
+    }
+    let mut end = context("a space or a closing parenthesis", char(' '));
+    let (input, _) = end.parse(input)?;
+    cat_part(input, pieces)
+}
+
+/// `cat-part = text-literal / url`, with `text-literal = "TEXT" SP literal` and
+/// `url = "URL" SP astring` (RFC 4469 §5), and what follows
+fn cat_part(input: &[u8], mut pieces: Vec<Piece>) -> Parsed<'_, Segment<Vec<Piece>>> {
+    let name = alt((tag_no_case("TEXT"), tag_no_case("URL")));
+    let name = terminated(name, sp);
+    let (input, name) = context("TEXT with a literal, or a URL", name).parse(input)?;
+    if name.eq_ignore_ascii_case(b"TEXT") {
+        let (input, octets) = context("a literal", literal_size).parse(input)?;
+        pieces.push(Piece::Text(octets));
+        return up_to_octets(input, pieces, Behind::Text);
+    }
+    if let Ok((rest @ [], _)) = literal_size(input) {
+        return Ok((rest, Segment::UpToArgument));
+    }
+    let (input, url) = context("a URL", astring).parse(input)?;
+    pieces.push(Piece::Url(url));
+    cat_parts(input, pieces)
 }
 
 /// The end of a segment behind the announcement of octets

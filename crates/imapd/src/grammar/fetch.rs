@@ -188,7 +188,7 @@ fn section(input: &[u8]) -> Parsed<'_, Section> {
 }
 
 /// `section-spec = section-msgtext / (section-part ["." section-text])` (RFC 3501 §9)
-fn section_spec(input: &[u8]) -> Parsed<'_, Section> {
+pub(super) fn section_spec(input: &[u8]) -> Parsed<'_, Section> {
     if input.first().is_some_and(u8::is_ascii_digit) {
         let (input, part) = section_part(input)?;
         let (input, text) = if input.starts_with(b".") {

@@ -635,14 +635,42 @@ fn tags_come_back_with_errors() {
     }
 }
 
-#[test]
-fn append_is_parsed_up_to_its_message() {
-    let announced = |line: &str| match announces(line.as_bytes(), &Limits::default()) {
+/// What an unfinished command announces, in short.
+fn announced(line: &str) -> Result<String, String> {
+    match announces(line.as_bytes(), &Limits::default()) {
         Ok(Announces::Octets(tagged, _)) => Ok(format!("{} {}", tagged.tag, tell(&tagged.command))),
         Ok(Announces::ArgumentOfAppend) => Ok("mailbox".to_owned()),
         Ok(Announces::Argument) => Ok("argument".to_owned()),
         Err((tag, error)) => Err(format!("{} {error}", tag.unwrap())),
-    };
+    }
+}
+
+#[test]
+fn catenate_is_parsed_up_to_its_text() {
+    let table = [
+        (
+            "a APPEND x (\\Seen) CATENATE (URL \"/a b\" text {310}\r\n",
+            Ok("a Append x =(\\Seen) None /a b text 310"),
+        ),
+        (
+            "a APPEND x catenate (Url /a) () CATENATE (TEXT {310+}\r\n",
+            Ok("a Append x =() None /a whole =() None text 310"),
+        ),
+        ("a APPEND x CATENATE (URL {310}\r\n", Ok("mailbox")),
+        (
+            "a APPEND x CATENATE (TEXT ~{310}\r\n",
+            Err("a expected a literal at octet 26"),
+        ),
+    ];
+    for (line, expected) in table {
+        let found = announced(line);
+        let found = found.as_ref().map(String::as_str);
+        assert_eq!(found.map_err(String::as_str), expected, "{line:?}");
+    }
+}
+
+#[test]
+fn append_is_parsed_up_to_its_message() {
     let table = [
         (
             "A003 APPEND saved-messages (\\Seen) {310}\r\n",

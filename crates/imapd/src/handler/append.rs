@@ -13,9 +13,11 @@ use std::mem;
 
 use crate::command::{self, Append, Command, MailboxArg, Piece, Tagged, uses};
 use crate::error::Refused;
-use crate::extension::utf8_accept;
+use crate::extension::catenate::Source;
+use crate::extension::{Capabilities, utf8_accept};
 use crate::framer::{Announced, Frame, Literal, Refusal};
 use crate::response::{Completion, PlainCode};
+use crate::session::authenticated::Authenticated;
 use crate::session::running::{Running, Terms};
 use crate::session::{Activity, Session, State};
 use crate::types::Tag;
@@ -30,6 +32,8 @@ pub(crate) struct Receiving {
     upload: Option<Box<Upload>>,
     /// What is left to do of the segment that came last.
     pieces: VecDeque<Piece>,
+    /// What is being copied from another message.
+    copying: Option<Source>,
     /// How the literal was announced that the segment ends with.
     literal: Literal,
     stage: Stage,
@@ -66,8 +70,13 @@ impl Receiving {
         matches!(self.stage, Stage::Waiting | Stage::Failed(_))
     }
 
-    /// Goes on with a segment.
-    fn take_segment(&mut self, pieces: Vec<Piece>, literal: Literal) {
+    /// Goes on with a segment, if all that it needs is offered.
+    fn take_segment(&mut self, pieces: Vec<Piece>, literal: Literal, offered: Capabilities) {
+        if let Some(hidden) = uses::segment(&pieces).without(offered).iter().next() {
+            let text = format!("{} is not offered", hidden.name());
+            self.stage = Stage::Unwanted(Completion::bad(text));
+            return;
+        }
         self.pieces = pieces.into();
         self.literal = literal;
         self.stage = Stage::Working;
@@ -99,13 +108,14 @@ impl Session {
         self.receive(tag, append, announced.kind);
     }
 
-    /// Begins to carry out an APPEND.
-    fn receive(&mut self, tag: Tag, append: Append, literal: Literal) {
+    /// Begins to carry out an APPEND; `literal` is how its first segment ends, if octets follow.
+    pub(crate) fn receive(&mut self, tag: Tag, append: Append, literal: Literal) {
         let receiving = Receiving {
             tag,
             mailbox: append.mailbox,
             upload: None,
             pieces: append.pieces.into(),
+            copying: None,
             literal,
             stage: Stage::Working,
         };
@@ -130,15 +140,12 @@ impl Session {
             }
             (Frame::MessageData(octets), None) => receiving.stage = Stage::Writing(octets),
             (Frame::NextMessage(pieces, announced), None) => {
-                match uses::segment(&pieces).without(offered).iter().next() {
-                    None => receiving.take_segment(pieces, announced.kind),
-                    Some(hidden) => {
-                        let text = format!("{} is not offered", hidden.name());
-                        receiving.stage = Stage::Unwanted(Completion::bad(text));
-                    }
-                }
+                receiving.take_segment(pieces, announced.kind, offered);
             }
-            (Frame::MessageEnd(Ok(pieces)), None) => receiving.take_segment(pieces, Literal::Sync),
+            (Frame::MessageEnd(Ok(pieces)), None) => {
+                // No literal follows.
+                receiving.take_segment(pieces, Literal::Sync, offered);
+            }
             (Frame::MessageEnd(Err(refusal)) | Frame::Bad { refusal, .. }, None) => {
                 receiving.stage = Stage::Unwanted(Refusal::completion(&refusal));
             }
@@ -205,6 +212,12 @@ impl Session {
                 empty.insert(Box::new(upload))
             }
         };
+        if let Some(source) = &mut receiving.copying {
+            if !upload.copy(source)? {
+                receiving.copying = None;
+            }
+            return Ok(Worked::More);
+        }
         match receiving.pieces.pop_front() {
             Some(Piece::Message {
                 flags,
@@ -218,6 +231,14 @@ impl Session {
                 upload.expect(octets, Holds::AnyOctets)?;
                 return Ok(Worked::Wants);
             }
+            Some(Piece::Text(octets)) => {
+                upload.expect(octets, Holds::Part)?;
+                return Ok(Worked::Wants);
+            }
+            Some(Piece::Url(url)) => {
+                let source = Source::open(&url, self.account()?, &self.settings.hostname)?;
+                receiving.copying = Some(source);
+            }
             Some(Piece::End) => upload.end()?,
             None => {
                 let offered = self.offered();
@@ -229,16 +250,19 @@ impl Session {
 
     /// Opens the mailbox that the messages go to.
     fn open_upload(&self, mailbox: &[u8]) -> Result<Upload, Refused> {
-        let account = match &self.state {
-            State::Authenticated(account) => account,
-            State::Selected(selected) => &selected.account,
-            State::NotAuthenticated(_) | State::Logout => {
-                return Err(Refused::bad("log in first"));
-            }
-        };
+        let account = self.account()?;
         let mailbox = account.open_target(mailbox)?;
         let header = utf8_accept::header_octets(account);
         Ok(Upload::new(mailbox, &self.settings.limits, header))
+    }
+
+    /// The user's account.
+    fn account(&self) -> Result<&Authenticated, Refused> {
+        match &self.state {
+            State::Authenticated(account) => Ok(account),
+            State::Selected(selected) => Ok(&selected.account),
+            State::NotAuthenticated(_) | State::Logout => Err(Refused::bad("log in first")),
+        }
     }
 
     /// Answers an APPEND after the rest of its octets has passed.

@@ -28,6 +28,8 @@ pub(crate) struct Authenticated {
     pub(crate) account: Account,
     /// The capabilities that this session is offered.
     pub(crate) offered: Capabilities,
+    /// Their canonical name.
+    pub(crate) user: Box<str>,
     /// How many octets a message may have that is appended.
     pub(crate) append_limit: u64,
     /// What ENABLE has switched on.
@@ -117,10 +119,16 @@ fn select(
 
 impl Authenticated {
     /// A user with their mail.
-    pub(crate) fn new(account: Account, offered: Capabilities, append_limit: u64) -> Self {
+    pub(crate) fn new(
+        account: Account,
+        user: &str,
+        offered: Capabilities,
+        append_limit: u64,
+    ) -> Self {
         Self {
             account,
             offered,
+            user: user.into(),
             append_limit,
             enabled: Enabled::default(),
             notify: None,

@@ -7,7 +7,7 @@ use super::{Activity, End, Session, State, authenticated};
 use crate::command::{Any, Authenticated as InAnyMailbox, Command, Tagged};
 use crate::extension::imap_rev2::missing;
 use crate::extension::{Capability, Login, capabilities, id};
-use crate::framer::Frame;
+use crate::framer::{Frame, Literal};
 use crate::grammar;
 use crate::response::{Completion, PlainCode, Untagged};
 use crate::types::Tag;
@@ -69,6 +69,10 @@ impl Session {
             }
             (State::Authenticated(_), Command::Selected(_)) => {
                 return self.bad(Some(tag), "no mailbox is selected");
+            }
+            (_, Command::Authenticated(InAnyMailbox::Append(append))) => {
+                // It is whole, so that no literal follows.
+                return self.receive(tag, append, Literal::Sync);
             }
             (_, Command::Authenticated(InAnyMailbox::Idle)) => return self.begin_idle(tag),
             (_, Command::Authenticated(InAnyMailbox::Compress)) => return self.compress(tag),

@@ -417,6 +417,7 @@ fn log_in(identity: &Identity, context: &Context<'_>, state: &mut State) -> Outc
     tracing::info!("logged in");
     *state = State::Authenticated(Box::new(Authenticated::new(
         account,
+        &identity.name,
         offered,
         context.settings.limits.message,
     )));

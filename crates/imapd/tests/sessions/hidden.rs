@@ -95,6 +95,7 @@ fn probes(capability: Capability) -> Vec<Probe> {
         Capability::Condstore => condstore(),
         Capability::Qresync => qresync(),
         Capability::Binary => binary(),
+        Capability::Catenate => catenate(),
         Capability::UidOnly => vec![Probe(LoggedIn, "ENABLE UIDONLY", "* ENABLED UIDONLY")],
         // It is prepared in one slice and done in the next.
         Capability::InProgress => vec![Probe(Selected, "MOVE 1 INBOX", "* OK [INPROGRESS (")],
@@ -144,6 +145,16 @@ fn qresync() -> Vec<Probe> {
 fn multi_append() -> Vec<Probe> {
     let two = "APPEND INBOX {6+}\r\na: b\r\n {6+}\r\nc: d\r\n";
     vec![Probe(Place::LoggedIn, two, "x OK")]
+}
+
+/// What CATENATE brings.
+fn catenate() -> Vec<Probe> {
+    let first = "APPEND INBOX CATENATE (TEXT {6+}\r\na: b\r\n)";
+    let only = "APPEND INBOX CATENATE (URL /INBOX/;UID=1)";
+    let later = "APPEND INBOX {6+}\r\na: b\r\n CATENATE (URL /INBOX/;UID=1)";
+    let lines = [first, only, later];
+    let probe = |line| Probe(Place::Selected, line, "x OK");
+    lines.into_iter().map(probe).collect()
 }
 
 /// What BINARY brings.

@@ -103,6 +103,8 @@ pub(super) fn tell_piece(piece: &Piece) -> String {
         Piece::Octets(octets) => octets.to_string(),
         Piece::AnyOctets(octets) => format!("~{octets}"),
         Piece::Utf8(octets) => format!("UTF8 ~{octets}"),
+        Piece::Text(octets) => format!("text {octets}"),
+        Piece::Url(url) => url.escape_ascii().to_string(),
         Piece::End => "whole".to_owned(),
     }
 }

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use mailstore::{Appending, FlagChange, Mailbox};
 
 use crate::error::Refused;
+use crate::extension::catenate::Source;
 use crate::extension::utf8_accept::{HeaderOctets, HeaderWatch};
 use crate::extension::{Capabilities, notify, uidplus};
 use crate::response::{Code, Completion, PlainCode};
@@ -38,6 +39,8 @@ pub(super) struct Upload {
 pub(super) enum Holds {
     /// What a literal may (RFC 3501 §9).
     Text,
+    /// The same, in parts, of which some may be empty (RFC 4469 §3).
+    Part,
     /// Any octets: it comes as a `literal8` (RFC 3516 §4.4).
     AnyOctets,
 }
@@ -89,10 +92,27 @@ impl Upload {
             let text = format!("Message is larger than {} octets", self.largest);
             return Err(Refused(Completion::no(text).with(Code::TooBig)));
         }
-        if before == 0 && octets == 0 {
+        if octets == 0 && holds != Holds::Part {
             return Err(empty());
         }
         Ok(())
+    }
+
+    /// Adds octets of another message, a slice's worth; `false` when there are no more.
+    ///
+    /// # Errors
+    /// If it becomes too large, or something cannot be read or written.
+    pub(super) fn copy(&mut self, source: &mut Source) -> Result<bool, Refused> {
+        self.holds = Holds::Part;
+        for _ in 0..CHUNKS_PER_SLICE {
+            let Some(octets) = source.next()? else {
+                return Ok(false);
+            };
+            let count = u64::try_from(octets.len()).unwrap_or(u64::MAX);
+            self.expect(count, Holds::Part)?;
+            self.write(&octets)?;
+        }
+        Ok(true)
     }
 
     /// Adds octets to the message.
@@ -114,6 +134,9 @@ impl Upload {
     /// If that fails, or it has octets that no message can have.
     pub(super) fn end(&mut self) -> Result<(), Refused> {
         if let Some(mut message) = self.current.take() {
+            if message.staged.octets() == 0 {
+                return Err(empty());
+            }
             if self.holds == Holds::AnyOctets {
                 transcode(&self.mailbox, &mut message)?;
             }
@@ -135,6 +158,9 @@ impl Upload {
         }
     }
 }
+
+/// How many chunks of another message one slice of work copies.
+const CHUNKS_PER_SLICE: usize = 32;
 
 /// A message without octets.
 fn empty() -> Refused {

@@ -1,0 +1,139 @@
+//! CATENATE (RFC 4469): an APPEND whose message is put together from text and from parts of other
+//! messages, which stay at the server.
+//!
+//! The parts are named by IMAP URLs. Their octets are copied from file to file, without passing
+//! through memory as a whole, and without setting `\\Seen`.
+
+mod url;
+
+use std::io::Read;
+
+use mailstore::{Error, Mailbox, Message};
+
+use super::{Capability, Extension, Shown};
+use crate::command::Section;
+use crate::error::Refused;
+use crate::handler::content::{CHUNK, Content, Resume};
+use crate::message::SectionOctets;
+use crate::response::{Code, Completion};
+use crate::session::authenticated::Authenticated;
+pub(crate) use url::MessageUrl;
+
+/// The row of the registry.
+pub(super) const ROW: Extension = Extension {
+    is: Capability::Catenate,
+    capability: "CATENATE",
+    rfc: 4469,
+    shown: Shown::Always,
+    enables: None,
+};
+
+/// The octets that a URL names, as far as they have not been copied.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// A stretch of a message: octets to pass over, then octets to copy.
+    Stretch(Box<Resume>, u64, u64),
+    /// Header fields put together.
+    Octets(Vec<u8>),
+}
+
+/// `NO [BADURL …]` (RFC 4469 §4.1).
+fn bad_url(url: &[u8]) -> Refused {
+    let text = "No such message or part";
+    Refused(Completion::no(text).with(Code::BadUrl(url.to_vec())))
+}
+
+impl Source {
+    /// Finds what a URL names, in the mailboxes of this account.
+    ///
+    /// # Errors
+    /// `NO [BADURL …]` if there is no such thing.
+    pub(crate) fn open(
+        text: &[u8],
+        account: &Authenticated,
+        hostname: &str,
+    ) -> Result<Self, Refused> {
+        let bad = || bad_url(text);
+        let url = MessageUrl::parse(text).ok_or_else(bad)?;
+        if !url.is_of(hostname, &account.user) {
+            return Err(bad());
+        }
+        let name = account.namespace().parse_utf8(&url.mailbox);
+        let mailbox = match account.account.open(&name.map_err(|_| bad())?) {
+            Err(Error::NotFound) => return Err(bad()),
+            opened => opened?,
+        };
+        let snapshot = mailbox.snapshot();
+        let valid = url
+            .uid_validity
+            .is_none_or(|it| it == snapshot.uid_validity());
+        let message = snapshot.by_uid(url.uid).filter(|_| valid);
+        let message = message.ok_or_else(bad)?;
+        match Self::of(&url, &mailbox, message) {
+            Ok(found) => found.ok_or_else(bad),
+            Err(Error::Expunged | Error::NotFound) => Err(bad()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The octets that a URL names of a message; `None` if it has no such part.
+    fn of(
+        url: &MessageUrl,
+        mailbox: &Mailbox,
+        message: Message<'_>,
+    ) -> Result<Option<Self>, Error> {
+        let (first, most) = url.partial.unwrap_or((0, u64::MAX));
+        if url.section == Section::default() {
+            let from = Box::new(Resume::open(None, 0, mailbox, message)?);
+            return Ok(Some(Self::Stretch(from, first, most)));
+        }
+        let Content { octets, parsed } = Content::whole(mailbox, message)?;
+        Ok(match parsed.section(&octets, &url.section) {
+            None => None,
+            Some(SectionOctets::Fields(fields)) => {
+                let first = usize::try_from(first).unwrap_or(usize::MAX);
+                let most = usize::try_from(most).unwrap_or(usize::MAX);
+                let wanted = fields.get(first..).unwrap_or_default();
+                let wanted = wanted.get(..most).unwrap_or(wanted);
+                Some(Self::Octets(wanted.to_vec()))
+            }
+            Some(SectionOctets::Range(range)) => {
+                let octets = |octets: usize| u64::try_from(octets).unwrap_or(u64::MAX);
+                let left = octets(range.len()).saturating_sub(first).min(most);
+                let pass = octets(range.start).saturating_add(first);
+                let from = Box::new(Resume::open(None, 0, mailbox, message)?);
+                Some(Self::Stretch(from, pass, left))
+            }
+        })
+    }
+
+    /// The next octets, none of them if they begin further on; `None` at the end.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub(crate) fn next(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        let (from, pass, left) = match self {
+            Self::Octets(octets) if octets.is_empty() => return Ok(None),
+            Self::Octets(octets) => return Ok(Some(std::mem::take(octets))),
+            Self::Stretch(_, _, 0) => return Ok(None),
+            Self::Stretch(from, pass, left) => (from, pass, left),
+        };
+        let limit = if *pass > 0 { *pass } else { *left };
+        let limit = usize::try_from(limit).unwrap_or(CHUNK).min(CHUNK);
+        let mut octets = vec![0; limit];
+        let count = from.reader.read(&mut octets);
+        let count = count.map_err(crate::handler::content::unreadable)?;
+        if count == 0 {
+            return Ok(None);
+        }
+        octets.truncate(count);
+        let count = u64::try_from(count).unwrap_or(0);
+        if *pass > 0 {
+            *pass -= count;
+            octets.clear();
+        } else {
+            *left -= count;
+        }
+        Ok(Some(octets))
+    }
+}
