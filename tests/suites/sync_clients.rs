@@ -12,6 +12,10 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "sync_clients/curl.rs"]
+mod curl;
+#[path = "sync_clients/mbsync.rs"]
+mod mbsync;
 #[path = "sync_clients/mutt.rs"]
 mod mutt;
 #[path = "sync_clients/script.rs"]
@@ -22,9 +26,9 @@ mod second;
 mod wire;
 
 use pillarbox_tests::binary::Binary;
-use pillarbox_tests::program::{have_node_modules, have_python};
+use pillarbox_tests::program::{have_node_modules, have_python, run};
 
-use crate::script::Script;
+use crate::script::{Script, python_script};
 use crate::second::{Changes, Second};
 use crate::wire::Wire;
 
@@ -190,4 +194,43 @@ fn imapflow_with_qresync() {
         wire.lacks(&["C: ", " FETCH "]);
         resynchronised(wire, changes, first);
     });
+}
+
+/// With CONDSTORE, MULTIAPPEND, MOVE and the rest of what it knows.
+#[test]
+fn imapclient_passes_its_own_tests() {
+    let Some(python) = have_python() else { return };
+    let server = Binary::dev().unwrap();
+    let script = "imapclient_own_tests.py";
+    run(&mut python_script(&python, script, &server, "own-tests"));
+}
+
+/// A phone, a laptop and two programs on one account: all wait, and all see each change.
+#[test]
+fn everybody_waits_at_once() {
+    let (Some(python), Some(modules)) = (have_python(), have_node_modules()) else {
+        return;
+    };
+    let (server, mut second) = server();
+    let mut clients = [
+        Script::imapflow(&modules, &server, "qresync"),
+        Script::imapflow(&modules, &server, "plain"),
+        Script::python(&python, "imapclient_sync.py", &server, "condstore"),
+        Script::python(&python, "aioimaplib_sync.py", &server, "qresync"),
+    ];
+    for client in &mut clients {
+        assert_eq!(client.open(), *second.view());
+    }
+    for _ in 0..3 {
+        for client in &mut clients {
+            client.ask("idle");
+        }
+        second.change();
+        for client in &mut clients {
+            client.settle(second.view());
+        }
+    }
+    for client in clients {
+        client.end();
+    }
 }

@@ -5,6 +5,7 @@
 // answers with lines and a dot. Modes: `plain` looks at all messages again, `condstore` asks for
 // flags that changed and searches for what is gone, `qresync` is told both by SELECT.
 
+import { webcrypto } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
@@ -13,6 +14,9 @@ const [host, port, ca, user, pass, mode] = process.argv.slice(2);
 const { ImapFlow } = createRequire(`${process.env.PILLARBOX_NODE}/`)('imapflow');
 // Longer than anything takes that goes well.
 const PATIENCE = 30_000;
+
+// The library expects it to be there, as it is since Node 19.
+globalThis.crypto ??= webcrypto;
 
 let wire = [];
 // Messages by UID, with their flags.
@@ -147,6 +151,8 @@ const does = {
                 });
             }
         }
+        // Ends IDLE.
+        await client.noop();
     },
     view,
     wire() {

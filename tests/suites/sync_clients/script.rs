@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Lines, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use pillarbox_tests::binary::Binary;
@@ -22,25 +22,18 @@ pub(crate) struct Script {
 impl Script {
     /// Starts one of the scripts beside this file that keep a mailbox in step.
     pub(crate) fn python(python: &Path, script: &str, server: &Binary, mode: &str) -> Self {
-        let mut command = patient();
-        // Its cache of compiled modules would lie among the sources.
-        command.arg(python).arg("-B");
-        Self::start(&mut command, script, server, mode)
+        Self::start(&mut python_script(python, script, server, mode))
     }
 
     /// Starts the one for ImapFlow, which is installed in this directory.
     pub(crate) fn imapflow(modules: &Path, server: &Binary, mode: &str) -> Self {
         let mut node = patient();
         node.arg("node").env("PILLARBOX_NODE", modules);
-        Self::start(&mut node, "imapflow_sync.mjs", server, mode)
+        Self::start(with_arguments(&mut node, "imapflow_sync.mjs", server, mode))
     }
 
-    fn start(interpreter: &mut Command, script: &str, server: &Binary, mode: &str) -> Self {
-        let mut child = interpreter
-            .arg(beside(script))
-            .args(["localhost", &server.imaps.port().to_string()])
-            .arg(server.ca())
-            .args([USER, PASSWORD, mode])
+    fn start(script: &mut Command) -> Self {
+        let mut child = script
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -141,14 +134,32 @@ fn learned(lines: &[String]) -> Changes {
     changes
 }
 
+/// One of the scripts beside this file.
+pub(crate) fn python_script(python: &Path, script: &str, server: &Binary, mode: &str) -> Command {
+    let mut command = patient();
+    // Its cache of compiled modules would lie among the sources.
+    command.arg(python).arg("-B");
+    with_arguments(&mut command, script, server, mode);
+    command
+}
+
+fn with_arguments<'a>(
+    interpreter: &'a mut Command,
+    script: &str,
+    server: &Binary,
+    mode: &str,
+) -> &'a mut Command {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR"));
+    interpreter
+        .arg(dir.join("suites/sync_clients").join(script))
+        .args(["localhost", &server.imaps.port().to_string()])
+        .arg(server.ca())
+        .args([USER, PASSWORD, mode])
+}
+
 /// Ends what hangs.
 fn patient() -> Command {
     let mut command = Command::new("timeout");
     command.arg("120");
     command
-}
-
-fn beside(name: &str) -> PathBuf {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR"));
-    dir.join("suites/sync_clients").join(name)
 }

@@ -122,16 +122,7 @@ impl Second {
     /// Takes what the server has for what is there: somebody else has changed flags.
     fn look(&mut self) {
         let answer = self.client.ok("FETCH 1:* (UID FLAGS)");
-        let fetched = answer.lines().filter(|line| line.contains(" FETCH ("));
-        let message = |line: &str| {
-            let (_, uid) = line.split_once("UID ").unwrap();
-            let (_, flags) = line.split_once("FLAGS (").unwrap();
-            let uid = uid.split([' ', ')']).next().unwrap().parse().unwrap();
-            let flags = flags.split(')').next().unwrap().split_ascii_whitespace();
-            let flags = flags.filter(|&flag| flag != "\\Recent").map(str::to_owned);
-            (uid, flags.collect())
-        };
-        self.view = fetched.map(message).collect();
+        self.view = answer.lines().filter_map(fetched).collect();
     }
 
     fn since(&self, before: &View) -> Changes {
@@ -149,4 +140,15 @@ impl Second {
         }
         changes
     }
+}
+
+/// The UID and the flags in a FETCH response that has both.
+pub(crate) fn fetched(line: &str) -> Option<(u32, BTreeSet<String>)> {
+    let (_, items) = line.split_once(" FETCH (")?;
+    let (_, uid) = items.split_once("UID ")?;
+    let (_, flags) = items.split_once("FLAGS (")?;
+    let uid = uid.split([' ', ')']).next()?.parse().ok()?;
+    let flags = flags.split(')').next()?.split_ascii_whitespace();
+    let flags = flags.filter(|&flag| flag != "\\Recent").map(str::to_owned);
+    Some((uid, flags.collect()))
 }
