@@ -2,7 +2,7 @@
 //! messages, which stay at the server.
 //!
 //! The parts are named by IMAP URLs. Their octets are copied from file to file, without passing
-//! through memory as a whole, and without setting `\\Seen`.
+//! through memory as a whole, and without setting `\Seen`.
 
 mod url;
 
