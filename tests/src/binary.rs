@@ -33,46 +33,30 @@ impl Binary {
     /// If the binary cannot be built or started, or ends before it is ready.
     pub fn dev() -> Result<Self> {
         let dir = tempfile::tempdir()?;
-        let mut child = Command::new(executable()?)
-            .args(["dev", "--port-base", "0", "--dir"])
-            .arg(dir.path().join("mail"))
-            .arg("--certs")
-            .arg(dir.path().join("certs"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .context("starting pillarbox dev")?;
-        let output = child.stdout.take().context("no standard output")?;
-        let mut lines = BufReader::new(output).lines();
-        let ready = loop {
-            match lines.next() {
-                Some(line) => {
-                    if let Some(ready) = line?.strip_prefix("ready ") {
-                        break ready.to_owned();
-                    }
-                }
-                None => bail!("pillarbox dev ended before it was ready: {}", child.wait()?),
-            }
-        };
-        // The rest of its output is read so that it never blocks.
-        std::thread::spawn(move || lines.for_each(drop));
-        let address = |name: &str| -> Result<SocketAddr> {
-            let value = ready
-                .split(' ')
-                .find_map(|field| field.strip_prefix(&format!("{name}=")));
-            Ok(value
-                .with_context(|| format!("no {name} in: ready {ready}"))?
-                .parse()?)
-        };
+        let (child, ready) = start(dir.path())?;
         Ok(Self {
-            imap: address("imap")?,
-            imaps: address("imaps")?,
-            pop3: address("pop3")?,
-            pop3s: address("pop3s")?,
+            imap: ready.address("imap")?,
+            imaps: ready.address("imaps")?,
+            pop3: ready.address("pop3")?,
+            pop3s: ready.address("pop3s")?,
             child,
             dir,
         })
+    }
+
+    /// Kills the server as [`Binary::kill`] does and starts it again on the same mail and other ports.
+    ///
+    /// # Errors
+    /// If it has ended before, or does not start.
+    pub fn restart(&mut self) -> Result<()> {
+        self.kill()?;
+        let (child, ready) = start(self.dir.path())?;
+        self.child = child;
+        self.imap = ready.address("imap")?;
+        self.imaps = ready.address("imaps")?;
+        self.pop3 = ready.address("pop3")?;
+        self.pop3s = ready.address("pop3s")?;
+        Ok(())
     }
 
     /// A directory that lives as long as the server.
@@ -119,6 +103,51 @@ impl Drop for Binary {
             drop(self.child.wait());
         }
     }
+}
+
+/// The line for scripts that says where the server listens.
+struct Ready(String);
+
+impl Ready {
+    fn address(&self, name: &str) -> Result<SocketAddr> {
+        let name = format!("{name}=");
+        let value = self
+            .0
+            .split(' ')
+            .find_map(|field| field.strip_prefix(&name));
+        Ok(value
+            .with_context(|| format!("no {name} in: ready {}", self.0))?
+            .parse()?)
+    }
+}
+
+/// Starts `pillarbox dev` with its mail and certificates in this directory.
+fn start(dir: &Path) -> Result<(Child, Ready)> {
+    let mut child = Command::new(executable()?)
+        .args(["dev", "--port-base", "0", "--dir"])
+        .arg(dir.join("mail"))
+        .arg("--certs")
+        .arg(dir.join("certs"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .context("starting pillarbox dev")?;
+    let output = child.stdout.take().context("no standard output")?;
+    let mut lines = BufReader::new(output).lines();
+    let ready = loop {
+        match lines.next() {
+            Some(line) => {
+                if let Some(ready) = line?.strip_prefix("ready ") {
+                    break Ready(ready.to_owned());
+                }
+            }
+            None => bail!("pillarbox dev ended before it was ready: {}", child.wait()?),
+        }
+    };
+    // The rest of its output is read so that it never blocks.
+    std::thread::spawn(move || lines.for_each(drop));
+    Ok((child, ready))
 }
 
 /// The path of the binary, built once per test run with the profile of the tests.

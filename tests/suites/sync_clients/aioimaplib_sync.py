@@ -54,8 +54,8 @@ class Session:
         self.order = []
         self.idling = None
 
-    async def connect(self, parameter=""):
-        self.client = aioimaplib.IMAP4_SSL(HOST, int(PORT), timeout=PATIENCE, ssl_context=tls())
+    async def connect(self, port, parameter=""):
+        self.client = aioimaplib.IMAP4_SSL(HOST, int(port), timeout=PATIENCE, ssl_context=tls())
         await self.client.wait_hello_from_server()
         self.ok(await self.client.login(USER, PASSWORD))
         if MODE == "qresync":
@@ -67,7 +67,7 @@ class Session:
         return response.lines
 
     async def open(self):
-        selected = await self.connect()
+        selected = await self.connect(PORT)
         await self.everything()
         self.keep(selected)
         return self.state.view()
@@ -76,13 +76,13 @@ class Session:
         lines = self.ok(await self.client.uid("fetch", "1:*", ITEMS))
         return self.changed(lines)
 
-    async def resume(self):
+    async def resume(self, port):
         if MODE == "qresync":
             known = f"{self.state.uid_validity} {self.state.mod_seq}"
-            selected = await self.connect(f" (QRESYNC ({known}))")
+            selected = await self.connect(port, f" (QRESYNC ({known}))")
             told = self.vanished(selected) + self.changed(selected)
         else:
-            selected = await self.connect()
+            selected = await self.connect(port)
             before = dict(self.state.messages)
             self.state.messages.clear()
             await self.everything()
@@ -182,7 +182,7 @@ async def main():
         elif verb == "settle":
             answer(await session.settle(arguments))
         else:
-            answer(await getattr(session, verb)())
+            answer(await getattr(session, verb)(*arguments))
 
 
 asyncio.run(main())

@@ -135,6 +135,11 @@ fn curl_resynchronises() {
         assert!(!other.unwrap().status.success());
     }
 
+    // What was known of another mailbox is not brought up to date.
+    let select = format!("SELECT INBOX (QRESYNC ({} 1))", known.uid_validity + 1);
+    let selected = curl.commands(&["ENABLE QRESYNC", &select]);
+    assert_eq!(changes(&selected, second.view()), Changes::default());
+
     // The other way round: what curl puts there is there for the second client.
     let message = server.dir().join("message.eml");
     fs::write(&message, "Subject: from curl\r\n\r\nA line.\r\n").unwrap();

@@ -45,23 +45,23 @@ class Session:
         # UIDs by message number, for what the server tells by number.
         self.order = []
 
-    def connect(self):
-        self.client = IMAPClient(HOST, int(PORT), ssl_context=tls(), timeout=PATIENCE)
+    def connect(self, port):
+        self.client = IMAPClient(HOST, int(port), ssl_context=tls(), timeout=PATIENCE)
         self.client.login(USER, PASSWORD)
         if MODE != "plain":
             assert self.client.enable(MODE.upper())
         return self.client.select_folder("INBOX")
 
     def open(self):
-        selected = self.connect()
+        selected = self.connect(PORT)
         self.state.uid_validity = selected[b"UIDVALIDITY"]
         known = self.client.search("ALL")
         self.fetched(self.client.fetch(known, ITEMS))
         self.keep(selected)
         return self.state.view()
 
-    def resume(self):
-        selected = self.connect()
+    def resume(self, port):
+        selected = self.connect(port)
         assert selected[b"UIDVALIDITY"] == self.state.uid_validity
         everything = range(1, selected[b"UIDNEXT"])
         if MODE == "plain":
@@ -154,7 +154,7 @@ def main():
         elif verb == "settle":
             answer(session.settle(arguments))
         else:
-            answer(getattr(session, verb)())
+            answer(getattr(session, verb)(*arguments))
 
 
 main()

@@ -10,7 +10,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 
-const [host, port, ca, user, pass, mode] = process.argv.slice(2);
+const [host, firstPort, ca, user, pass, mode] = process.argv.slice(2);
 const { ImapFlow } = createRequire(`${process.env.PILLARBOX_NODE}/`)('imapflow');
 // Longer than anything takes that goes well.
 const PATIENCE = 30_000;
@@ -58,7 +58,7 @@ const level = entry => {
 };
 const logger = Object.fromEntries(['trace', 'debug', 'info', 'warn', 'error'].map(name => [name, level]));
 
-async function connect() {
+async function connect(port) {
     client = new ImapFlow({
         host,
         port: Number(port),
@@ -106,14 +106,14 @@ function keep() {
 
 const does = {
     async open() {
-        await connect();
+        await connect(firstPort);
         await client.mailboxOpen('INBOX');
         await fetchAll('1:*');
         keep();
         return view();
     },
-    async resume() {
-        await connect();
+    async resume([port]) {
+        await connect(port);
         told = [];
         const selected = await client.mailboxOpen('INBOX', mode === 'qresync' ? kept : {});
         if (selected.uidValidity !== kept.uidValidity) {
@@ -160,9 +160,8 @@ const does = {
         wire = [];
         return lines;
     },
-    stats() {
-        const { sent, received } = client.stats();
-        return [`compressed ${Boolean(client._deflate && client._inflate)}`, `sent ${sent}`, `received ${received}`];
+    compressed() {
+        return [String(Boolean(client._deflate && client._inflate))];
     },
     async leave() {
         await client.logout();

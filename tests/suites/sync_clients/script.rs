@@ -67,8 +67,8 @@ impl Script {
     }
 
     /// Connects again, brings its state up to date, and tells what it learned on the way.
-    pub(crate) fn resume(&mut self) -> Changes {
-        learned(&self.ask("resume"))
+    pub(crate) fn resume(&mut self, server: &Binary) -> Changes {
+        learned(&self.ask(&format!("resume;{}", server.imaps.port())))
     }
 
     /// What it sees, from what it has been told.
