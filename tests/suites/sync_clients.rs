@@ -35,7 +35,8 @@ use crate::wire::Wire;
 /// How many messages there are at first. A client that fetches them all again is found out.
 const MESSAGES: u32 = 200;
 
-/// What a client does in a mode: it comes back twice after changes, and waits in IDLE during others.
+/// What a client does in a mode: it comes back twice after changes, waits in IDLE during others, and
+/// at last makes changes itself.
 /// `check` sees what was said when it came back.
 fn keeps_in_step(
     server: &Binary,
@@ -73,6 +74,14 @@ fn keeps_in_step(
     let nothing = Changes::default();
     assert_eq!(first.resume(server), nothing);
     check(&first.wire(), &nothing, &mut first);
+    // The other way round: the second client sees what the first one does.
+    let task = second.task();
+    let [flagged, moved, expunged] = task;
+    first.ask(&format!("act;{flagged};{moved};{expunged}"));
+    second.sees_done(task);
+    first.ask("leave");
+    first.resume(server);
+    assert_eq!(first.view(), *second.view());
     first.end();
 }
 

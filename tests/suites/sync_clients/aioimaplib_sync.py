@@ -10,7 +10,7 @@ import re
 
 import aioimaplib
 
-from conversation import CA, HOST, MODE, PASSWORD, PATIENCE, PORT, USER
+from conversation import CA, HOST, MODE, OWN, PASSWORD, PATIENCE, PORT, USER
 from conversation import Deadline, State, answer, members, requests, tls
 
 FETCH = re.compile(rb"(\d+) FETCH \((.*)\)$")
@@ -164,6 +164,13 @@ class Session:
                 flags = FLAGS.search(kind)[1].decode().split()
                 self.state.learn(self.order[int(number) - 1], flags, mod_seq(kind))
         return arrived
+
+    async def act(self, flagged, moved, expunged):
+        self.ok(await self.client.uid("store", flagged, "+FLAGS", "($Mine)"))
+        self.ok(await self.client.uid("move", moved, "Archive"))
+        self.ok(await self.client.uid("store", expunged, "+FLAGS", r"(\Deleted)"))
+        self.ok(await self.client.uid("expunge", expunged))
+        self.ok(await self.client.append(OWN, "INBOX", r"\Draft"))
 
     async def leave(self):
         self.ok(await self.client.logout())

@@ -16,6 +16,10 @@ def tls():
     return ssl.create_default_context(cafile=CA)
 
 
+# What a client appends itself.
+OWN = b"From: anna@example.org\r\nSubject: mine\r\n\r\nA line.\r\n"
+
+
 def line(uid, flags):
     return " ".join([str(uid), *sorted(flags)])
 

@@ -8,7 +8,7 @@ import logging
 
 from imapclient import IMAPClient
 
-from conversation import CA, HOST, MODE, PASSWORD, PATIENCE, PORT, USER
+from conversation import CA, HOST, MODE, OWN, PASSWORD, PATIENCE, PORT, USER
 from conversation import Deadline, State, answer, members, requests, tls
 
 
@@ -136,6 +136,13 @@ class Session:
             flags = {flag.decode() for flag in data[b"FLAGS"]}
             self.state.learn(self.order[response[0] - 1], flags, mod_seq(data))
         return False
+
+    def act(self, flagged, moved, expunged):
+        self.client.add_flags([flagged], ["$Mine"])
+        self.client.move([moved], "Archive")
+        self.client.delete_messages([expunged])
+        self.client.uid_expunge([expunged])
+        self.client.append("INBOX", OWN, ["\\Draft"])
 
     def leave(self):
         self.client.logout()

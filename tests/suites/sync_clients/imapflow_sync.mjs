@@ -163,6 +163,17 @@ const does = {
     compressed() {
         return [String(Boolean(client._deflate && client._inflate))];
     },
+    async act([flagged, moved, expunged]) {
+        const done = [
+            await client.messageFlagsAdd(flagged, ['$Mine'], { uid: true }),
+            await client.messageMove(moved, 'Archive', { uid: true }),
+            await client.messageDelete(expunged, { uid: true }),
+            await client.append('INBOX', 'From: anna@example.org\r\nSubject: mine\r\n\r\nA line.\r\n', ['\\Draft'])
+        ];
+        if (!done.every(Boolean)) {
+            throw new Error(`not done: ${JSON.stringify(done)}`);
+        }
+    },
     async leave() {
         await client.logout();
     }

@@ -26,6 +26,8 @@ pub(crate) struct Second {
     view: View,
     /// The UID of what is appended next, which is also in its subject.
     next: u32,
+    /// How many messages have been moved to the archive.
+    moved: u32,
 }
 
 /// Who everybody logs in as; the server makes the account.
@@ -47,6 +49,7 @@ impl Second {
             client,
             view: View::new(),
             next: 1,
+            moved: 0,
         };
         for number in 0..messages {
             let flags: &[&str] = if number % 2 == 0 { &["\\Seen"] } else { &[] };
@@ -70,6 +73,7 @@ impl Second {
         self.toggle(uids[4], "\\Seen");
         self.toggle(uids[6], "\\Deleted");
         self.client.ok(&format!("UID MOVE {} {ARCHIVE}", uids[3]));
+        self.moved += 1;
         let doomed = uids[5];
         self.toggle(doomed, "\\Deleted");
         self.client.ok(&format!("UID EXPUNGE {doomed}"));
@@ -117,6 +121,28 @@ impl Second {
         self.client.ok("NOOP");
         self.look();
         self.view[&uid].contains(flag)
+    }
+
+    /// What the first client has to do next: a message to make `$Mine`, one to move to the archive,
+    /// one to expunge. It also appends a \Draft.
+    pub(crate) fn task(&self) -> [u32; 3] {
+        let uids: Vec<u32> = self.view.keys().copied().collect();
+        [uids[1], uids[3], uids[5]]
+    }
+
+    /// Sees that just this has been done, and nothing else.
+    pub(crate) fn sees_done(&mut self, task: [u32; 3]) {
+        let [flagged, moved, expunged] = task;
+        let mut expected = self.view.clone();
+        expected.entry(flagged).or_default().insert("$Mine".into());
+        expected.remove(&moved);
+        expected.remove(&expunged);
+        expected.insert(self.next, ["\\Draft".to_owned()].into());
+        self.client.ok("NOOP");
+        self.look();
+        assert_eq!(self.view, expected);
+        let archive = self.client.ok(&format!("STATUS {ARCHIVE} (MESSAGES)"));
+        assert!(archive.contains(&format!("(MESSAGES {})", self.moved + 1)));
     }
 
     /// Takes what the server has for what is there: somebody else has changed flags.
