@@ -22,7 +22,7 @@ pub fn have(program: &str) -> bool {
 /// If there is none, and `PILLARBOX_REQUIRE_CLIENTS` is set.
 pub fn have_python() -> Option<PathBuf> {
     let python = installed().join("python/bin/python3");
-    let found = python.is_file() || missing("tests/clients/requirements.txt");
+    let found = python.is_file() || missing("IMAPClient, by tests/clients/install,");
     found.then_some(python)
 }
 
@@ -33,7 +33,8 @@ pub fn have_python() -> Option<PathBuf> {
 pub fn have_node_modules() -> Option<PathBuf> {
     let modules = installed().join("node");
     let found = have("node")
-        && (modules.join("node_modules").is_dir() || missing("tests/clients/package.json"));
+        && (modules.join("node_modules").is_dir()
+            || missing("ImapFlow, by tests/clients/install,"));
     found.then_some(modules)
 }
 
