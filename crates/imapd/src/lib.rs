@@ -24,4 +24,4 @@ pub mod settings;
 pub mod types;
 
 pub use session::Session;
-pub use settings::{ClientId, Hidden, Limits, Settings, Timeouts};
+pub use settings::{ClientId, Hidden, Limits, Settings, Timeouts, Utf8Headers};

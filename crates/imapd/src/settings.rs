@@ -24,6 +24,8 @@ pub struct Settings {
     pub hidden: Vec<Hidden>,
     /// Whether the fields of a client's ID are logged (RFC 2971).
     pub client_id: ClientId,
+    /// What becomes of an APPEND with octets of 8 bits in its header.
+    pub utf8_headers: Utf8Headers,
 }
 
 /// Capabilities that are neither shown to a client nor understood.
@@ -45,6 +47,20 @@ impl Hidden {
         let named = |user| self.users.iter().any(|hidden| hidden == user);
         (address || self.addresses.is_empty()) && (user.is_some_and(named) || self.users.is_empty())
     }
+}
+
+/// What becomes of an APPEND with octets of 8 bits in its header, by a client that has enabled
+/// neither UTF8=ACCEPT nor IMAP4rev2 (RFC 9755 §4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Utf8Headers {
+    /// It is taken as it is.
+    ///
+    /// Interop: mbsync, OfflineIMAP and imapsync enable neither, and raw octets of 8 bits are
+    /// common in headers. A refusal leaves mail behind when an account is moved or synchronised.
+    #[default]
+    Take,
+    /// It is refused with `NO [CANNOT]`.
+    Refuse,
 }
 
 /// What is logged of a client's ID (RFC 2971).
@@ -137,6 +153,7 @@ impl Settings {
             timeouts: Timeouts::default(),
             hidden: Vec::new(),
             client_id: ClientId::default(),
+            utf8_headers: Utf8Headers::default(),
         }
     }
 }

@@ -335,6 +335,13 @@ fn settings(header: &Header, dir: &Path) -> Result<pillarbox::Settings> {
                 settings.storage.namespace.separator = value.parse()?;
             }
             "prefix" => settings.storage.namespace.prefix.clone_from(value),
+            "append-utf8-headers" => {
+                settings.imap.utf8_headers = match value.as_str() {
+                    "take" => imapd::Utf8Headers::Take,
+                    "refuse" => imapd::Utf8Headers::Refuse,
+                    _ => bail!("take or refuse"),
+                };
+            }
             "utf8-headers" => {
                 settings.pop3.utf8_headers = match value.as_str() {
                     "send" => pop3d::Utf8Headers::Send,

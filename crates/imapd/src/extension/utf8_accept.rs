@@ -12,6 +12,7 @@ use crate::command::Search;
 use crate::error::Refused;
 use crate::response::PlainCode;
 use crate::session::authenticated::Authenticated;
+use crate::settings::Utf8Headers;
 
 /// The row of the registry.
 pub(super) const ROW: Extension = Extension {
@@ -85,12 +86,12 @@ pub(crate) enum HeaderOctets {
     EightBit,
 }
 
-/// What a client may append.
-pub(crate) fn header_octets(account: &Authenticated) -> HeaderOctets {
-    if account.offered.has(Capability::Utf8Accept) && !account.enabled.speaks_utf8() {
-        HeaderOctets::SevenBit
-    } else {
-        HeaderOctets::EightBit
+/// What a client may append. A server without UTF8=ACCEPT has nothing to refuse by.
+pub(crate) fn header_octets(account: &Authenticated, policy: Utf8Headers) -> HeaderOctets {
+    let is_told = account.offered.has(Capability::Utf8Accept);
+    match policy {
+        Utf8Headers::Refuse if is_told && !account.enabled.speaks_utf8() => HeaderOctets::SevenBit,
+        Utf8Headers::Refuse | Utf8Headers::Take => HeaderOctets::EightBit,
     }
 }
 

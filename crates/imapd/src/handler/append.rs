@@ -252,7 +252,7 @@ impl Session {
     fn open_upload(&self, mailbox: &[u8]) -> Result<Upload, Refused> {
         let account = self.account()?;
         let mailbox = account.open_target(mailbox)?;
-        let header = utf8_accept::header_octets(account);
+        let header = utf8_accept::header_octets(account, self.settings.utf8_headers);
         Ok(Upload::new(mailbox, &self.settings.limits, header))
     }
 

@@ -49,6 +49,7 @@ impl Settings {
                 .iter()
                 .map(|it| self.canonical(it))
                 .collect(),
+            utf8_headers: self.imap.utf8_headers,
             client_id: if self.log.client_id {
                 imapd::ClientId::Logged
             } else {

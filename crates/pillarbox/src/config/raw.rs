@@ -131,6 +131,14 @@ pub(super) enum DirectoryNames {
     Utf8,
 }
 
+/// What becomes of an APPEND with octets of 8 bits in its header.
+#[derive(Deserialize)]
+#[serde(remote = "imapd::Utf8Headers", rename_all = "lowercase")]
+pub(super) enum AppendedHeaders {
+    Take,
+    Refuse,
+}
+
 /// What a client that has not said UTF8 gets of a message with UTF-8 in its header.
 #[derive(Deserialize)]
 #[serde(remote = "pop3d::Utf8Headers", rename_all = "lowercase")]

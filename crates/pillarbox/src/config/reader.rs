@@ -52,6 +52,7 @@ fn all<'i>(document: &mut Document<'i>, mut top: DeTable<'i>, path: &Path) -> (S
         limits: limits(document, &mut top),
         timeouts: timeouts(document, &mut top),
         storage: storage(document, &mut top),
+        imap: document.table("imap", &mut top).0,
         pop3: document.table("pop3", &mut top).0,
         auth: auth(document, &mut top),
         log: document.table("log", &mut top).0,

@@ -39,6 +39,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// How mail is kept.
     pub storage: Storage,
+    /// What is particular to IMAP.
+    pub imap: Imap,
     /// What is particular to POP3.
     pub pop3: Pop3,
     /// How logins are checked.
@@ -84,6 +86,7 @@ impl Default for Settings {
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             storage: Storage::default(),
+            imap: Imap::default(),
             pop3: Pop3::default(),
             auth: Auth::default(),
             log: Log::default(),
@@ -350,6 +353,16 @@ pub enum ChangeNotices {
     Auto,
     /// By polling only.
     Poll,
+}
+
+/// What is particular to IMAP.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Imap {
+    /// What becomes of an APPEND with octets of 8 bits in its header, by a client that has not
+    /// enabled UTF-8.
+    #[serde(with = "raw::AppendedHeaders")]
+    pub utf8_headers: imapd::Utf8Headers,
 }
 
 /// What is particular to POP3.

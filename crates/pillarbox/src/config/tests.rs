@@ -188,6 +188,8 @@ level = "debug"
 client_id = true
 [capabilities]
 hide = ["idle"]
+[imap]
+utf8_headers = "refuse"
 [[capabilities.clients]]
 hide = ["MOVE", "UIDPLUS"]
 users = ["Ann"]
@@ -273,6 +275,9 @@ fn every_setting_is_taken() {
             poll_interval: Duration::from_millis(100),
             mtime_guard: seconds(3),
             cache: 0,
+        },
+        imap: Imap {
+            utf8_headers: imapd::Utf8Headers::Refuse,
         },
         pop3: Pop3 {
             utf8_headers: pop3d::Utf8Headers::Refuse,
