@@ -6,6 +6,7 @@
 mod anything;
 mod append;
 mod before_login;
+mod believer;
 mod binary;
 mod compress;
 mod fetch;

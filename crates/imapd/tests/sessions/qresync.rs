@@ -9,31 +9,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::believer::{Dice, Known};
 use crate::world::{Client, World};
-
-/// A generator of numbers that is the same every time (a linear congruential one).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap() % sides
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.roll(from.len())]
-    }
-}
-
-/// A message as a client knows it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Known {
-    uid: Option<u32>,
-    flags: Option<BTreeSet<String>>,
-}
 
 /// What a client keeps while it has no connection.
 #[derive(Clone, Debug, Default)]
