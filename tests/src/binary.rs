@@ -174,11 +174,13 @@ fn build() -> Result<PathBuf> {
         command.arg("--release");
     }
     ensure!(command.status()?.success(), "building pillarbox failed");
-    let test = std::env::current_exe()?;
-    let profile = test
-        .parent()
-        .and_then(Path::parent)
-        .context("no target directory")?;
+    let this = std::env::current_exe()?;
+    let built = this.parent().context("no target directory")?;
+    // Tests are one level deeper than programs.
+    let profile = match built.parent() {
+        Some(profile) if built.ends_with("deps") => profile,
+        _ => built,
+    };
     Ok(profile.join("pillarbox"))
 }
 

@@ -135,6 +135,22 @@ impl Client {
         String::from_utf8_lossy(&self.octets_of_line()).into_owned()
     }
 
+    /// Reads once; gives the lines that are whole then, with their line ends. `None` at the end of
+    /// the connection.
+    pub fn lines_at_hand(&mut self) -> Option<Vec<String>> {
+        if self.fill() == 0 {
+            return None;
+        }
+        let end = self.buffer.iter().rposition(|&octet| octet == b'\n');
+        let whole: Vec<u8> = self.buffer.drain(..end.map_or(0, |at| at + 1)).collect();
+        let lines = whole.split_inclusive(|&octet| octet == b'\n');
+        Some(
+            lines
+                .map(|line| String::from_utf8_lossy(line).into_owned())
+                .collect(),
+        )
+    }
+
     /// The next so many octets.
     pub fn octets(&mut self, count: usize) -> Vec<u8> {
         while self.buffer.len() < count {

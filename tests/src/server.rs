@@ -180,6 +180,18 @@ impl Connection {
         Ok(())
     }
 
+    /// The socket, to wait for.
+    ///
+    /// # Errors
+    /// If a handshake has failed.
+    pub fn socket(&self) -> Result<&TcpStream> {
+        match &self.stream {
+            Stream::Clear(stream) => Ok(stream),
+            Stream::Tls(stream) => Ok(&stream.sock),
+            Stream::Changing => bail!("no connection"),
+        }
+    }
+
     /// Ends this side; the other one may still talk.
     ///
     /// # Errors
