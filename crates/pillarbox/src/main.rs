@@ -168,11 +168,13 @@ fn announce(dev: &Dev) -> io::Result<()> {
 }
 
 /// The runtime of a server: with more threads than processors, as sessions read and write files on
-/// them and some then wait for the disk.
+/// them and some then wait for the disk. It may get so many more that all slices of work and
+/// password checks that run at once can block; each costs memory until long after its use.
 fn runtime() -> Result<Runtime> {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     Builder::new_multi_thread()
         .worker_threads(processors + 4)
+        .max_blocking_threads(96 + 8 * processors)
         .enable_all()
         .thread_name("pillarbox")
         .build()

@@ -4,9 +4,11 @@
 //! threads to spare a slice therefore runs where its session does, as long as some threads stay
 //! free for the other sessions. What such a thread leaves undone (it may be the one that polled
 //! the sockets and timers) has to be taken over by another if the slice turns out to be a long
-//! one: a [`Lookout`] sees to that. When too few threads are left, the slice runs in the same
-//! place, but the runtime gets a new thread first; on a runtime of a single thread it moves to a
-//! thread for blocking work.
+//! one: a [`Lookout`] sees to that. When too few threads are left, the session lets others go first
+//! a few times. If that does not help, the slice runs in the same place, but the runtime gets a new
+//! thread first: that is for slices that wait for the disk, and would only be in the way of the
+//! thousands of short ones that begin when many idle sessions are woken together. On a runtime of a
+//! single thread a slice moves to a thread for blocking work.
 
 use std::any::Any;
 use std::fmt;
@@ -18,7 +20,7 @@ use std::time::Duration;
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::{block_in_place, spawn_blocking};
+use tokio::task::{block_in_place, spawn_blocking, yield_now};
 use tracing::Span;
 
 /// Runs slices of work.
@@ -79,7 +81,7 @@ impl Slices {
     ) -> Result<R, Panicked> {
         let caught = move || catch_unwind(AssertUnwindSafe(slice)).map_err(Panicked::from);
         match &self.place {
-            Place::Here(lookout) => match lookout.as_ref().and_then(Lookout::enter) {
+            Place::Here(lookout) => match place_of_its_own(lookout.as_ref()).await {
                 Some(_running) => caught(),
                 None => block_in_place(caught),
             },
@@ -90,6 +92,19 @@ impl Slices {
             }
         }
     }
+}
+
+/// Begins a slice on a thread to spare, which others may have to leave first.
+async fn place_of_its_own(lookout: Option<&Lookout>) -> Option<Running<'_>> {
+    let lookout = lookout?;
+    for _ in 0..YIELDS {
+        let running = lookout.enter();
+        if running.is_some() {
+            return running;
+        }
+        yield_now().await;
+    }
+    lookout.enter()
 }
 
 impl From<Box<dyn Any + Send>> for Panicked {
@@ -214,6 +229,9 @@ impl Drop for Running<'_> {
 /// step takes long without being a slice.
 const KEPT_FREE: usize = 2;
 
+/// How often a session lets others go first before its slice takes a thread from the runtime.
+const YIELDS: u32 = 4;
+
 /// How long a slice may hold sockets and timers up.
 const TICK: Duration = Duration::from_millis(5);
 
@@ -295,6 +313,20 @@ mod tests {
             drop(go);
             running.await.unwrap().unwrap();
         }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+    async fn a_slice_lets_another_end_before_it_takes_a_thread() {
+        let slices = Slices::new(2);
+        let Place::Here(lookout) = &slices.place else {
+            panic!("no place");
+        };
+        let lookout = lookout.as_ref();
+        let running = lookout.and_then(Lookout::enter);
+        assert!(running.is_some());
+        assert!(place_of_its_own(lookout).await.is_none());
+        let (place, ()) = tokio::join!(place_of_its_own(lookout), async { drop(running) });
+        assert!(place.is_some());
     }
 
     /// A panic ends its slice only, and gives its place back.
