@@ -283,6 +283,11 @@ impl Selected {
             Some(_) => ByUid::Yes,
             None => by_uid,
         };
+        // A response that was begun ends before anything else is said.
+        match notify::tell_arrivals(0..0, self, out) {
+            Told::All => {}
+            told @ (Told::More | Told::Broken) => return told,
+        }
         if !self.view.tell(by_uid, out) {
             return Told::More;
         }

@@ -18,6 +18,7 @@ mod list;
 mod mailboxes;
 mod model;
 mod r#move;
+mod notify;
 mod qresync;
 mod recent;
 mod search;
