@@ -226,6 +226,9 @@ impl Running {
             }
             deselect(state);
         }
+        if let State::Selected(selected) = state {
+            selected.view.note_told();
+        }
         self.stage = Stage::Telling(completion);
         self.tell(context, state)
     }

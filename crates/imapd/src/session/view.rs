@@ -5,11 +5,13 @@
 //! apart, because only [`View::learn`] and [`View::settle`] take a newer snapshot, both note what
 //! the client must hear of it, and [`View::tell`] says it before the next command begins.
 
+mod own;
+
 use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
 
-use mailstore::{FlagChange, FlagOp, FlagSet, Keywords, Message, ModSeq, Snapshot, Uid};
+use mailstore::{Keywords, Message, ModSeq, Snapshot, Uid};
 
 use super::positions::Positions;
 use super::responses::Responses;
@@ -25,6 +27,8 @@ use crate::extension::searchres::SearchResult;
 use crate::extension::{Capabilities, Capability};
 use crate::response::{Code, FetchData, Status, Untagged, flag_names};
 use crate::types::{Access, ByUid, Messages, Ranges, SeqNum};
+
+pub(crate) use own::Own;
 
 /// The client's view of the selected mailbox.
 #[derive(Debug)]
@@ -79,18 +83,6 @@ struct Owed {
     keywords: bool,
 }
 
-/// Which of the changed flags the client does not have to hear of as news.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Own<'a> {
-    /// None: all changes are by others.
-    None,
-    /// The command itself tells the flags of these messages (ascending).
-    Told(&'a [Uid]),
-    /// The client made this change to these messages (ascending), and knows what comes of it:
-    /// `.SILENT` (RFC 3501 §6.4.6).
-    Silent(&'a [Uid], &'a FlagChange),
-}
-
 impl View {
     /// The view of a client that has just been told about `snapshot`.
     pub(crate) fn new(snapshot: Arc<Snapshot>, access: Access, tracking: Tracking) -> Self {
@@ -134,10 +126,6 @@ impl View {
 
     /// The same if the client has to hear of it now (RFC 7162 §3.2, §3.2.7).
     pub(crate) fn take_completeness(&mut self) -> Option<ModSeq> {
-        if self.wanted() != Wanted::Everything {
-            // It is not told everything.
-            return None;
-        }
         let taken = mem::replace(&mut self.completeness, Completeness::Evident);
         let untold = taken == Completeness::Untold && self.tracking.has_mod_seqs();
         untold.then_some(self.complete)
@@ -161,6 +149,9 @@ impl View {
     /// From now on, the client wants to hear of this; what it did not want to hear of flags until
     /// now is told if it does now.
     pub(crate) fn narrow(&mut self, wanted: Wanted) {
+        if self.leaves_out() {
+            self.completeness = Completeness::Untold;
+        }
         let narrowed = self.narrowed.get_or_insert_default();
         narrowed.wanted = wanted;
         if wanted == Wanted::Everything {
@@ -220,10 +211,16 @@ impl View {
             Some(_) | None => newest,
         };
         self.learn(newest, Own::None);
+        let leaves_out = self.leaves_out();
+        if leaves_out && self.told.len() != self.exists {
+            self.completeness = Completeness::Untold;
+        }
         if rule == ExpungeRule::Held {
-            self.complete = self.told.complete_up_to(newest, self.complete);
-            if self.complete < newest.highest_mod_seq() {
-                self.completeness = Completeness::Untold;
+            if !leaves_out {
+                self.complete = self.told.complete_up_to(newest, self.complete);
+                if self.complete < newest.highest_mod_seq() {
+                    self.completeness = Completeness::Untold;
+                }
             }
             return;
         }
@@ -246,9 +243,25 @@ impl View {
         if sent > 0 {
             self.completeness = Completeness::Untold;
         }
-        self.complete = newest.highest_mod_seq();
         self.exists = self.exists.saturating_sub(sent);
         self.told = Arc::clone(newest);
+        if !leaves_out {
+            self.complete = newest.highest_mod_seq();
+        }
+    }
+
+    /// Whether something may have happened that the client does not hear of.
+    fn leaves_out(&self) -> bool {
+        self.narrowed.as_ref().is_some_and(|it| it.leaves_out())
+    }
+
+    /// At the end of a command: its responses may have had mod-sequences above one that the client
+    /// does not hear of, which it is not to take for what it knows (RFC 7162 §3.2).
+    pub(crate) fn note_told(&mut self) {
+        let mut beyond = self.told.changed_since(Some(self.complete));
+        if self.leaves_out() && beyond.next().is_some() {
+            self.completeness = Completeness::Untold;
+        }
     }
 
     /// Tells the client what it has to hear; `false` if there is more than fits now. EXPUNGE or
@@ -535,42 +548,6 @@ impl View {
             let after = Uid::new(last).and_then(Uid::next);
             bound(Uid::new(first))..bound(after)
         }))
-    }
-}
-
-impl<'a> Own<'a> {
-    /// The messages that the client itself has changed (ascending).
-    fn uids(self) -> &'a [Uid] {
-        match self {
-            Self::None => &[],
-            Self::Told(uids) | Self::Silent(uids, _) => uids,
-        }
-    }
-
-    /// Whether the flags that a message has in `newest` are no news to the client.
-    pub(crate) fn explains(self, uid: Uid, told: &Snapshot, newest: &Snapshot) -> bool {
-        match self {
-            Self::None => false,
-            Self::Told(uids) => uids.binary_search(&uid).is_ok(),
-            Self::Silent(uids, change) => {
-                let flags = |snapshot: &Snapshot| snapshot.by_uid(uid).map(|it| it.flags());
-                uids.binary_search(&uid).is_ok()
-                    && flags(told).map(|old| changed(old, change, newest.keywords()))
-                        == flags(newest)
-            }
-        }
-    }
-}
-
-/// The flags that come of a change, with keywords by their positions in `keywords`.
-fn changed(old: FlagSet, change: &FlagChange, keywords: &Keywords) -> FlagSet {
-    let named = change.keywords.iter();
-    let positions = named.filter_map(|keyword| keywords.position(keyword));
-    let flags = positions.fold(change.system, FlagSet::with_keyword);
-    match change.op {
-        FlagOp::Add => old.union(flags),
-        FlagOp::Remove => old.without(flags),
-        FlagOp::Replace => flags,
     }
 }
 

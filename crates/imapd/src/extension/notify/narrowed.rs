@@ -30,6 +30,15 @@ pub(crate) struct Narrowed {
 }
 
 impl Narrowed {
+    /// Whether something may have happened, or will, that the client does not hear of.
+    pub(crate) fn leaves_out(&self) -> bool {
+        match self.wanted {
+            Wanted::Everything => false,
+            Wanted::Messages => !self.untold.is_empty(),
+            Wanted::Nothing => true,
+        }
+    }
+
     /// Leaves changed flags of a message untold.
     pub(crate) fn leave(&mut self, uid: Uid) {
         // Each message is noted about twice at the most.
