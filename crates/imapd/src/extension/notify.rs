@@ -191,14 +191,14 @@ pub(crate) fn tell_arrivals(
         return Told::All;
     };
     if !arrived.is_empty() && !notify.selected.items.is_empty() {
-        let own = std::mem::take(&mut notify.own);
+        let mut own = std::mem::take(&mut notify.own);
+        own.sort_unstable();
         let snapshot = selected.view.snapshot();
         let is_own = |position: &usize| {
             let message = snapshot.get(*position);
-            message.is_none_or(|message| own.contains(&message.uid()))
+            message.is_none_or(|message| own.binary_search(&message.uid()).is_ok())
         };
-        let positions = arrived.filter(|it| !is_own(it));
-        let positions = Positions::new(positions.map(|position| position..position + 1));
+        let positions = Positions::of_ascending(arrived.filter(|it| !is_own(it)));
         let items = notify.selected.items.clone();
         let items = condstore::fetch_items(items, None, selected.view.tracking());
         let by_uid = match selected.view.tracking().is_uid_only() {

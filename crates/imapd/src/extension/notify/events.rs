@@ -132,9 +132,9 @@ enum Which {
     /// Those on the subscription list.
     Subscribed,
     /// These and all below.
-    Subtree(Vec<MailboxName>),
+    Subtree(BTreeSet<MailboxName>),
     /// These.
-    Mailboxes(Vec<MailboxName>),
+    Mailboxes(BTreeSet<MailboxName>),
 }
 
 impl Groups {
@@ -187,9 +187,11 @@ impl Which {
         match self {
             Self::Personal => true,
             Self::Subscribed => subscribed.contains(name),
-            Self::Subtree(above) => above
-                .iter()
-                .any(|above| name == above || name.is_inferior_to(above)),
+            // A client may name very many, for very many mailboxes.
+            Self::Subtree(above) => {
+                let mut names = std::iter::successors(Some(name.clone()), MailboxName::parent);
+                names.any(|name| above.contains(&name))
+            }
             Self::Mailboxes(names) => names.contains(name),
         }
     }
@@ -214,12 +216,12 @@ mod tests {
         let groups = Groups(vec![
             group(Which::Personal, Events::NAMES),
             group(Which::Subscribed, Events::SUBSCRIPTIONS),
-            group(Which::Subtree(vec![name("a")]), Events::MESSAGES),
+            group(Which::Subtree([name("a")].into()), Events::MESSAGES),
             group(
-                Which::Mailboxes(vec![name("a/b"), name("c")]),
+                Which::Mailboxes([name("a/b"), name("c")].into()),
                 Events::FLAGS,
             ),
-            group(Which::Mailboxes(vec![name("a/x")]), Events::NONE),
+            group(Which::Mailboxes([name("a/x")].into()), Events::NONE),
         ]);
         let subscribed = Subscribed::from([name("a"), name("s")]);
         let rows: [(&str, &[Events]); 7] = [

@@ -60,6 +60,16 @@ impl Names {
 
     fn affected(&self, changes: &[AccountChange], groups: &Groups) -> Vec<Affected> {
         let wants = |name: &MailboxName, events| groups.events(name, &self.subscribed).has(events);
+        // Who is no longer on the list was on it.
+        let mut on_it = self.subscribed.clone();
+        on_it.extend(changes.iter().filter_map(|change| match change {
+            AccountChange::Subscribed(name) | AccountChange::Unsubscribed(name) => {
+                Some(name.clone())
+            }
+            AccountChange::Created(_)
+            | AccountChange::Deleted(_)
+            | AccountChange::Renamed { .. } => None,
+        }));
         let mut affected = Vec::new();
         for (position, change) in changes.iter().enumerate() {
             match change {
@@ -78,10 +88,7 @@ impl Names {
                         affected.push((to.clone(), Some(from.clone())));
                     }
                 }
-                // Who is no longer on the list was on it.
                 AccountChange::Subscribed(name) | AccountChange::Unsubscribed(name) => {
-                    let mut on_it = self.subscribed.clone();
-                    on_it.insert(name.clone());
                     if groups.events(name, &on_it).has(Events::SUBSCRIPTIONS) {
                         affected.push((name.clone(), None));
                     }
