@@ -230,17 +230,31 @@ pub(crate) fn fetch_items(
     tracking: Tracking,
 ) -> Vec<FetchItem> {
     let sets = |item: &FetchItem| matches!(item, FetchItem::Section(it) if it.seen == Seen::Set);
-    let tells_seen = tracking.has_mod_seqs() && items.iter().any(sets);
-    let implied = [
-        (tells_seen && !tracking.is_uid_only(), FetchItem::Uid),
-        (changed_since.is_some() || tells_seen, FetchItem::ModSeq),
-    ];
-    for (wanted, item) in implied {
-        if wanted && !items.contains(&item) {
-            items.push(item);
-        }
+    if items.iter().any(sets) {
+        items = news_items(items, tracking);
+    }
+    if changed_since.is_some() {
+        add(FetchItem::ModSeq, &mut items);
     }
     items
+}
+
+/// The items of FETCH responses that no FETCH asks for: who knows of mod-sequences gets them with
+/// UIDs (RFC 7162 §3.2.4).
+pub(crate) fn news_items(mut items: Vec<FetchItem>, tracking: Tracking) -> Vec<FetchItem> {
+    if tracking.has_mod_seqs() {
+        if !tracking.is_uid_only() {
+            add(FetchItem::Uid, &mut items);
+        }
+        add(FetchItem::ModSeq, &mut items);
+    }
+    items
+}
+
+fn add(item: FetchItem, items: &mut Vec<FetchItem>) {
+    if !items.contains(&item) {
+        items.push(item);
+    }
 }
 
 /// Those of the positions whose messages have changed since a mod-sequence; costs what has changed.

@@ -200,7 +200,7 @@ pub(crate) fn tell_arrivals(
         };
         let positions = Positions::of_ascending(arrived.filter(|it| !is_own(it)));
         let items = notify.selected.items.clone();
-        let items = condstore::fetch_items(items, None, selected.view.tracking());
+        let items = condstore::news_items(items, selected.view.tracking());
         let by_uid = match selected.view.tracking().is_uid_only() {
             true => ByUid::No,
             false => ByUid::Yes,
