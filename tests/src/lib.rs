@@ -11,3 +11,4 @@ pub mod serve;
 pub mod server;
 pub mod strace;
 pub mod transcript;
+pub mod tree;

@@ -1,55 +1,43 @@
 //! The Maildir, the clients and other programs at work on it, and what must be true.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::PathBuf;
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
 
-use auth::{Credential, Identity, Verdict};
 use imapd::types::Access;
-use machine::{Link, Now, PlaintextAuth, Security};
-use mailstore::{Fsync, Namespace, Options, Source, Store};
-use pillarbox_tests::bare::Bare;
+use mailstore::Store;
+use pillarbox_tests::random::Random;
+use pillarbox_tests::tree::{File, Tree, store};
 
 use crate::client::{Client, Expunges, Flags};
 
 /// The whole world: the clients, the Maildir, and what must be true of it.
 pub(crate) struct World {
-    dir: tempfile::TempDir,
+    tree: Tree,
     clients: Vec<Client>,
     random: Random,
     /// The messages that exist, with their flags.
     truth: BTreeMap<u32, Flags>,
     next_uid: u32,
-    files: u32,
     processes: usize,
 }
 
 impl World {
     /// Clients take turns in the processes, which are stores of their own on the same files.
     pub(crate) fn new(seed: u64, clients: usize, processes: usize) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        HOME.set(dir.path().join("Maildir"));
+        let tree = Tree::new();
         let stores: Vec<Arc<Store>> = (0..processes).map(|_| store()).collect();
         let clients = (0..clients)
-            .map(|name| login(name, &stores[name % processes]))
+            .map(|name| login(name, &tree, &stores[name % processes]))
             .collect();
         let truth = BTreeMap::new();
         Self {
-            dir,
+            tree,
             clients,
-            random: Random(seed | 1),
+            random: Random::new(seed),
             truth,
             next_uid: 1,
-            files: 0,
             processes,
         }
-    }
-
-    fn maildir(&self) -> PathBuf {
-        self.dir.path().join("Maildir")
     }
 
     /// One random act by one of the clients or by another program.
@@ -215,8 +203,8 @@ impl World {
             .filter(|flag| flag != "\\Deleted")
             .collect();
         let list = flags.iter().cloned().collect::<Vec<_>>().join(" ");
-        self.files += 1;
-        let text = format!("Subject: s{}e\r\n\r\nappended\r\n", self.files);
+        let subject = self.tree.next_subject();
+        let text = format!("Subject: {subject}\r\n\r\nappended\r\n");
         let command = format!("APPEND INBOX ({list}) {{{}+}}\r\n{text}", text.len());
         self.clients[who].run(&command, Expunges::Allowed);
         self.added(&flags);
@@ -283,12 +271,7 @@ impl World {
 
     /// Another program delivers a message.
     fn deliver(&mut self) {
-        self.files += 1;
-        let name = format!("{}.M1P1.other", 1_700_000_000 + self.files);
-        let text = format!("Subject: s{}e\n\ndelivered\n", self.files);
-        let temporary = self.maildir().join("tmp").join(&name);
-        fs::write(&temporary, text).unwrap();
-        fs::rename(temporary, self.maildir().join("new").join(name)).unwrap();
+        self.tree.deliver();
         self.added(&Flags::new());
         // UIDs are given in the order of arrival only if somebody looks in between.
         self.clients[0].noop();
@@ -296,64 +279,41 @@ impl World {
     }
 
     /// A random file of `cur/` whose message is known for certain, with its UID.
-    fn random_file(&mut self) -> Option<(PathBuf, u32)> {
+    fn random_file(&mut self) -> Option<(File, u32)> {
         self.clients[0].noop();
-        let cur = self.maildir().join("cur");
-        let mut subjects: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
-        for entry in fs::read_dir(cur).unwrap() {
-            let path = entry.unwrap().path();
-            let text = fs::read_to_string(&path).unwrap();
-            let subject = text
-                .lines()
-                .next()
-                .unwrap()
-                .trim_start_matches("Subject: ")
-                .to_owned();
-            subjects.entry(subject).or_default().push(path);
-        }
-        let files: Vec<(String, PathBuf)> = subjects
-            .into_iter()
-            .filter_map(|(subject, mut paths)| {
-                Some((subject, paths.pop().filter(|_| paths.is_empty())?))
-            })
-            .collect();
+        let all = self.tree.files();
+        let copies = |file: &File| all.iter().filter(|it| it.subject == file.subject).count();
+        let files: Vec<&File> = all.iter().filter(|it| copies(it) == 1).collect();
         if files.is_empty() {
             return None;
         }
-        let (subject, path) = self.random.pick(&files).clone();
-        let command = format!("UID SEARCH SUBJECT {subject}");
+        let file = (*self.random.pick(&files)).clone();
+        let command = format!("UID SEARCH SUBJECT {}", file.subject);
         let found = self.clients[0].run(&command, Expunges::Allowed);
         let [uid] = found.as_slice() else { return None };
-        Some((path, *uid))
+        Some((file, *uid))
     }
 
     /// Another program flags a message.
     fn rename(&mut self) {
-        let Some((path, uid)) = self.random_file() else {
+        let Some((file, uid)) = self.random_file() else {
             return;
         };
-        let name = path.file_name().unwrap().to_str().unwrap();
-        let (base, letters) = name.rsplit_once(":2,").unwrap_or((name, ""));
-        let mut letters: BTreeSet<char> = letters.chars().collect();
+        file.toggle_seen();
         let flags = self.truth.get_mut(&uid).unwrap();
-        if letters.remove(&'S') {
-            flags.remove("\\Seen");
-        } else {
-            letters.insert('S');
+        if !flags.remove("\\Seen") {
             flags.insert("\\Seen".to_owned());
         }
-        let letters: String = letters.into_iter().collect();
-        fs::rename(&path, path.with_file_name(format!("{base}:2,{letters}"))).unwrap();
         self.clients[0].noop();
         self.agrees(0);
     }
 
     /// Another program removes a message.
     fn unlink(&mut self) {
-        let Some((path, uid)) = self.random_file() else {
+        let Some((file, uid)) = self.random_file() else {
             return;
         };
-        fs::remove_file(path).unwrap();
+        file.remove();
         self.truth.remove(&uid);
         self.clients[0].noop();
         self.agrees(0);
@@ -395,25 +355,9 @@ impl World {
 
     /// How often each set of system flags occurs in the file names.
     fn disk(&self) -> BTreeMap<Flags, usize> {
-        let named = |letter: char| match letter {
-            'S' => Some("\\Seen"),
-            'F' => Some("\\Flagged"),
-            'R' => Some("\\Answered"),
-            'T' => Some("\\Deleted"),
-            _ => None,
-        };
         let mut found = BTreeMap::new();
-        for part in ["cur", "new"] {
-            for entry in fs::read_dir(self.maildir().join(part)).unwrap() {
-                let name = entry.unwrap().file_name().into_string().unwrap();
-                let letters = name.rsplit_once(":2,").map_or("", |(_, letters)| letters);
-                let flags = letters
-                    .chars()
-                    .filter_map(named)
-                    .map(str::to_owned)
-                    .collect();
-                *found.entry(flags).or_default() += 1;
-            }
+        for (_, flags) in Tree::on_disk(&self.tree.maildir()) {
+            *found.entry(flags).or_default() += 1;
         }
         found
     }
@@ -436,17 +380,8 @@ impl World {
     }
 }
 
-fn login(name: usize, store: &Arc<Store>) -> Client {
-    let settings = Arc::new(imapd::Settings::new(Arc::clone(store)));
-    let connection = Bare::new(start(), grant, |waker| {
-        let link = Link {
-            security: Security::Clear,
-            plaintext_auth: PlaintextAuth::Allowed,
-            peer: std::net::Ipv4Addr::LOCALHOST.into(),
-            waker,
-        };
-        imapd::Session::new(settings, link, start())
-    });
+fn login(name: usize, tree: &Tree, store: &Arc<Store>) -> Client {
+    let connection = tree.connect(store);
     let (view, log) = (Vec::new(), Vec::new());
     let mut client = Client {
         name,
@@ -470,65 +405,3 @@ const FLAGS: [&str; 6] = [
     "$Label1",
     "later",
 ];
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "an instant has no other origin; it stands still then"
-)]
-fn start() -> Now {
-    let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-    Now {
-        instant: std::time::Instant::now(),
-        wall,
-    }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "directory times are the system's, so are the store's"
-)]
-fn store() -> Arc<Store> {
-    let counter = AtomicU64::new(1);
-    Store::new(Options {
-        fsync: Fsync::Never,
-        namespace: Namespace::default(),
-        hostname: "model".to_owned(),
-        lock_timeout: Duration::from_secs(5),
-        mtime_guard: Duration::from_secs(1),
-        cache_bytes: 1 << 20,
-        source: Source::new(SystemTime::now, move || {
-            counter.fetch_add(1, Ordering::SeqCst)
-        }),
-    })
-}
-
-thread_local! {
-    static HOME: std::cell::RefCell<PathBuf> = const { std::cell::RefCell::new(PathBuf::new()) };
-}
-
-fn grant(credential: Credential) -> Verdict {
-    Verdict::Granted(Identity {
-        name: credential.user,
-        mail: HOME.with_borrow(PathBuf::clone),
-    })
-}
-
-/// A small generator, so that a seed is a run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % (bound.max(1) as u64)).unwrap()
-    }
-
-    fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
-        &of[self.below(of.len())]
-    }
-}

@@ -1,0 +1,242 @@
+//! Clients that come back: whatever they knew when their connection broke, what they are told
+//! brings them to the truth (RFC 7162 §3.2.5, §6).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+
+use imapd::types::Access;
+
+use crate::response::{numbers, set, value};
+use crate::told::Answer;
+use crate::truth::Flags;
+use crate::view::{Known, View};
+use crate::world::World;
+
+/// What a client knew.
+#[derive(Clone, Debug)]
+pub(crate) struct Remembered {
+    pub(crate) mailbox: usize,
+    /// Its HIGHESTMODSEQ.
+    pub(crate) up_to: u64,
+    messages: BTreeMap<u32, Flags>,
+}
+
+/// A client that opens a mailbox with what it knew.
+#[derive(Debug)]
+pub(crate) struct Resync {
+    known: Remembered,
+    /// The UIDs that it asks for, if not all.
+    uids: Option<BTreeSet<u32>>,
+    matches: bool,
+    /// As it stands behind SELECT.
+    pub(crate) parameter: String,
+}
+
+/// How many are remembered.
+const MEMORY: usize = 24;
+
+impl World {
+    /// What a client knows now is perhaps tried out later.
+    pub(crate) fn remember(&mut self, who: usize) {
+        if !self.random.once_in(8) {
+            return;
+        }
+        let client = &self.clients[who];
+        let known = (client.selected, client.complete.up_to, client.view.whole());
+        let (Some(selected), Some(up_to), Some(messages)) = known else {
+            return;
+        };
+        let known = Remembered {
+            mailbox: selected.mailbox,
+            up_to,
+            messages,
+        };
+        if self.remembered.len() < MEMORY {
+            self.remembered.push(known);
+        } else {
+            let at = self.random.below(MEMORY);
+            self.remembered[at] = known;
+        }
+    }
+
+    fn recall(&mut self, mailbox: usize) -> Option<Remembered> {
+        let known = self.remembered.iter().filter(|it| it.mailbox == mailbox);
+        let known: Vec<&Remembered> = known.collect();
+        (!known.is_empty()).then(|| (*self.random.pick(&known)).clone())
+    }
+
+    /// What a client says to SELECT that it knows.
+    pub(crate) fn resync(&mut self, who: usize, mailbox: usize) -> Option<Resync> {
+        if !self.clients[who].features.qresync || self.random.once_in(4) {
+            return None;
+        }
+        let known = self.recall(mailbox)?;
+        let all: Vec<u32> = known.messages.keys().copied().collect();
+        let last = all.last().copied().unwrap_or(1);
+        let (text, uids): (String, Option<BTreeSet<u32>>) = match self.random.below(4) {
+            0 => (format!(" 1:{last}"), Some((1..=last).collect())),
+            1 if !all.is_empty() => (
+                format!(" {}", set(&all)),
+                Some(all.iter().copied().collect()),
+            ),
+            2 => {
+                let low = 1 + u32::try_from(self.random.below(last as usize)).unwrap();
+                (format!(" {low}:{last}"), Some((low..=last).collect()))
+            }
+            _ => (String::new(), None),
+        };
+        let matches =
+            !all.is_empty() && !self.clients[who].features.uid_only && self.random.once_in(2);
+        let matching = if matches {
+            self.matches(&all)
+        } else {
+            String::new()
+        };
+        let validity = self.truth[mailbox].uid_validity?;
+        let parameter = format!(" (QRESYNC ({validity} {}{text}{matching}))", known.up_to);
+        Some(Resync {
+            known,
+            uids,
+            matches,
+            parameter,
+        })
+    }
+
+    /// Numbers and UIDs of messages that the client knew (RFC 7162 §3.2.5.2).
+    fn matches(&mut self, uids: &[u32]) -> String {
+        let every = 1 + self.random.below(4);
+        let number = |at: usize| u32::try_from(at + 1).unwrap();
+        let numbers: Vec<u32> = (0..uids.len()).step_by(every).map(number).collect();
+        let uids: Vec<u32> = uids.iter().copied().step_by(every).collect();
+        format!(" ({} {})", set(&numbers), set(&uids))
+    }
+
+    /// The client is where the mailbox is, without having asked for anything else.
+    pub(crate) fn resynchronised(&mut self, who: usize, resync: &Resync, answer: &Answer) {
+        let mailbox = resync.known.mailbox;
+        let wanted = |uid: &u32| resync.uids.as_ref().is_none_or(|uids| uids.contains(uid));
+        let mut told = answer
+            .earlier
+            .iter()
+            .copied()
+            .chain(answer.fetched.iter().filter_map(|it| it.uid));
+        if !told.all(|uid| wanted(&uid)) {
+            self.clients[who].fail("messages were told that are not of interest");
+        }
+        if !resync.matches && resync.uids.is_none() {
+            self.check_vanished(who, mailbox, &answer.earlier, resync.known.up_to, ALL);
+        }
+        let gone = answer.earlier.iter().copied().collect();
+        let believed = self.catches_up(who, &resync.known, &gone, answer, wanted);
+        if resync.uids.is_none() {
+            self.show(who, believed);
+        }
+    }
+
+    /// Takes in what a client is told that comes back; gives what it believes then, which is true.
+    fn catches_up(
+        &mut self,
+        who: usize,
+        known: &Remembered,
+        gone: &BTreeSet<u32>,
+        answer: &Answer,
+        wanted: impl Fn(&u32) -> bool,
+    ) -> BTreeMap<u32, Flags> {
+        let mut believed = known.messages.clone();
+        believed.retain(|uid, _| !gone.contains(uid) && wanted(uid));
+        for fetched in &answer.fetched {
+            let (Some(uid), Some(flags)) = (fetched.uid, &fetched.flags) else {
+                self.clients[who].fail("no UID or no flags");
+            };
+            believed.insert(uid, flags.clone());
+        }
+        let mut truth = self.truth[known.mailbox].flags();
+        truth.retain(|uid, _| wanted(uid));
+        if believed != truth {
+            self.clients[who].fail(&format!(
+                "believed: {believed:?}\ntruth: {truth:?}\nknown: {known:?}"
+            ));
+        }
+        self.note("resynchronised");
+        believed
+    }
+
+    /// The client need not ask for the messages: it knows which they are.
+    fn show(&mut self, who: usize, believed: BTreeMap<u32, Flags>) {
+        let client = &mut self.clients[who];
+        if client.view.len() != believed.len() {
+            client.fail("EXISTS counts others");
+        }
+        if client.features.uid_only {
+            client.view = View {
+                messages: vec![Known::default(); believed.len()],
+            };
+            for uid in believed.keys() {
+                client.view.place(*uid);
+            }
+        }
+        for (known, (uid, flags)) in client.view.messages.iter_mut().zip(believed) {
+            if known.uid.is_some_and(|it| it != uid)
+                || known.flags.as_ref().is_some_and(|it| *it != flags)
+            {
+                self.clients[who].fail(&format!("UID {uid} is elsewhere"));
+            }
+            known.uid = Some(uid);
+            known.flags = Some(flags);
+        }
+    }
+
+    /// A client without SELECT (QRESYNC) catches up by CHANGEDSINCE (RFC 7162 §3.2.6).
+    pub(crate) fn catch_up(&mut self, who: usize) {
+        self.noop(who);
+        let Some(mailbox) = self.mailbox(who, Access::ReadOnly) else {
+            return;
+        };
+        let Some(known) = self.recall(mailbox).filter(|_| self.clients[who].aware) else {
+            return;
+        };
+        let qresync = self.clients[who].features.qresync;
+        let modifier = if qresync { " VANISHED" } else { "" };
+        let since = known.up_to;
+        let answer = self.run(
+            who,
+            &format!(
+                "UID FETCH 1:{} (FLAGS) (CHANGEDSINCE {since}{modifier})",
+                u32::MAX
+            ),
+        );
+        let gone: BTreeSet<u32> = if qresync {
+            self.check_vanished(who, mailbox, &answer.earlier, since, ALL);
+            answer.earlier.iter().copied().collect()
+        } else {
+            let all = self.all(who);
+            known
+                .messages
+                .keys()
+                .copied()
+                .filter(|uid| !all.contains(uid))
+                .collect()
+        };
+        self.catches_up(who, &known, &gone, &answer, |_| true);
+    }
+
+    /// The UIDs of all messages, by UID SEARCH.
+    fn all(&mut self, who: usize) -> BTreeSet<u32> {
+        let answer = self.run(who, "UID SEARCH ALL");
+        if self.clients[who].features.is_rev2() {
+            let found = answer.data("ESEARCH")[0];
+            let all = found.get(2..).and_then(|it| value(it, "ALL"));
+            return all
+                .map(|it| numbers(it.word()))
+                .unwrap_or_default()
+                .into_iter()
+                .collect();
+        }
+        let found = answer.data("SEARCH")[0].iter();
+        found
+            .map(|it| u32::try_from(it.number()).unwrap())
+            .collect()
+    }
+}
+
+const ALL: RangeInclusive<u32> = 1..=u32::MAX;
