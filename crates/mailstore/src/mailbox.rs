@@ -17,6 +17,7 @@
 //! | flags | lock → rename in `cur/` → frame |
 //! | expunge | lock → remove → fsync of `cur/` → frame → fdatasync of the index |
 //! | move | fsync of the file, as for copy → lock both → note (`transfer::unfinished`) → link in `cur/` of the target → as for append → as for expunge → note away |
+//! | replace | as for append, up to `cur/` → fsync of `cur/` → remove the old → fsync of `cur/` → frame for both → fdatasync of the index; between two mailboxes as for append, then as for expunge, under both locks |
 //!
 //! A crash in between leaves files that differ from the index, and the next look at the
 //! directories (`sync`) mends the index: the files are the truth.

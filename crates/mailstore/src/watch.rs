@@ -45,7 +45,7 @@ use std::task::Waker;
 
 use crate::error::Result;
 use crate::id::Uid;
-use crate::mailbox::{Mailbox, Moving};
+use crate::mailbox::{Appended, Appending, Mailbox, Moving};
 use crate::snapshot::Snapshot;
 
 pub(crate) use account::Roster;
@@ -92,6 +92,17 @@ impl Watch {
     /// the bytes in it.
     pub fn begin_move(&self, target: &Arc<Mailbox>) -> Moving {
         Moving::begin(&self.mailbox, target, Some(self.id))
+    }
+
+    /// Puts a message, staged in `target`, in the place of one in the mailbox that is watched
+    /// (RFC 8508 §3.4). The two mailboxes may be the same. Durable when this returns.
+    ///
+    /// # Errors
+    /// [`Error::Expunged`](crate::Error::Expunged) if the old one is gone; or as for
+    /// [`Mailbox::append`] and [`expunge`](Self::expunge). The old message is still there then, or
+    /// the new one is.
+    pub fn replace(&self, old: Uid, target: &Mailbox, new: Appending) -> Result<Appended> {
+        self.mailbox.replace(Some(self.id), old, target, new)
     }
 }
 

@@ -155,7 +155,7 @@ pub(super) enum Found {
 
 /// What has been removed.
 #[derive(Default)]
-struct Removed {
+pub(super) struct Removed {
     uids: BTreeSet<Uid>,
     places: BTreeSet<Place>,
 }
@@ -208,6 +208,35 @@ impl Transaction<'_> {
         // Those removed before a failure stay removed, durably.
         self.note_removed(&removed)?;
         result
+    }
+
+    /// Makes sure that a message is there: a file under the name in the index.
+    pub(super) fn locate(&mut self, uid: Uid) -> Result<()> {
+        for _ in 0..ATTEMPTS {
+            let message = self.snapshot().by_uid(uid).ok_or(Error::Expunged)?;
+            let (place, name) = (message.place(), message.file_name());
+            let path = message_path(&self.mailbox.directory, place, name);
+            match fs::symlink_metadata(&path) {
+                Ok(metadata) if metadata.is_file() => return Ok(()),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(failed(&path)(error));
+                }
+                Ok(_) | Err(_) => self.scan()?,
+            }
+        }
+        Err(Error::Locked)
+    }
+
+    /// Takes the file of one message away, which nothing tells of yet; `None` if it is not under
+    /// the name in the index.
+    pub(super) fn take_away(&self, uid: Uid, by: Option<WatchId>) -> Result<Option<Removed>> {
+        let message = self.snapshot().by_uid(uid).ok_or(Error::Expunged)?;
+        let directories = Directories::of(&self.mailbox.directory);
+        let found = self.bury(message, by, &directories)?;
+        Ok((found == Found::Yes).then(|| Removed {
+            uids: BTreeSet::from([uid]),
+            places: BTreeSet::from([message.place()]),
+        }))
     }
 
     /// The flags that a change names, in this mailbox. New keywords are added to it, all or none,
@@ -387,7 +416,8 @@ impl Transaction<'_> {
         }
     }
 
-    fn note_removed(&mut self, removed: &Removed) -> Result<()> {
+    /// Forces removals to the disk, and commits them with what else has been done.
+    pub(super) fn note_removed(&mut self, removed: &Removed) -> Result<()> {
         if removed.uids.is_empty() {
             return Ok(());
         }
@@ -399,14 +429,13 @@ impl Transaction<'_> {
         let mod_seq = self.index.next_mod_seq()?;
         let uids: Vec<Uid> = removed.uids.iter().copied().collect();
         let expunged = runs(&uids).into_iter();
-        let entries: Vec<Entry> = expunged
-            .map(|(first, last)| Entry::Expunge {
+        self.entries
+            .extend(expunged.map(|(first, last)| Entry::Expunge {
                 first,
                 last,
                 mod_seq,
-            })
-            .collect();
-        self.entries.extend(entries.iter().cloned());
+            }));
+        let entries = self.entries.clone();
         match self.commit() {
             Err(Error::NoSpace) => {
                 // Removing must work on a full disk: give up what was kept for others, try again.

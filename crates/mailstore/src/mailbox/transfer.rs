@@ -1,7 +1,8 @@
-//! Messages that come: APPEND, COPY, MOVE, and the move of a whole mailbox.
+//! Messages that come: APPEND, COPY, MOVE, REPLACE, and the move of a whole mailbox.
 
 mod copy;
 mod r#move;
+mod replacing;
 mod unfinished;
 
 use copy::Original;
@@ -78,17 +79,22 @@ impl Mailbox {
     pub(super) fn add(&self, messages: Vec<Appending>) -> Result<Appended> {
         self.check()?;
         let mut incoming = Vec::with_capacity(messages.len());
-        for mut message in messages {
-            self.complete(&mut message)?;
-            incoming.push(Incoming {
-                name: message.staged.name(),
-                size: message.staged.rfc822_size(),
-                file: Arriving::Staged(message.staged),
-                flags: message.flags,
-                date: message.internal_date.map(seconds),
-            });
+        for message in messages {
+            incoming.push(self.incoming(message)?);
         }
         self.place(incoming)
+    }
+
+    /// Completes a message that was staged in this mailbox.
+    fn incoming(&self, mut message: Appending) -> Result<Incoming> {
+        self.complete(&mut message)?;
+        Ok(Incoming {
+            name: message.staged.name(),
+            size: message.staged.rfc822_size(),
+            file: Arriving::Staged(message.staged),
+            flags: message.flags,
+            date: message.internal_date.map(seconds),
+        })
     }
 
     pub(super) fn move_all(&self, target: &Self) -> Result<()> {
@@ -153,12 +159,27 @@ impl Mailbox {
 
 impl Transaction<'_> {
     /// Makes finished files messages: all or none.
-    fn put(&mut self, mut incoming: Vec<Incoming>) -> Result<Appended> {
+    fn put(&mut self, incoming: Vec<Incoming>) -> Result<Appended> {
+        let (appended, ()) = self.put_and(incoming, |transaction| {
+            transaction.commit()?;
+            transaction.sync_places(&BTreeSet::from([Place::Cur]))
+        })?;
+        Ok(appended)
+    }
+
+    /// Puts finished files in their places, and takes them back if what is to be done `then` fails:
+    /// nothing has been committed before.
+    fn put_and<T>(
+        &mut self,
+        mut incoming: Vec<Incoming>,
+        then: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<(Appended, T)> {
         let uid_validity = self.snapshot().uid_validity();
         let first = self.snapshot().uid_next();
         let mut placed = Vec::with_capacity(incoming.len());
-        match self.place_all(&mut incoming, &mut placed) {
-            Ok(uids) => Ok(Appended { uid_validity, uids }),
+        let put = self.place_all(&mut incoming, &mut placed);
+        match put.and_then(|uids| Ok((uids, then(self)?))) {
+            Ok((uids, done)) => Ok((Appended { uid_validity, uids }, done)),
             Err(error) => {
                 self.entries.clear();
                 self.leave_untold();
@@ -227,8 +248,6 @@ impl Transaction<'_> {
         if incoming.iter().any(|message| message.file.is_unsettled()) {
             self.settle_placed(&directories)?;
         }
-        self.commit()?;
-        self.sync_places(&BTreeSet::from([Place::Cur]))?;
         Ok(uids)
     }
 

@@ -190,9 +190,9 @@ fn sources(copied: &Copied) -> Vec<Uid> {
     copied.uids.iter().map(|(source, _)| *source).collect()
 }
 
-/// Removes the copies of messages that could not be removed from the source: those whose files
+/// Removes the successors of messages that could not be removed from the source: those whose files
 /// are certainly there.
-fn take_back(from: &Transaction<'_>, to: &mut Transaction<'_>, copied: &Copied) {
+pub(super) fn take_back(from: &Transaction<'_>, to: &mut Transaction<'_>, copied: &Copied) {
     let directory = &from.mailbox.directory;
     let is_there = |uid: Uid| {
         from.snapshot().by_uid(uid).is_some_and(|message| {
