@@ -61,7 +61,8 @@ impl Command {
                 | Selected::Close
                 | Selected::Unselect
                 | Selected::Expunge(_)
-                | Selected::Move { .. },
+                | Selected::Move { .. }
+                | Selected::Replace { .. },
             )
             | Self::Any(_)
             | Self::NotAuthenticated(_)
@@ -238,6 +239,13 @@ pub enum Selected {
         messages: Messages,
         /// The target mailbox.
         mailbox: MailboxArg,
+    },
+    /// REPLACE and UID REPLACE (RFC 8508 §3.2, §3.3). The message itself is streamed to the store.
+    Replace {
+        /// Which message goes, one number.
+        message: Messages,
+        /// What comes: one message.
+        append: Append,
     },
 }
 

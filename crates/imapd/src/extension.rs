@@ -23,6 +23,7 @@ mod multi_append;
 pub(crate) mod namespace;
 pub(crate) mod notify;
 pub(crate) mod qresync;
+pub(crate) mod replace;
 pub(crate) mod sasl_ir;
 pub(crate) mod searchres;
 pub(crate) mod status_size;
@@ -129,6 +130,7 @@ pub const REGISTRY: &[Extension] = &[
     list_extended::ROW,
     list_status::ROW,
     r#move::ROW,
+    replace::ROW,
     notify::ROW,
     append_limit::ROW,
     multi_append::ROW,

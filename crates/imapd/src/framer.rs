@@ -98,9 +98,9 @@ struct Gathering {
 /// What is known of what a line belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
-    /// Not looked at, or APPEND with its mailbox in a literal.
+    /// Not looked at, or APPEND or REPLACE with its mailbox in a literal.
     MaybeAppend,
-    /// An APPEND whose line goes on behind octets of a message.
+    /// One of these whose line goes on behind octets of a message.
     Behind(Behind),
     /// Any other command.
     Other,

@@ -51,9 +51,9 @@ pub(crate) fn tag(bytes: &[u8]) -> Option<Tag> {
 /// What the literal is that an unfinished command ends with.
 #[derive(Debug)]
 pub(crate) enum Announces<T> {
-    /// A part of a command that is not APPEND.
+    /// A part of a command that is neither APPEND nor REPLACE.
     Argument,
-    /// An argument of an APPEND, such as its mailbox.
+    /// An argument of one of these, such as its mailbox.
     ArgumentOfAppend,
     /// Octets of a message, with the segment up to them.
     Octets(T, Behind),
@@ -69,7 +69,7 @@ impl<T> Announces<T> {
         }
     }
 
-    /// Whether it belongs to an APPEND.
+    /// Whether it belongs to an APPEND or REPLACE.
     pub(crate) const fn is_of_append(&self) -> bool {
         matches!(self, Self::ArgumentOfAppend | Self::Octets(..))
     }
@@ -79,13 +79,13 @@ impl<T> Announces<T> {
 /// a message, which are not kept in memory (RFC 3501 §6.3.11).
 ///
 /// # Errors
-/// If it is no command, or an APPEND that the grammar does not allow.
+/// If it is no command, or an APPEND or REPLACE that the grammar does not allow.
 pub(crate) fn announces(
     bytes: &[u8],
     limits: &Limits,
 ) -> Result<Announces<Tagged>, (Option<Tag>, SyntaxError)> {
-    match append::append_start(bytes) {
-        Ok((input, tag)) => match append::append(input) {
+    match append::message_start(bytes) {
+        Ok((input, (tag, taker))) => match append::first_segment(input, taker) {
             Ok((_, Segment::UpToOctets(command, behind))) => {
                 Ok(Announces::Octets(Tagged { tag, command }, behind))
             }

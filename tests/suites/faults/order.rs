@@ -216,6 +216,56 @@ fn s2_expunge() {
     in_order(&calls, &REMOVAL, " OK EXPUNGE");
 }
 
+/// The old message goes when the new one is certain to be there, and one frame tells of both.
+#[test]
+fn s2_replace() {
+    let (server, mut client) = prepared();
+    let calls = watched(&server, || drop(client.ok(&replace("INBOX"))));
+    let Some(calls) = calls else { return };
+    let arriving = [
+        ("fsync", "ann/tmp/"),
+        ("rename", "ann/cur/"),
+        ("fsync", "ann/cur>"),
+    ];
+    let steps = [&arriving[..], &REMOVAL].concat();
+    in_order(&calls, &steps, "* OK [APPENDUID");
+    whole_before_named(&calls, "ann/cur/");
+    let first = |name, text| {
+        calls
+            .iter()
+            .find(|call| call.succeeded && is(call, name, text))
+    };
+    let placed = first("rename", "ann/cur/").unwrap().begun;
+    let removed = first("unlinkat", "ann/cur>").unwrap().ended;
+    let told = calls.iter().any(|call| {
+        is(call, "pwrite64", "ann/pillarbox.index") && (placed..removed).contains(&call.begun)
+    });
+    assert!(!told, "half of it is told: {calls:#?}");
+}
+
+#[test]
+fn s2_replace_in_another_mailbox() {
+    let (server, mut client) = prepared();
+    let calls = watched(&server, || drop(client.ok(&replace("Target"))));
+    let Some(calls) = calls else { return };
+    let arriving = [
+        ("fsync", ".Target/tmp/"),
+        ("rename", ".Target/cur/"),
+        ("pwrite64", ".Target/pillarbox.index"),
+        ("fdatasync", ".Target/pillarbox.index"),
+        ("fsync", ".Target/cur>"),
+    ];
+    let steps = [&arriving[..], &REMOVAL].concat();
+    in_order(&calls, &steps, "* OK [APPENDUID");
+    whole_before_named(&calls, ".Target/cur/");
+}
+
+/// A command that replaces the second message by one in `target`.
+fn replace(target: &str) -> String {
+    let append = append(target, "new");
+    append.replace("APPEND", "UID REPLACE 2")
+}
+
 #[test]
 fn s2_pop3_quit() {
     let (server, mut client) = prepared();

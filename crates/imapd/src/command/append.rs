@@ -1,4 +1,4 @@
-//! The arguments of APPEND, as far as they have come.
+//! The arguments of APPEND and REPLACE, as far as they have come.
 //!
 //! A message is never held in memory, so the arguments are parsed in segments: one goes up to the
 //! announcement of a literal that holds octets of a message, and the next begins behind it.
@@ -9,7 +9,7 @@ use mailstore::FlagChange;
 
 use super::MailboxArg;
 
-/// APPEND with its first segment.
+/// APPEND, or what REPLACE has of it, with its first segment.
 #[derive(Debug)]
 pub struct Append {
     /// The target mailbox.

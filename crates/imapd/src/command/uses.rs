@@ -130,6 +130,7 @@ impl Selected {
             }
             Self::Store { messages, .. } => messages.uses().union(condstore::uses(self)),
             Self::Copy { messages, .. } => messages.uses(),
+            Self::Replace { append, .. } => append.uses().with(Capability::Replace),
             Self::Search(search) => search.uses(),
             Self::Check | Self::Close | Self::Expunge(None) => Capabilities::NONE,
         }

@@ -29,6 +29,7 @@ pub enum Capability {
     ListExtended,
     ListStatus,
     Move,
+    Replace,
     AppendLimit,
     MultiAppend,
     Condstore,

@@ -174,7 +174,8 @@ fn needs_mod_seqs(command: &Selected) -> bool {
         | Selected::Unselect
         | Selected::Expunge(_)
         | Selected::Copy { .. }
-        | Selected::Move { .. } => false,
+        | Selected::Move { .. }
+        | Selected::Replace { .. } => false,
     }
 }
 

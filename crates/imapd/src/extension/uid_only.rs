@@ -45,6 +45,7 @@ fn uses_numbers(command: &Command) -> bool {
             | Selected::Store { messages, .. }
             | Selected::Copy { messages, .. }
             | Selected::Move { messages, .. } => messages.by_uid() == ByUid::No,
+            Selected::Replace { message, .. } => message.by_uid() == ByUid::No,
             Selected::Search(search) => searches_numbers(search),
             Selected::Check | Selected::Close | Selected::Unselect | Selected::Expunge(_) => false,
         },
@@ -78,6 +79,7 @@ mod tests {
             ("STORE 1 FLAGS ()", true),
             ("COPY * x", true),
             ("MOVE 1 x", true),
+            ("REPLACE 1 x CATENATE (URL /y)", true),
             ("SEARCH ALL", true),
             ("UID SEARCH 1:*", true),
             ("UID SEARCH OR SEEN (NOT (2))", true),
@@ -90,6 +92,7 @@ mod tests {
             ("UID STORE 1 FLAGS ()", false),
             ("UID COPY 1 x", false),
             ("UID MOVE 1 x", false),
+            ("UID REPLACE 1 x CATENATE (URL /y)", false),
             ("UID SEARCH UID 1:*", false),
             ("UID SEARCH $ SEEN", false),
             ("UID EXPUNGE 1:5", false),

@@ -1,4 +1,5 @@
-//! APPEND in segments (RFC 3501 §9, RFC 3502, RFC 4466 §3): see [`Append`].
+//! APPEND (RFC 3501 §9, RFC 3502, RFC 4466 §3) and REPLACE (RFC 8508 §5) in segments: see
+//! [`Append`].
 
 use nom::Parser;
 use nom::branch::alt;
@@ -6,20 +7,20 @@ use nom::bytes::complete::tag_no_case;
 use nom::character::complete::char;
 use nom::combinator::{map, value, verify};
 use nom::error::context;
-use nom::sequence::{preceded, terminated};
+use nom::sequence::{preceded, separated_pair, terminated};
 
 use mailstore::FlagOp;
 
-use crate::command::{Append, Authenticated, Behind, Command, Piece};
-use crate::types::Tag;
+use crate::command::{Append, Authenticated, Behind, Command, Piece, Selected};
+use crate::types::{ByUid, Messages, SequenceSet, Tag};
 
-use super::core::{astring, end_lenient, literal_size, sp, tag, word};
+use super::core::{astring, end_lenient, literal_size, seq_number, sp, tag, word};
 use super::date::date_time;
 use super::flag::{change, flag_list};
 use super::mailbox::mailbox;
 use super::{Failed, Parsed};
 
-/// A segment of an APPEND.
+/// A segment of an APPEND or REPLACE.
 #[derive(Debug)]
 pub(super) enum Segment<T> {
     /// It ends with the announcement of octets of a message.
@@ -49,23 +50,82 @@ enum Place {
     Between,
 }
 
-/// `tag SP "APPEND" SP`: how a command begins that may have a message
-pub(super) fn append_start(input: &[u8]) -> Parsed<'_, Tag> {
-    let name = verify(word, |name: &Vec<u8>| name == b"APPEND");
-    terminated(tag, (sp, name, sp)).parse(input)
+/// A command that takes messages.
+#[derive(Clone, Copy)]
+pub(super) enum Taker {
+    /// APPEND.
+    Append,
+    /// REPLACE, or UID REPLACE.
+    Replace(ByUid),
+}
+
+/// `tag SP ("APPEND" / "REPLACE" / "UID" SP "REPLACE") SP`: how a command begins that may have a
+/// message
+pub(super) fn message_start(input: &[u8]) -> Parsed<'_, (Tag, Taker)> {
+    let named = |name: &'static [u8]| verify(word, move |word: &Vec<u8>| word == name);
+    let taker = alt((
+        value(Taker::Append, named(b"APPEND")),
+        value(Taker::Replace(ByUid::No), named(b"REPLACE")),
+        value(
+            Taker::Replace(ByUid::Yes),
+            (named(b"UID"), sp, named(b"REPLACE")),
+        ),
+    ));
+    terminated(separated_pair(tag, sp, taker), sp).parse(input)
+}
+
+/// The first segment, behind the name and its space
+pub(super) fn first_segment(input: &[u8], taker: Taker) -> Parsed<'_, Segment<Command>> {
+    match taker {
+        Taker::Append => append(input),
+        Taker::Replace(by_uid) => {
+            let (rest, segment) = replace(by_uid, input)?;
+            Ok((rest, segment.map(Command::Selected)))
+        }
+    }
 }
 
 /// `append = "APPEND" SP mailbox 1*append-message` (RFC 4466 §3), behind the name and its space:
 /// the first segment
 pub(super) fn append(input: &[u8]) -> Parsed<'_, Segment<Command>> {
+    let (rest, segment) = arguments(input)?;
+    let command = |append| Command::Authenticated(Authenticated::Append(append));
+    Ok((rest, segment.map(command)))
+}
+
+/// `replace = "REPLACE" SP seq-number SP mailbox append-message` (RFC 8508 §5), behind the name and
+/// its space: the first segment
+pub(super) fn replace(by_uid: ByUid, input: &[u8]) -> Parsed<'_, Segment<Selected>> {
+    let (input, number) = terminated(seq_number, sp).parse(input)?;
+    let set = SequenceSet(vec![(number, number)]);
+    let message = match by_uid {
+        ByUid::No => Messages::Seq(set),
+        ByUid::Yes => Messages::Uid(set),
+    };
+    let (rest, segment) = arguments(input)?;
+    if let Segment::UpToOctets(append, _) | Segment::Last(append) = &segment
+        && has_several(&append.pieces)
+    {
+        return Err(Failed::error(rest, "one message"));
+    }
+    let command = |append| Selected::Replace { message, append };
+    Ok((rest, segment.map(command)))
+}
+
+/// Whether another message begins behind the first.
+fn has_several(pieces: &[Piece]) -> bool {
+    let mut behind = pieces.iter().skip(1);
+    behind.any(|piece| matches!(piece, Piece::Message { .. }))
+}
+
+/// `mailbox 1*append-message` (RFC 4466 §3): the first segment
+fn arguments(input: &[u8]) -> Parsed<'_, Segment<Append>> {
     if let Ok((rest @ [], _)) = literal_size(input) {
         return Ok((rest, Segment::UpToArgument));
     }
     let (input, mailbox) = mailbox(input)?;
     let (input, segment) = messages(input, Place::First, Vec::new())?;
-    let command =
-        |pieces| Command::Authenticated(Authenticated::Append(Append { mailbox, pieces }));
-    Ok((input, segment.map(command)))
+    Ok((input, segment.map(|pieces| Append { mailbox, pieces })))
 }
 
 /// `*append-message` (RFC 4466 §3), behind octets of a message: a later segment

@@ -18,7 +18,7 @@ use crate::command::{
 use crate::settings::Limits;
 use crate::types::{ByUid, Tag};
 
-use super::append::{Segment, append};
+use super::append::{Segment, append, replace};
 use super::condstore::{fetch_modifiers, select_params, store_modifiers};
 use super::core::{
     astring, atom, base64, end_lenient, list1, messages, nil, nstring, sp, string, tag, word,
@@ -90,6 +90,10 @@ fn with_arguments<'a>(
         b"LOGIN" => map(preceded(sp, login), Command::NotAuthenticated).parse(input),
         b"AUTHENTICATE" => map(preceded(sp, authenticate), Command::NotAuthenticated).parse(input),
         b"APPEND" => preceded(sp, whole_append).parse(input),
+        b"REPLACE" => {
+            let replace = preceded(sp, |input| whole_replace(ByUid::No, input));
+            map(replace, Command::Selected).parse(input)
+        }
         b"UID" => map(|input| uid(limits, input), Command::Selected).parse(input),
         name => {
             let selected = about_messages(name, ByUid::No, limits, input)
@@ -134,8 +138,8 @@ fn about_mailboxes<'a>(name: &[u8], input: &'a [u8]) -> Option<Parsed<'a, Authen
     })
 }
 
-/// `uid = "UID" SP (copy / fetch / search / store / move)` (RFC 3501 §9, RFC 6851 §5), and
-/// `uid-expunge = "UID" SP "EXPUNGE" SP sequence-set` (RFC 4315 §4), behind UID
+/// `uid = "UID" SP (copy / fetch / search / store / move / replace)` (RFC 3501 §9, RFC 6851 §5,
+/// RFC 8508 §5), and `uid-expunge = "UID" SP "EXPUNGE" SP sequence-set` (RFC 4315 §4), behind UID
 fn uid<'a>(limits: &Limits, input: &'a [u8]) -> Parsed<'a, Selected> {
     let (input, _) = sp(input)?;
     let (rest, name) = context("a command that has a UID form", word).parse(input)?;
@@ -143,6 +147,9 @@ fn uid<'a>(limits: &Limits, input: &'a [u8]) -> Parsed<'a, Selected> {
         let expunge = |uids| Selected::Expunge(Some(uids));
         let messages = |input| messages(ByUid::Yes, input);
         return map(preceded(sp, messages), expunge).parse(rest);
+    }
+    if name == b"REPLACE" {
+        return preceded(sp, |input| whole_replace(ByUid::Yes, input)).parse(rest);
     }
     about_messages(&name, ByUid::Yes, limits, rest)
         .unwrap_or_else(|| Err(Failed::error(input, "a command that has a UID form")))
@@ -199,11 +206,19 @@ fn about_messages<'a>(
 
 /// `append` (RFC 4466 §3) that is whole at its first segment, behind the name and its space
 fn whole_append(input: &[u8]) -> Parsed<'_, Command> {
-    match append(input)? {
-        (rest, Segment::Last(command)) => Ok((rest, command)),
-        (rest, Segment::UpToOctets(..) | Segment::UpToArgument) => {
-            Err(Failed::error(rest, "the message"))
-        }
+    whole(append(input)?)
+}
+
+/// `replace` (RFC 8508 §5) that is whole at its first segment, behind the name and its space
+fn whole_replace(by_uid: ByUid, input: &[u8]) -> Parsed<'_, Selected> {
+    whole(replace(by_uid, input)?)
+}
+
+/// A first segment that is the last one, too
+fn whole<T>((rest, segment): (&[u8], Segment<T>)) -> Parsed<'_, T> {
+    match segment {
+        Segment::Last(command) => Ok((rest, command)),
+        Segment::UpToOctets(..) | Segment::UpToArgument => Err(Failed::error(rest, "the message")),
     }
 }
 

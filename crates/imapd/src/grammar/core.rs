@@ -174,7 +174,7 @@ fn seq_range(input: &[u8]) -> Parsed<'_, (Bound, Bound)> {
 }
 
 /// `seq-number = nz-number / "*"` (RFC 3501 §9)
-fn seq_number(input: &[u8]) -> Parsed<'_, Bound> {
+pub(super) fn seq_number(input: &[u8]) -> Parsed<'_, Bound> {
     let largest = value(Bound::Largest, char('*'));
     let number = map(nz_number, Bound::Number);
     context("a number from 1 to 2^32-1 or *", alt((number, largest))).parse(input)

@@ -1,4 +1,5 @@
-//! APPEND (RFC 3501 §6.3.11): messages go to the store as they come.
+//! APPEND (RFC 3501 §6.3.11), and the part of REPLACE (RFC 8508) that is one: messages go to the
+//! store as they come.
 //!
 //! The mailbox is opened and the size is checked before the client is asked for octets. They are
 //! staged in `tmp/`, at most 64 KiB of them in memory; the messages appear in the mailbox in one
@@ -10,6 +11,8 @@ mod upload;
 
 use std::collections::VecDeque;
 use std::mem;
+
+use mailstore::Uid;
 
 use crate::command::{self, Append, Command, MailboxArg, Piece, Tagged, uses};
 use crate::error::Refused;
@@ -23,11 +26,14 @@ use crate::session::{Activity, Session, State};
 use crate::types::Tag;
 use upload::{Holds, Upload};
 
-/// An APPEND under way.
+/// An APPEND under way, or a REPLACE.
 #[derive(Debug)]
 pub(crate) struct Receiving {
     tag: Tag,
     mailbox: MailboxArg,
+    /// The message that goes when the new one is in the mailbox.
+    replaces: Option<Uid>,
+    terms: Terms,
     /// What has been staged; nothing before the mailbox is open, or when it is of no use any more.
     upload: Option<Box<Upload>>,
     /// What is left to do of the segment that came last.
@@ -65,6 +71,33 @@ enum Worked {
 }
 
 impl Receiving {
+    /// An APPEND with its first segment; `literal` is how this ends, if octets follow.
+    pub(crate) fn new(tag: Tag, append: Append, literal: Literal) -> Self {
+        Self {
+            tag,
+            mailbox: append.mailbox,
+            replaces: None,
+            terms: Terms::FREE,
+            upload: None,
+            pieces: append.pieces.into(),
+            copying: None,
+            literal,
+            stage: Stage::Working,
+        }
+    }
+
+    /// A REPLACE, which takes one message and has its own terms.
+    pub(crate) fn replacing(mut self, replaced: Uid, terms: Terms) -> Self {
+        self.replaces = Some(replaced);
+        self.terms = terms;
+        self
+    }
+
+    /// Whose answer it is.
+    pub(crate) fn into_tag(self) -> Tag {
+        self.tag
+    }
+
     /// Whether it waits for the client; else for the disk.
     pub(crate) fn wants_input(&self) -> bool {
         matches!(self.stage, Stage::Waiting | Stage::Failed(_))
@@ -77,6 +110,12 @@ impl Receiving {
             self.stage = Stage::Unwanted(Completion::bad(text));
             return;
         }
+        let begins = |piece: &Piece| matches!(piece, Piece::Message { .. });
+        if self.replaces.is_some() && pieces.iter().any(begins) {
+            let text = "expected the end of the command behind one message";
+            self.stage = Stage::Unwanted(Completion::bad(text));
+            return;
+        }
         self.pieces = pieces.into();
         self.literal = literal;
         self.stage = Stage::Working;
@@ -84,41 +123,45 @@ impl Receiving {
 }
 
 impl Session {
-    /// Begins an APPEND, of which octets have been announced.
+    /// Begins an APPEND or REPLACE, of which octets have been announced.
     pub(crate) fn begin_append(&mut self, tagged: Tagged, announced: Announced) {
         let Tagged { tag, command } = tagged;
         if let Some(hidden) = self.hidden(&command) {
             self.framer.refuse_message();
             return self.bad(Some(tag), &format!("{} is not offered", hidden.name()));
         }
-        let append = match command {
-            Command::Authenticated(command::Authenticated::Append(append)) => append,
-            Command::Any(_)
-            | Command::NotAuthenticated(_)
-            | Command::Authenticated(_)
-            | Command::Selected(_) => {
-                self.framer.refuse_message();
-                return self.bad(Some(tag), "expected APPEND before a message");
-            }
-        };
-        if matches!(self.state, State::NotAuthenticated(_)) {
+        if let Some(refused) = self.refuse_numbers(&command) {
             self.framer.refuse_message();
-            return self.bad(Some(tag), "log in first");
+            return self.refuse(Some(tag), refused);
         }
-        self.receive(tag, append, announced.kind);
+        let terms = Terms::of(&command);
+        let refused = match (&self.state, command) {
+            (State::NotAuthenticated(_), _) => "log in first",
+            (_, Command::Authenticated(command::Authenticated::Append(append))) => {
+                return self.receive(Receiving::new(tag, append, announced.kind));
+            }
+            (
+                State::Selected(_),
+                Command::Selected(command::Selected::Replace { message, append }),
+            ) => {
+                let receiving = Receiving::new(tag, append, announced.kind);
+                return self.begin_replace(receiving, &message, terms);
+            }
+            (_, Command::Selected(command::Selected::Replace { .. })) => "no mailbox is selected",
+            (
+                _,
+                Command::Any(_)
+                | Command::NotAuthenticated(_)
+                | Command::Authenticated(_)
+                | Command::Selected(_),
+            ) => "expected APPEND or REPLACE before a message",
+        };
+        self.framer.refuse_message();
+        self.bad(Some(tag), refused);
     }
 
-    /// Begins to carry out an APPEND; `literal` is how its first segment ends, if octets follow.
-    pub(crate) fn receive(&mut self, tag: Tag, append: Append, literal: Literal) {
-        let receiving = Receiving {
-            tag,
-            mailbox: append.mailbox,
-            upload: None,
-            pieces: append.pieces.into(),
-            copying: None,
-            literal,
-            stage: Stage::Working,
-        };
+    /// Begins to carry out an APPEND or REPLACE.
+    pub(crate) fn receive(&mut self, receiving: Receiving) {
         self.activity = Activity::Receiving(Box::new(receiving));
     }
 
@@ -182,7 +225,7 @@ impl Session {
                     }
                     Stage::Waiting
                 }
-                Ok(Worked::Done(completion)) => return self.run_ending(receiving.tag, completion),
+                Ok(Worked::Done(completion)) => return self.run_ending(receiving, completion),
                 Err(Refused(completion)) => Stage::Unwanted(completion),
             },
             (Stage::Writing(octets), Some(upload)) => match upload.write(&octets) {
@@ -195,7 +238,7 @@ impl Session {
             (Stage::Unwanted(completion), _) => {
                 receiving.upload = None;
                 self.framer.refuse_message();
-                return self.run_ending(receiving.tag, completion);
+                return self.run_ending(receiving, completion);
             }
             (stage, _) => stage,
         };
@@ -241,8 +284,11 @@ impl Session {
             }
             Some(Piece::End) => upload.end()?,
             None => {
-                let offered = self.offered();
-                return Ok(Worked::Done(upload.append(offered, &mut self.state)));
+                let completion = match receiving.replaces {
+                    Some(old) => upload.replace(old, &mut self.state, &mut self.out)?,
+                    None => upload.append(self.offered(), &mut self.state),
+                };
+                return Ok(Worked::Done(completion));
             }
         }
         Ok(Worked::More)
@@ -268,14 +314,15 @@ impl Session {
     /// Answers an APPEND after the rest of its octets has passed.
     fn end_append(&mut self, completion: Completion) -> bool {
         if let Activity::Receiving(receiving) = mem::replace(&mut self.activity, Activity::Ready) {
-            return self.run_ending(receiving.tag, completion);
+            return self.run_ending(*receiving, completion);
         }
         true
     }
 
     /// Has the client told what is new, and then the APPEND answered.
-    fn run_ending(&mut self, tag: Tag, completion: Completion) -> bool {
-        let running = Running::new(tag, Terms::FREE, Err(Refused(completion)));
+    fn run_ending(&mut self, receiving: Receiving, completion: Completion) -> bool {
+        let Receiving { tag, terms, .. } = receiving;
+        let running = Running::new(tag, terms, Err(Refused(completion)));
         self.activity = Activity::Running(Box::new(running));
         true
     }

@@ -4,11 +4,12 @@ use auth::Secret;
 
 use super::running::{Operation, Running, Terms};
 use super::{Activity, End, Session, State, authenticated};
-use crate::command::{Any, Authenticated as InAnyMailbox, Command, Tagged};
+use crate::command::{Any, Authenticated as InAnyMailbox, Command, Selected as InMailbox, Tagged};
 use crate::extension::imap_rev2::missing;
 use crate::extension::{Capability, Login, capabilities, id};
 use crate::framer::{Frame, Literal};
 use crate::grammar;
+use crate::handler::append::Receiving;
 use crate::response::{Completion, PlainCode, Untagged};
 use crate::types::Tag;
 
@@ -72,12 +73,16 @@ impl Session {
             }
             (_, Command::Authenticated(InAnyMailbox::Append(append))) => {
                 // It is whole, so that no literal follows.
-                return self.receive(tag, append, Literal::Sync);
+                return self.receive(Receiving::new(tag, append, Literal::Sync));
             }
             (_, Command::Authenticated(InAnyMailbox::Idle)) => return self.begin_idle(tag),
             (_, Command::Authenticated(InAnyMailbox::Compress)) => return self.compress(tag),
             (_, Command::Authenticated(InAnyMailbox::Enable(names))) => {
                 return self.enable(tag, &names);
+            }
+            (State::Selected(_), Command::Selected(InMailbox::Replace { message, append })) => {
+                let receiving = Receiving::new(tag, append, Literal::Sync);
+                return self.begin_replace(receiving, &message, terms);
             }
             (State::Selected(selected), Command::Selected(command)) => {
                 selected.begin(&tag, &self.settings.limits, command)

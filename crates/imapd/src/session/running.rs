@@ -95,6 +95,7 @@ impl Terms {
                 | InMailbox::Store { messages, .. }
                 | InMailbox::Copy { messages, .. }
                 | InMailbox::Move { messages, .. } => messages.by_uid(),
+                InMailbox::Replace { message, .. } => message.by_uid(),
                 InMailbox::Search(search) => search.by_uid,
                 InMailbox::Expunge(Some(_)) => ByUid::Yes,
                 InMailbox::Check

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::task::Waker;
 
-use mailstore::{Error, FlagChange, Mailbox, Moving, Snapshot, Stored, Uid, Watch};
+use mailstore::{
+    Appended, Appending, Error, FlagChange, Mailbox, Moving, Snapshot, Stored, Uid, Watch,
+};
 
 use super::authenticated::Authenticated;
 use super::responses::Responses;
@@ -78,8 +80,8 @@ pub(crate) enum Told {
     Broken,
 }
 
-/// A selected mailbox that may be changed: what STORE, EXPUNGE and MOVE work on, so that EXAMINE
-/// cannot be forgotten.
+/// A selected mailbox that may be changed: what STORE, EXPUNGE, MOVE and REPLACE work on, so that
+/// EXAMINE cannot be forgotten.
 #[derive(Debug)]
 pub(crate) struct Writable<'a> {
     mailbox: &'a Mailbox,
@@ -198,6 +200,10 @@ impl Selected {
                 self.writable()?;
                 let positions = self.view.resolve(&messages)?;
                 Operation::Move(Box::new(r#move::Move::new(positions, mailbox)))
+            }
+            // The session takes the message itself.
+            command::Selected::Replace { .. } => {
+                return Err(Refused::bad("expected the message as a literal"));
             }
         })
     }
@@ -390,6 +396,22 @@ impl Writable<'_> {
     /// Begins to move messages away.
     pub(crate) fn begin_move(&self, target: &Arc<Mailbox>) -> Moving {
         self.watch.begin_move(target)
+    }
+
+    /// Puts a message, staged in `target`, in the place of another; the client hears at the end of
+    /// the command that this one is gone.
+    ///
+    /// # Errors
+    /// If the store cannot do it.
+    pub(crate) fn replace(
+        &mut self,
+        old: Uid,
+        target: &Mailbox,
+        new: Appending,
+    ) -> Result<Appended, Error> {
+        let appended = self.watch.replace(old, target, new)?;
+        self.view.note_expunged(&[old]);
+        Ok(appended)
     }
 
     /// Removes messages for good; the client hears of it at the end of the command.

@@ -99,6 +99,7 @@ fn probes(capability: Capability) -> Vec<Probe> {
         Capability::UidOnly => vec![Probe(LoggedIn, "ENABLE UIDONLY", "* ENABLED UIDONLY")],
         // It is prepared in one slice and done in the next.
         Capability::InProgress => vec![Probe(Selected, "MOVE 1 INBOX", "* OK [INPROGRESS (")],
+        Capability::Replace => replace(),
         Capability::Move => vec![
             Probe(Selected, "MOVE 1 INBOX", "x OK"),
             Probe(Selected, "UID MOVE 1 INBOX", "x OK"),
@@ -152,7 +153,18 @@ fn catenate() -> Vec<Probe> {
     let first = "APPEND INBOX CATENATE (TEXT {6+}\r\na: b\r\n)";
     let only = "APPEND INBOX CATENATE (URL /INBOX/;UID=1)";
     let later = "APPEND INBOX {6+}\r\na: b\r\n CATENATE (URL /INBOX/;UID=1)";
-    let lines = [first, only, later];
+    let replacing = "REPLACE 1 INBOX CATENATE (TEXT {6+}\r\na: b\r\n)";
+    let lines = [first, only, later, replacing];
+    let probe = |line| Probe(Place::Selected, line, "x OK");
+    lines.into_iter().map(probe).collect()
+}
+
+/// What REPLACE brings.
+fn replace() -> Vec<Probe> {
+    let numbered = "REPLACE 1 INBOX {6+}\r\na: b\r\n";
+    let by_uid = "UID REPLACE 1 INBOX {6+}\r\na: b\r\n";
+    let whole = "UID REPLACE 1 INBOX CATENATE (URL /INBOX/;UID=1)";
+    let lines = [numbered, by_uid, whole];
     let probe = |line| Probe(Place::Selected, line, "x OK");
     lines.into_iter().map(probe).collect()
 }
@@ -165,6 +177,7 @@ fn binary() -> Vec<Probe> {
         Probe(Selected, "FETCH 1 (BINARY.PEEK[1])", "x OK"),
         Probe(Selected, "FETCH 1 BINARY.SIZE[1]", "x OK"),
         Probe(LoggedIn, "APPEND INBOX ~{6+}\r\na: b\r\n", "x OK"),
+        Probe(Selected, "REPLACE 1 INBOX ~{6+}\r\na: b\r\n", "x OK"),
         Probe(
             LoggedIn,
             "APPEND INBOX {6+}\r\na: b\r\n ~{6+}\r\nc: d\r\n",
@@ -181,6 +194,7 @@ fn uid_plus() -> Vec<Probe> {
         Probe(Selected, "COPY 1 INBOX", "[COPYUID "),
         Probe(Selected, "MOVE 1 INBOX", "[COPYUID "),
         Probe(LoggedIn, "APPEND INBOX {6+}\r\na: b\r\n", "[APPENDUID "),
+        Probe(Selected, "REPLACE 1 INBOX {6+}\r\na: b\r\n", "[APPENDUID "),
     ]
 }
 

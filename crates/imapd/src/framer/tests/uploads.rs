@@ -37,6 +37,32 @@ fn a_message_is_handed_through() {
 }
 
 #[test]
+fn a_message_that_replaces_is_handed_through() {
+    check(
+        Choice::Accept,
+        "a REPLACE 1 x {2+}\r\nab\r\nb UID REPLACE 2 {1}\r\nx {2}\r\ncd\r\nc NOOP\r\n",
+        &[
+            "message a 2 NonSync",
+            "data ab",
+            "end [whole]",
+            "continue",
+            "message b 2 Sync",
+            "data cd",
+            "end [whole]",
+            "command c NOOP",
+        ],
+    );
+    check(
+        Choice::Accept,
+        "a REPLACE x y {3+}\r\nabc\r\nb NOOP\r\n",
+        &[
+            "bad a expected a number from 1 to 2^32-1 or * at octet 10",
+            "command b NOOP",
+        ],
+    );
+}
+
+#[test]
 fn a_refused_message_is_skipped() {
     check(
         Choice::Refuse,

@@ -47,6 +47,47 @@ fn names_are_kept_as_sent() {
 }
 
 #[test]
+fn replace_is_parsed_up_to_its_message() {
+    let table = [
+        (
+            "A003 REPLACE 4 Drafts (\\Seen \\Draft) {312}\r\n",
+            Ok("A003 Replace 4 with Append Drafts =(\\Seen \\Draft) None 312"),
+        ),
+        (
+            "a uid replace * x ~{1+}\r\n",
+            Ok("a Replace uid * with Append x =() None ~1"),
+        ),
+        ("a REPLACE 4 {310}\r\n", Ok("mailbox")),
+        ("a UID REPLACE 4 {310}\r\n", Ok("mailbox")),
+        (
+            "a REPLACE 4 x CATENATE (URL /a) {310}\r\n",
+            Err("a expected one message at octet 39"),
+        ),
+        (
+            "a REPLACE 4:5 x {310}\r\n",
+            Err("a expected a space at octet 11"),
+        ),
+        (
+            "a REPLACE {1}\r\n",
+            Err("a expected a number from 1 to 2^32-1 or * at octet 10"),
+        ),
+        ("a UID APPEND x {310}\r\n", Ok("argument")),
+    ];
+    for (line, expected) in table {
+        let found = announced(line);
+        let found = found.as_ref().map(String::as_str);
+        assert_eq!(found.map_err(String::as_str), expected, "{line:?}");
+    }
+    check_refused(&[
+        ("REPLACE 1 x", "a space at octet 13"),
+        (
+            "UID REPLACE 1 x {3}\r\na:b",
+            "nothing but the message at octet 23",
+        ),
+    ]);
+}
+
+#[test]
 fn append_is_parsed_up_to_its_message() {
     let table = [
         (

@@ -160,6 +160,13 @@ fn tell_selected(command: &Selected) -> String {
         Selected::Copy { messages, mailbox } => {
             format!("Copy {} {}", tell_messages(messages), text(mailbox))
         }
+        Selected::Replace { message, append } => {
+            format!(
+                "Replace {} with {}",
+                tell_messages(message),
+                tell_append(append)
+            )
+        }
         Selected::Move { messages, mailbox } => {
             format!("Move {} {}", tell_messages(messages), text(mailbox))
         }

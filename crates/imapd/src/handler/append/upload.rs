@@ -5,14 +5,15 @@ use std::mem;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use mailstore::{Appending, FlagChange, Mailbox};
+use mailstore::{Appending, FlagChange, Mailbox, Uid};
 
 use crate::error::Refused;
 use crate::extension::catenate::Source;
 use crate::extension::utf8_accept::{HeaderOctets, HeaderWatch};
-use crate::extension::{Capabilities, notify, uidplus};
+use crate::extension::{Capabilities, notify, replace, uidplus};
 use crate::response::{Code, Completion, PlainCode};
 use crate::session::State;
+use crate::session::responses::Responses;
 use crate::settings::Limits;
 
 use super::transcode::transcode;
@@ -156,6 +157,21 @@ impl Upload {
             }
             Err(error) => Refused::from(error).0,
         }
+    }
+
+    /// Puts the message, of which there is one, in the place of another.
+    ///
+    /// # Errors
+    /// If the store cannot do it.
+    pub(super) fn replace(
+        &mut self,
+        old: Uid,
+        state: &mut State,
+        out: &mut Responses,
+    ) -> Result<Completion, Refused> {
+        let new = self.whole.pop();
+        let new = new.ok_or_else(|| Refused::bad("expected one message"))?;
+        replace::finish(state, old, &self.mailbox, new, out)
     }
 }
 
