@@ -218,6 +218,44 @@ fn s7_expunge_that_cannot_be_forced() {
     assert_eq!(afterwards(server, "INBOX"), ["m3", "m4"]);
 }
 
+/// The new message goes again when the old one cannot be removed, and nothing is told.
+#[test]
+fn s7_replace_of_a_file_that_cannot_be_removed() {
+    for target in ["INBOX", "Target"] {
+        let (server, mut client) = prepared();
+        let cur = server.maildir("ann").join("cur");
+        let command = append(target, "x").replace("APPEND", "UID REPLACE 2");
+        let tried = failing(&server, "unlinkat", Some(&cur), || {
+            let answers = client.command(&command).concat();
+            let answers = String::from_utf8(answers).unwrap();
+            assert!(answers.contains(" NO ["), "{answers}");
+            let told = answers.contains("EXPUNGE") || answers.contains("APPENDUID");
+            assert!(!told, "{answers}");
+        });
+        if !tried {
+            return;
+        }
+        let mut other = Client::imap(&server, "ann");
+        assert!(subjects(&mut other, "Target").is_empty());
+        assert_eq!(afterwards(server, "INBOX"), ["m1", "m2", "m3", "m4"]);
+    }
+}
+
+/// What is not known to be on the disk is not acknowledged, and the message is not lost.
+#[test]
+fn s7_replace_with_an_index_that_cannot_be_forced() {
+    let (server, mut client) = prepared();
+    let index = server.maildir("ann").join("pillarbox.index");
+    let command = append("INBOX", "x").replace("APPEND", "UID REPLACE 2");
+    let tried = failing(&server, "fdatasync", Some(&index), || {
+        no(&mut client, &command);
+    });
+    if !tried {
+        return;
+    }
+    assert_eq!(afterwards(server, "INBOX"), ["m1", "m3", "m4", "x"]);
+}
+
 #[test]
 fn s7_files_that_cannot_be_renamed_or_removed() {
     let (server, mut client) = prepared();
