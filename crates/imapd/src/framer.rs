@@ -93,6 +93,8 @@ struct Gathering {
     text: usize,
     /// What is known of what the lines belong to.
     form: Form,
+    /// Whether the literal before the current line is a URL of CATENATE.
+    behind_url: bool,
 }
 
 /// What is known of what a line belongs to.
@@ -123,6 +125,7 @@ impl Gathering {
         searched: 0,
         text: 0,
         form: Form::MaybeAppend,
+        behind_url: false,
     };
 }
 
@@ -313,9 +316,14 @@ impl Framer {
     /// Decides about a literal that is announced right before `end`.
     fn announced(&mut self, gathering: Gathering, end: usize, announced: Announced) -> Progress {
         let gathered = self.gathered().get(..end).unwrap_or_default();
+        let line = gathered.get(gathering.line..).unwrap_or_default();
         let form = gathering.form;
         let announces = match form {
             Form::Other => Ok(Announces::Argument),
+            // The lines before it are not read again, for each of thousands of URLs.
+            _ if gathering.behind_url && grammar::announces_url(line) => {
+                Ok(Announces::ArgumentOfAppend)
+            }
             Form::MaybeAppend => grammar::announces(gathered, &self.limits)
                 .map(|it| it.map(|tagged| Frame::Message(tagged, announced))),
             Form::Behind(behind) => grammar::announces_behind(gathered, behind)
@@ -358,8 +366,14 @@ impl Framer {
             let error = SyntaxError::expecting("a literal within the limits", end);
             return self.refuse(end, announced, form.given_up(tag, error.into()));
         }
+        // Only the first line can end with the mailbox.
+        let behind_mailbox = gathering.line > 0 || matches!(form, Form::Behind(_));
         self.state = State::Literal {
-            gathering: Gathering { form, ..gathering },
+            gathering: Gathering {
+                form,
+                behind_url: behind_mailbox && form != Form::Other,
+                ..gathering
+            },
             end: end + octets,
         };
         match announced.kind {

@@ -121,6 +121,12 @@ pub(crate) fn announces_behind(
     }
 }
 
+/// Whether a line behind a URL of CATENATE ends with the announcement of another one.
+pub(crate) fn announces_url(line: &[u8]) -> bool {
+    let announces = announces_behind(line, Behind::Text);
+    matches!(announces, Ok(Announces::ArgumentOfAppend))
+}
+
 /// Parses the last segment of an APPEND, without its final CRLF.
 ///
 /// # Errors

@@ -136,19 +136,45 @@ pub(super) fn append_continued(input: &[u8], behind: Behind) -> Parsed<'_, Segme
             let (input, _) = context("a closing parenthesis", char(')')).parse(input)?;
             messages(input, Place::Between, vec![Piece::End])
         }
-        Behind::Text => cat_parts(input, Vec::new()),
+        Behind::Text => {
+            let mut pieces = Vec::new();
+            let (input, end) = cat_parts(input, &mut pieces)?;
+            match end {
+                Some(end) => Ok((input, end.map(|()| pieces))),
+                None => messages(input, Place::Between, pieces),
+            }
+        }
     }
 }
 
-/// `append-message = append-opts SP append-data` (RFC 4466 §3), as many as there are, with
+/// `*append-message` (RFC 4466 §3), as many as there are: by iteration, as nothing but the line
+/// limits how many
+fn messages(
+    mut input: &[u8],
+    mut place: Place,
+    mut pieces: Vec<Piece>,
+) -> Parsed<'_, Segment<Vec<Piece>>> {
+    loop {
+        if place == Place::Between
+            && let Ok((rest, ())) = end_lenient(input)
+        {
+            return Ok((rest, Segment::Last(pieces)));
+        }
+        let (rest, end) = message(input, &mut pieces)?;
+        if let Some(end) = end {
+            return Ok((rest, end.map(|()| pieces)));
+        }
+        (input, place) = (rest, Place::Between);
+    }
+}
+
+/// How the segment ends that is being read; `None` if the line goes on.
+type End = Option<Segment<()>>;
+
+/// `append-message = append-opts SP append-data` (RFC 4466 §3), with
 /// `append-data = literal / literal8`, `literal8 = "~{" number ["+"] "}" CRLF *OCTET` and
 /// `append-data =/ "CATENATE" SP "(" cat-part *(SP cat-part) ")"` (RFC 4469 §5)
-fn messages(input: &[u8], place: Place, mut pieces: Vec<Piece>) -> Parsed<'_, Segment<Vec<Piece>>> {
-    if place == Place::Between
-        && let Ok((rest, ())) = end_lenient(input)
-    {
-        return Ok((rest, Segment::Last(pieces)));
-    }
+fn message<'a>(input: &'a [u8], pieces: &mut Vec<Piece>) -> Parsed<'a, End> {
     let (input, opts) = append_opts(input)?;
     pieces.push(opts);
     let (input, _) = sp(input)?;
@@ -157,18 +183,22 @@ fn messages(input: &[u8], place: Place, mut pieces: Vec<Piece>) -> Parsed<'_, Se
         let mut utf8_literal = context("a literal8", utf8_literal);
         let (input, octets) = utf8_literal.parse(input)?;
         pieces.push(Piece::Utf8(octets));
-        return up_to_octets(input, pieces, Behind::Utf8);
+        return up_to_octets(input, Behind::Utf8);
     }
     let mut catenate = (tag_no_case("CATENATE"), sp, char('('));
     if let Ok((input, _)) = catenate.parse(input) as Parsed<'_, _> {
-        return cat_part(input, pieces);
+        let (input, end) = cat_part(input, pieces)?;
+        return match end {
+            Some(end) => Ok((input, Some(end))),
+            None => cat_parts(input, pieces),
+        };
     }
     let literal = map(literal_size, Piece::Octets);
     let literal8 = map(preceded(char('~'), literal_size), Piece::AnyOctets);
     let data = alt((literal8, literal));
     let (input, octets) = context("the message as a literal", data).parse(input)?;
     pieces.push(octets);
-    up_to_octets(input, pieces, Behind::Literal)
+    up_to_octets(input, Behind::Literal)
 }
 
 /// `"UTF8" SP "("`, the start of `append-data =/ "UTF8" SP "(" literal8 ")"` (RFC 6855 §4)
@@ -176,44 +206,46 @@ fn utf8(input: &[u8]) -> Parsed<'_, ()> {
     value((), (tag_no_case("UTF8"), sp, char('('))).parse(input)
 }
 
-/// `*(SP cat-part) ")"` (RFC 4469 §5), and the messages that follow
-fn cat_parts(input: &[u8], mut pieces: Vec<Piece>) -> Parsed<'_, Segment<Vec<Piece>>> {
-    if let Some(rest) = input.strip_prefix(b")") {
-        pieces.push(Piece::End);
-        return messages(rest, Place::Between, pieces);
+/// `*(SP cat-part) ")"` (RFC 4469 §5)
+fn cat_parts<'a>(mut input: &'a [u8], pieces: &mut Vec<Piece>) -> Parsed<'a, End> {
+    loop {
+        if let Some(rest) = input.strip_prefix(b")") {
+            pieces.push(Piece::End);
+            return Ok((rest, None));
+        }
+        let mut space = context("a space or a closing parenthesis", char(' '));
+        let (rest, _) = space.parse(input)?;
+        let (rest, end) = cat_part(rest, pieces)?;
+        if let Some(end) = end {
+            return Ok((rest, Some(end)));
+        }
+        input = rest;
     }
-    let mut end = context("a space or a closing parenthesis", char(' '));
-    let (input, _) = end.parse(input)?;
-    cat_part(input, pieces)
 }
 
 /// `cat-part = text-literal / url`, with `text-literal = "TEXT" SP literal` and
-/// `url = "URL" SP astring` (RFC 4469 §5), and what follows
-fn cat_part(input: &[u8], mut pieces: Vec<Piece>) -> Parsed<'_, Segment<Vec<Piece>>> {
+/// `url = "URL" SP astring` (RFC 4469 §5)
+fn cat_part<'a>(input: &'a [u8], pieces: &mut Vec<Piece>) -> Parsed<'a, End> {
     let name = alt((tag_no_case("TEXT"), tag_no_case("URL")));
     let name = terminated(name, sp);
     let (input, name) = context("TEXT with a literal, or a URL", name).parse(input)?;
     if name.eq_ignore_ascii_case(b"TEXT") {
         let (input, octets) = context("a literal", literal_size).parse(input)?;
         pieces.push(Piece::Text(octets));
-        return up_to_octets(input, pieces, Behind::Text);
+        return up_to_octets(input, Behind::Text);
     }
     if let Ok((rest @ [], _)) = literal_size(input) {
-        return Ok((rest, Segment::UpToArgument));
+        return Ok((rest, Some(Segment::UpToArgument)));
     }
     let (input, url) = context("a URL", astring).parse(input)?;
     pieces.push(Piece::Url(url));
-    cat_parts(input, pieces)
+    Ok((input, None))
 }
 
 /// The end of a segment behind the announcement of octets
-fn up_to_octets(
-    input: &[u8],
-    pieces: Vec<Piece>,
-    behind: Behind,
-) -> Parsed<'_, Segment<Vec<Piece>>> {
+fn up_to_octets(input: &[u8], behind: Behind) -> Parsed<'_, End> {
     if input.is_empty() {
-        Ok((input, Segment::UpToOctets(pieces, behind)))
+        Ok((input, Some(Segment::UpToOctets((), behind))))
     } else {
         Err(Failed::error(input, "nothing but the message"))
     }

@@ -181,6 +181,8 @@ impl Session {
                 self.bye(PlainCode::ClientBug, &error.to_string());
                 return false;
             }
+            // The literal of a URL, also where it is only let pass.
+            (Frame::Continue, _) => self.out.proceed("Ready for literal data"),
             (Frame::MessageData(octets), None) => receiving.stage = Stage::Writing(octets),
             (Frame::NextMessage(pieces, announced), None) => {
                 receiving.take_segment(pieces, announced.kind, offered);
@@ -201,11 +203,7 @@ impl Session {
                 return self.end_append(completion);
             }
             (
-                Frame::MessageData(_)
-                | Frame::Continue
-                | Frame::Command(_)
-                | Frame::Line(_)
-                | Frame::Message(..),
+                Frame::MessageData(_) | Frame::Command(_) | Frame::Line(_) | Frame::Message(..),
                 _,
             ) => {}
         }
