@@ -337,9 +337,10 @@ impl Framer {
             }
         };
         if let Err(expected) = self.permitted.check(announced) {
+            let too_big = announces.is_of_append() && self.permitted == Permitted::Small;
             let refusal = Refusal {
                 error: SyntaxError::expecting(expected, end),
-                code: announces.is_of_append().then_some(Code::TooBig),
+                code: too_big.then_some(Code::TooBig),
             };
             let tag = self.tag(form, end);
             return self.refuse(end, announced, form.given_up(tag, refusal));

@@ -71,6 +71,7 @@ pub fn examine(path: &Path, purpose: Purpose, now: SystemTime) -> (Settings, Rep
     } else {
         users::check(&mut check)
     };
+    users::check_hidden(&mut check, &users);
     if !check.is_wrong("mail") {
         mail::check(&mut check, &users);
         layout::check(&mut check, &users);

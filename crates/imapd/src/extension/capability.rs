@@ -80,6 +80,18 @@ impl Capability {
     }
 }
 
+/// What cannot be offered without another one: QRESYNC brings CONDSTORE (RFC 7162 §3.2.3), SEARCHRES
+/// and LIST-STATUS are options of ESEARCH and LIST-EXTENDED (RFC 5182 §2.1, RFC 5819 §2), and some
+/// are switched on by ENABLE only.
+const DEPENDENTS: [(Capability, Capability); 6] = [
+    (Capability::Qresync, Capability::Condstore),
+    (Capability::Qresync, Capability::Enable),
+    (Capability::UidOnly, Capability::Enable),
+    (Capability::Utf8Accept, Capability::Enable),
+    (Capability::SearchRes, Capability::Esearch),
+    (Capability::ListStatus, Capability::ListExtended),
+];
+
 /// A set of capabilities.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Capabilities(u128);
@@ -104,14 +116,11 @@ impl Capabilities {
         Self(self.0 | capability.bit())
     }
 
-    /// With those that cannot be without one of them: QRESYNC brings CONDSTORE and is switched on by
-    /// ENABLE (RFC 7162 §3.2.3).
+    /// With those that cannot be without one of them.
     #[must_use]
-    pub(crate) const fn with_dependents(self) -> Self {
-        if self.has(Capability::Condstore) || self.has(Capability::Enable) {
-            return self.with(Capability::Qresync);
-        }
-        self
+    pub(crate) fn with_dependents(self) -> Self {
+        let dependents = DEPENDENTS.iter().filter(|(_, needed)| self.has(*needed));
+        dependents.fold(self, |all, (dependent, _)| all.with(*dependent))
     }
 
     /// Those in either.

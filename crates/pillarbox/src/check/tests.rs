@@ -301,6 +301,19 @@ fn every_line_of_the_users_file_is_looked_at() {
 }
 
 #[test]
+fn users_that_something_is_hidden_from_have_accounts() {
+    let world = World::new();
+    let rule = "[[capabilities.clients]]\nhide = [\"IDLE\"]\nusers = [\"nobody@example.org\"]\n";
+    let old = fs::read_to_string(world.0.path().join("p.toml")).unwrap();
+    world.write("p.toml", &format!("{old}{rule}"));
+    assert_eq!(
+        world.found(),
+        "warning: DIR/p.toml: something is hidden from \"nobody@example.org\", who has no account\n  \
+         fix: correct the name in [[capabilities.clients]]"
+    );
+}
+
+#[test]
 fn upgrades_that_cannot_be_are_warned_of() {
     let world = World::new();
     let text = fs::read_to_string(world.0.path().join("p.toml")).unwrap();

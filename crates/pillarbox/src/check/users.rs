@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use auth::Name;
 use auth::users::{About, Users};
 
 use super::{Check, is_world_readable, probe};
@@ -36,6 +37,23 @@ pub(super) fn check(check: &mut Check<'_>) -> Users {
         check_upgrades(check, path);
     }
     users
+}
+
+/// Warns of users that something is hidden from and that nobody can log in as.
+pub(super) fn check_hidden(check: &mut Check<'_>, users: &Users) {
+    let settings = check.settings;
+    let domain = settings.auth.default_domain.as_deref();
+    for user in settings.capabilities.iter().flat_map(|it| &it.users) {
+        let known = Name::parse(user, domain)
+            .is_ok_and(|name| users.names().any(|known| known.as_str() == name.as_str()));
+        // Without any account, the users file is what is wrong.
+        if !known && users.names().len() > 0 {
+            let problem = format!("something is hidden from {user:?}, who has no account");
+            let fix = "correct the name in [[capabilities.clients]]";
+            let finding = Finding::warning(check.path, None, problem, fix);
+            check.report.push(finding);
+        }
+    }
 }
 
 /// Looks at every line, the malformed ones and the others, and tells about them in their order.

@@ -206,8 +206,10 @@ fn capabilities<'i>(document: &mut Document<'i>, top: &mut DeTable<'i>) -> Vec<i
     }
     let mut all = vec![everybody];
     for (table, line) in clients.unwrap_or_default() {
-        let (raw, _): (raw::HiddenFrom, _) = document.read(CLIENTS, &table);
-        if raw.users.is_empty() && raw.addresses.is_empty() {
+        let (raw, lines): (raw::HiddenFrom, _) = document.read(CLIENTS, &table);
+        let is_left_out = |key| lines.of(key).is_none();
+        let nobody = raw.users.is_empty() && raw.addresses.is_empty();
+        if nobody && is_left_out("users") && is_left_out("addresses") {
             document.error(
                 Some(line),
                 "neither `users` nor `addresses` says which clients are meant",
