@@ -16,7 +16,7 @@ use crate::session::State;
 use crate::session::responses::Responses;
 use crate::settings::Limits;
 
-use super::transcode::transcode;
+use super::transcode::{OctetWatch, transcode};
 
 /// The messages of one APPEND: staged until all of them are whole, then in the mailbox, all or none.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ pub(super) struct Upload {
     header: HeaderOctets,
     /// The look at that of the message that comes.
     watch: HeaderWatch,
+    /// The look at all of it, if it may hold any octets.
+    octets: OctetWatch,
 }
 
 /// What a message may hold.
@@ -58,6 +60,7 @@ impl Upload {
             holds: Holds::Text,
             header,
             watch: HeaderWatch::new(header),
+            octets: OctetWatch::default(),
         }
     }
 
@@ -74,6 +77,7 @@ impl Upload {
             return Err(Refused::no(PlainCode::Limit, "Too many messages at once"));
         }
         self.watch = HeaderWatch::new(self.header);
+        self.octets = OctetWatch::default();
         self.current = Some(Appending {
             staged: self.mailbox.stage()?,
             flags,
@@ -122,6 +126,9 @@ impl Upload {
     /// If they cannot be written, or may not be in a header.
     pub(super) fn write(&mut self, octets: &[u8]) -> Result<(), Refused> {
         self.watch.check(octets)?;
+        if self.holds == Holds::AnyOctets {
+            self.octets.look(octets);
+        }
         match &mut self.current {
             Some(message) => message.staged.write_all(octets).map_err(not_written),
             None => Ok(()),
@@ -138,7 +145,7 @@ impl Upload {
             if message.staged.octets() == 0 {
                 return Err(empty());
             }
-            if self.holds == Holds::AnyOctets {
+            if self.octets.may_need_encoding() {
                 transcode(&self.mailbox, &mut message)?;
             }
             self.mailbox.complete(&mut message)?;
