@@ -104,6 +104,51 @@ impl World {
         self.learn(who);
     }
 
+    /// Reading sets `\Seen`, where anything can be set (RFC 3501 §6.4.5).
+    pub(crate) fn read(&mut self, who: usize) {
+        self.noop(who);
+        let Some(named) = self.named(who) else {
+            return;
+        };
+        self.count();
+        let command = format!(
+            "{}FETCH {} (BODY[HEADER.FIELDS (SUBJECT)])",
+            named.prefix, named.set
+        );
+        let answer = self.clients[who].run(&command);
+        if let Some(mailbox) = self.mailbox(who, Access::ReadWrite) {
+            for uid in named.uids {
+                let mut flags = self.truth[mailbox].messages[&uid].flags.clone();
+                flags.insert("\\Seen".to_owned());
+                self.truth[mailbox].change(uid, flags, Act::Other);
+            }
+        }
+        self.settle(who, &answer);
+        self.noop(who);
+    }
+
+    /// Whoever has said that it will not use message numbers cannot (RFC 9586 §3).
+    pub(crate) fn use_numbers(&mut self, who: usize) {
+        if !self.clients[who].features.uid_only {
+            return self.read(who);
+        }
+        let commands = [
+            "FETCH 1 (FLAGS)",
+            "STORE 1 +FLAGS (later)",
+            "SEARCH SEEN",
+            "UID SEARCH 1",
+            "COPY 1 Other",
+        ];
+        let command = *self.random.pick(&commands);
+        self.count();
+        let answer = self.clients[who].try_run(command);
+        let code = answer.code.first().map(Item::word);
+        if (answer.status.as_str(), code) != ("BAD", Some("UIDREQUIRED")) {
+            self.clients[who].fail("message numbers are not refused");
+        }
+        self.settle(who, &answer);
+    }
+
     /// A mod-sequence that makes a difference.
     fn some_mod_seq(&mut self, mailbox: usize) -> u64 {
         let truth = &self.truth[mailbox];

@@ -175,7 +175,8 @@ impl World {
             return self.switch_on(who);
         }
         match self.random.below(30) {
-            0..=2 | 23 => self.noop(who),
+            0 | 1 => self.noop(who),
+            2 => self.read(who),
             3..=5 => self.fetch(who),
             6..=9 => self.change_flags(who),
             10 => self.race(who),
@@ -187,6 +188,7 @@ impl World {
             20 => self.select(who),
             21 => self.catch_up(who),
             22 => self.status(who),
+            23 => self.use_numbers(who),
             24 => self.deliver(who),
             25 => self.toggle_seen(who),
             26 => self.unlink(who),
