@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 
 use imapd::types::Access;
 
+use crate::messages::{Change, Named};
 use crate::response::{numbers, set, value};
 use crate::told::Answer;
 use crate::truth::Flags;
@@ -36,33 +37,95 @@ pub(crate) struct Resync {
 const MEMORY: usize = 24;
 
 impl World {
-    /// What a client knows now is perhaps tried out later.
+    /// What a client knows now is perhaps tried out later; more often if messages are gone of which
+    /// it was not told.
     pub(crate) fn remember(&mut self, who: usize) {
-        if !self.random.once_in(8) {
-            return;
-        }
         let client = &self.clients[who];
         let known = (client.selected, client.complete.up_to, client.view.whole());
         let (Some(selected), Some(up_to), Some(messages)) = known else {
             return;
         };
-        let known = Remembered {
+        let truth = &self.truth[selected.mailbox].messages;
+        let held = messages.keys().any(|uid| !truth.contains_key(uid));
+        if !self.random.once_in(if held { 2 } else { 8 }) {
+            return;
+        }
+        if held {
+            self.note("remembered while messages were gone");
+        }
+        if self.remembered.len() >= MEMORY {
+            let at = self.random.below(MEMORY);
+            self.remembered.remove(at);
+        }
+        self.remembered.push(Remembered {
             mailbox: selected.mailbox,
             up_to,
             messages,
-        };
-        if self.remembered.len() < MEMORY {
-            self.remembered.push(known);
-        } else {
-            let at = self.random.below(MEMORY);
-            self.remembered[at] = known;
-        }
+        });
     }
 
+    /// Something that a client knew of a mailbox, the last one more often than others.
     fn recall(&mut self, mailbox: usize) -> Option<Remembered> {
         let known = self.remembered.iter().filter(|it| it.mailbox == mailbox);
         let known: Vec<&Remembered> = known.collect();
-        (!known.is_empty()).then(|| (*self.random.pick(&known)).clone())
+        let last = known.last().filter(|_| self.random.once_in(3));
+        let one = last.or_else(|| (!known.is_empty()).then(|| self.random.pick(&known)));
+        one.map(|it| (*it).clone())
+    }
+
+    /// Messages go while a client uses numbers, so that it cannot be told; what it knows up to then
+    /// must not leave them out (RFC 7162 §3.2, §6).
+    pub(crate) fn hold_back(&mut self, who: usize) {
+        let mailbox = self.mailbox(who, Access::ReadWrite);
+        let others = self
+            .clients
+            .iter()
+            .filter(|it| it.name != who && it.idle.is_none());
+        let others = others.map(|it| it.name);
+        let others: Vec<usize> = others
+            .filter(|it| mailbox.is_some() && self.mailbox(*it, Access::ReadWrite) == mailbox)
+            .collect();
+        if others.is_empty() || !self.clients[who].has_numbers() {
+            return;
+        }
+        let other = *self.random.pick(&others);
+        self.noop(who);
+        self.change_flags(other);
+        self.expunge(other);
+        self.change_flags(other);
+        for _ in 0..3 {
+            self.use_all_numbers(who);
+        }
+        if self.random.once_in(2) {
+            self.reconnect(who);
+        } else {
+            self.noop(who);
+        }
+    }
+
+    /// FETCH or STORE, by the numbers of all messages of which the client knows.
+    fn use_all_numbers(&mut self, who: usize) {
+        let uids = self.clients[who].view.uids();
+        if uids.is_empty() {
+            return;
+        }
+        if self.random.once_in(2) {
+            self.run(who, "FETCH 1:* (UID FLAGS)");
+        } else {
+            let named = Named {
+                prefix: "",
+                set: "1:*".to_owned(),
+                uids,
+            };
+            let change = Change {
+                sign: "+",
+                silent: "",
+                flags: self.some_flags(),
+                unchanged_since: None,
+            };
+            self.store(who, &named, &change);
+        }
+        self.learn(who);
     }
 
     /// What a client says to SELECT that it knows.

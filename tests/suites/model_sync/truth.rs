@@ -21,6 +21,9 @@ pub(crate) struct Message {
     told: BTreeMap<u64, Flags>,
     /// Its states since, the last one is how it is now.
     untold: Vec<Untold>,
+    /// Its states before that nobody was told of, with a mod-sequence that is higher than theirs: a
+    /// client that lags behind may hear of them yet.
+    passed: Vec<(Untold, u64)>,
 }
 
 /// A state of a message whose mod-sequence nobody knows.
@@ -83,6 +86,7 @@ impl Message {
             flags,
             told: BTreeMap::new(),
             untold: vec![first],
+            passed: Vec::new(),
         }
     }
 
@@ -110,17 +114,23 @@ impl Message {
                 None => Ok(None),
             };
         }
-        let possible = |(_, state): &(usize, &Untold)| {
+        let can_be = |state: &Untold| {
             state.above < mod_seq && flags.is_none_or(|flags| *flags == state.flags)
         };
-        let possible: Vec<usize> = self
-            .untold
-            .iter()
-            .enumerate()
-            .filter(possible)
+        let untold = self.untold.iter();
+        let possible: Vec<usize> = (0..)
+            .zip(untold)
+            .filter(|(_, it)| can_be(it))
             .map(first)
             .collect();
         match possible.as_slice() {
+            [] if self
+                .passed
+                .iter()
+                .any(|(it, below)| can_be(it) && mod_seq < *below) =>
+            {
+                Ok(None)
+            }
             [] => Err(format!("{mod_seq} with {flags:?} is none of {self:?}")),
             [at] => Ok(Some(self.assign(*at, mod_seq))),
             // Which of them it is shows when a client knows everything.
@@ -128,10 +138,11 @@ impl Message {
         }
     }
 
-    /// The state at this place has this mod-sequence; those before it will hardly be told.
+    /// The state at this place has this mod-sequence; those before it have lower ones.
     fn assign(&mut self, at: usize, mod_seq: u64) -> Act {
-        let state = self.untold.drain(..=at).next_back();
-        let state = state.unwrap_or_else(|| panic!("no state {at}"));
+        let state = self.untold.remove(at);
+        let before = self.untold.drain(..at);
+        self.passed.extend(before.map(|it| (it, mod_seq)));
         self.told.insert(mod_seq, state.flags);
         state.act
     }

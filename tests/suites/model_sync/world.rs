@@ -174,7 +174,7 @@ impl World {
         if self.clients[who].switches_on() && self.random.once_in(8) {
             return self.switch_on(who);
         }
-        match self.random.below(30) {
+        match self.random.below(31) {
             0 | 1 => self.noop(who),
             2 => self.read(who),
             3..=5 => self.fetch(who),
@@ -194,6 +194,7 @@ impl World {
             26 => self.unlink(who),
             27 => self.begin_idle(who),
             28 => self.notify(who),
+            29 => self.hold_back(who),
             _ => self.close(who),
         }
     }
@@ -399,7 +400,7 @@ const NEEDED: [&str; 14] = [
 ];
 
 /// What has happened by the end of a run of the usual length.
-const EXPECTED: [&str; 14] = [
+const EXPECTED: [&str; 15] = [
     "$",
     "CHANGEDSINCE",
     "COPY",
@@ -411,6 +412,7 @@ const EXPECTED: [&str; 14] = [
     "VANISHED (EARLIER)",
     "race",
     "reconnect",
+    "remembered while messages were gone",
     "restart",
     "resynchronised",
     "switched on",
