@@ -77,7 +77,8 @@ impl Client {
 
     /// Whether it can name messages by number.
     pub(crate) fn has_numbers(&self) -> bool {
-        !self.features.uid_only && self.notify != Notify::Selected
+        let stable = matches!(self.notify, Notify::Unused | Notify::Delayed);
+        stable && !self.features.uid_only
     }
 
     /// Whether it will switch CONDSTORE on, and has not yet.
@@ -273,7 +274,7 @@ impl Client {
     fn may_lose(&self, during: During<'_>) -> bool {
         match during {
             During::Idle => true,
-            During::Nothing => self.notify == Notify::Selected,
+            During::Nothing => matches!(self.notify, Notify::Selected | Notify::Less),
             During::Command(command) => {
                 let held = ["FETCH ", "STORE ", "SEARCH "];
                 let held = held.iter().any(|it| command.starts_with(it));

@@ -1,5 +1,8 @@
 //! IDLE (RFC 2177) and NOTIFY (RFC 5465): clients that hear of what others do.
 
+use imapd::types::Access;
+
+use crate::messages::{Change, Named};
 use crate::response::Response;
 use crate::told::{Answer, Notify};
 use crate::world::{INBOX, OTHER, World};
@@ -72,12 +75,12 @@ impl World {
     /// A client asks to be told of everything, at any time.
     pub(crate) fn notify(&mut self, who: usize) {
         if self.clients[who].notify != Notify::Unused && self.random.once_in(2) {
-            return self.notify_none(who);
+            return self.notify_less(who);
         }
         let notify = *self.random.pick(&[Notify::Selected, Notify::Delayed]);
         let selector = match notify {
             Notify::Delayed => "SELECTED-DELAYED",
-            Notify::Selected | Notify::Unused => "SELECTED",
+            Notify::Selected | Notify::Unused | Notify::Less => "SELECTED",
         };
         let items = if self.clients[who].aware {
             "UID FLAGS MODSEQ"
@@ -105,9 +108,20 @@ impl World {
         self.note("NOTIFY");
     }
 
-    /// A client wants to hear of nothing, and then of everything again.
-    fn notify_none(&mut self, who: usize) {
-        self.run(who, "NOTIFY NONE");
+    /// A client wants to hear of less for a while, and then of everything again. What it does
+    /// meanwhile must not have it believe that it knows everything.
+    fn notify_less(&mut self, who: usize) {
+        let nothing = self.random.once_in(2);
+        self.clients[who].notify = Notify::Less;
+        if nothing {
+            self.run(who, "NOTIFY NONE");
+        } else {
+            self.clients[who].notify = Notify::Selected;
+            self.run(
+                who,
+                "NOTIFY SET (SELECTED (MessageNew (UID) MessageExpunge))",
+            );
+        }
         let others = self.clients.iter();
         let others =
             others.filter(|it| it.name != who && it.idle.is_none() && it.selected.is_some());
@@ -116,14 +130,51 @@ impl World {
             let other = *self.random.pick(&others);
             self.append(other);
             self.change_flags(other);
+            self.expunge(other);
         }
         let told = self.clients[who].listen();
-        self.check_silence(who, &told);
-        let told = self.run(who, "NOOP");
-        self.check_silence(who, &told);
+        self.settle(who, &told);
+        let again = self.run(who, "NOOP");
+        if nothing {
+            self.check_silence(who, &told);
+            self.check_silence(who, &again);
+        }
+        for _ in 0..self.random.below(4) {
+            self.use_uid(who);
+        }
+        self.note("NOTIFY of less");
+        if self.random.once_in(2) {
+            return self.reconnect(who);
+        }
         self.clients[who].notify = Notify::Unused;
-        self.note("NOTIFY NONE");
         self.notify(who);
+    }
+
+    /// FETCH or STORE of one message of which a client knows.
+    fn use_uid(&mut self, who: usize) {
+        self.learn(who);
+        let uids = self.clients[who].view.uids();
+        if uids.is_empty() {
+            return;
+        }
+        let uid = *self.random.pick(&uids);
+        if self.mailbox(who, Access::ReadWrite).is_none() || self.random.once_in(2) {
+            self.run(who, &format!("UID FETCH {uid} (UID FLAGS)"));
+            return;
+        }
+        let silent = *self.random.pick(&["", ".SILENT"]);
+        let named = Named {
+            prefix: "UID ",
+            set: uid.to_string(),
+            uids: vec![uid],
+        };
+        let change = Change {
+            sign: "+",
+            silent,
+            flags: self.some_flags(),
+            unchanged_since: None,
+        };
+        self.store(who, &named, &change);
     }
 
     fn check_silence(&self, who: usize, answer: &Answer) {

@@ -44,6 +44,8 @@ pub(crate) enum Notify {
     Unused,
     Selected,
     Delayed,
+    /// Less than everything: the client may see the mailbox as it was (RFC 5465 §5).
+    Less,
 }
 
 /// A mailbox that is open.

@@ -10,7 +10,7 @@ use pillarbox_tests::tree::{Tree, store};
 
 use crate::client::Client;
 use crate::resync::Remembered;
-use crate::told::{Answer, Condstore, Features, Log, Revision, Selected};
+use crate::told::{Answer, Condstore, Features, Log, Notify, Revision, Selected};
 use crate::truth::{Flags, Mailbox};
 
 /// The mailbox that other programs work on, too.
@@ -236,7 +236,7 @@ impl World {
         for (mailbox, highest) in &answer.highest {
             self.truth[*mailbox].tell_highest(*highest);
         }
-        if self.one_process() {
+        if self.one_process() && self.clients[who].notify != Notify::Less {
             self.told_truly(who, answer);
         }
         self.remember(who);
@@ -408,7 +408,7 @@ const EXPECTED: [&str; 15] = [
     "MODIFIED",
     "MOVE",
     "NOTIFY",
-    "NOTIFY NONE",
+    "NOTIFY of less",
     "VANISHED (EARLIER)",
     "race",
     "reconnect",
