@@ -139,8 +139,9 @@ impl World {
             self.check_silence(who, &told);
             self.check_silence(who, &again);
         }
-        for _ in 0..self.random.below(4) {
+        for _ in 0..3 {
             self.use_uid(who);
+            self.prove(who);
         }
         self.note("NOTIFY of less");
         if self.random.once_in(2) {

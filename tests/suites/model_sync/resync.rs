@@ -6,9 +6,10 @@ use std::ops::RangeInclusive;
 
 use imapd::types::Access;
 
+use crate::client::Client;
 use crate::messages::{Change, Named};
 use crate::response::{numbers, set, value};
-use crate::told::Answer;
+use crate::told::{Answer, Notify};
 use crate::truth::Flags;
 use crate::view::{Known, View};
 use crate::world::World;
@@ -37,17 +38,26 @@ pub(crate) struct Resync {
 const MEMORY: usize = 24;
 
 impl World {
-    /// What a client knows now is perhaps tried out later; more often if messages are gone of which
-    /// it was not told.
-    pub(crate) fn remember(&mut self, who: usize) {
+    /// What a client knows, if it does of all messages that it counts.
+    fn knowledge(&self, who: usize) -> Option<Remembered> {
         let client = &self.clients[who];
-        let known = (client.selected, client.complete.up_to, client.view.whole());
-        let (Some(selected), Some(up_to), Some(messages)) = known else {
+        Some(Remembered {
+            mailbox: client.selected?.mailbox,
+            up_to: client.complete.up_to?,
+            messages: client.view.whole()?,
+        })
+    }
+
+    /// What a client knows now is perhaps tried out later; more often if it may not have been told
+    /// everything.
+    pub(crate) fn remember(&mut self, who: usize) {
+        let Some(known) = self.knowledge(who) else {
             return;
         };
-        let truth = &self.truth[selected.mailbox].messages;
-        let held = messages.keys().any(|uid| !truth.contains_key(uid));
-        if !self.random.once_in(if held { 2 } else { 8 }) {
+        let truth = &self.truth[known.mailbox].messages;
+        let held = known.messages.keys().any(|uid| !truth.contains_key(uid));
+        let less = self.clients[who].notify == Notify::Less;
+        if !self.random.once_in(if held || less { 2 } else { 8 }) {
             return;
         }
         if held {
@@ -57,18 +67,38 @@ impl World {
             let at = self.random.below(MEMORY);
             self.remembered.remove(at);
         }
-        self.remembered.push(Remembered {
-            mailbox: selected.mailbox,
-            up_to,
-            messages,
-        });
+        self.remembered.push(known);
+    }
+
+    /// What a client knows now is tried out at once, by another one.
+    pub(crate) fn prove(&mut self, who: usize) {
+        let Some(known) = self.knowledge(who) else {
+            return;
+        };
+        let tries = |it: &&Client| {
+            let open = it.selected.is_some_and(|it| it.mailbox == known.mailbox);
+            let free = it.idle.is_none() && it.notify != Notify::Less;
+            it.name != who && it.aware && open && free
+        };
+        let others: Vec<usize> = self
+            .clients
+            .iter()
+            .filter(tries)
+            .map(|it| it.name)
+            .collect();
+        if !others.is_empty() {
+            let other = *self.random.pick(&others);
+            self.noop(other);
+            self.catch_up_from(other, &known);
+            self.note("proved");
+        }
     }
 
     /// Something that a client knew of a mailbox, the last one more often than others.
     fn recall(&mut self, mailbox: usize) -> Option<Remembered> {
         let known = self.remembered.iter().filter(|it| it.mailbox == mailbox);
         let known: Vec<&Remembered> = known.collect();
-        let last = known.last().filter(|_| self.random.once_in(3));
+        let last = known.last().filter(|_| self.random.once_in(2));
         let one = last.or_else(|| (!known.is_empty()).then(|| self.random.pick(&known)));
         one.map(|it| (*it).clone())
     }
@@ -95,6 +125,7 @@ impl World {
         self.change_flags(other);
         for _ in 0..3 {
             self.use_all_numbers(who);
+            self.prove(who);
         }
         if self.random.once_in(2) {
             self.reconnect(who);
@@ -258,6 +289,11 @@ impl World {
         let Some(known) = self.recall(mailbox).filter(|_| self.clients[who].aware) else {
             return;
         };
+        self.catch_up_from(who, &known);
+    }
+
+    fn catch_up_from(&mut self, who: usize, known: &Remembered) {
+        let mailbox = known.mailbox;
         let qresync = self.clients[who].features.qresync;
         let modifier = if qresync { " VANISHED" } else { "" };
         let since = known.up_to;
@@ -280,7 +316,7 @@ impl World {
                 .filter(|uid| !all.contains(uid))
                 .collect()
         };
-        self.catches_up(who, &known, &gone, &answer, |_| true);
+        self.catches_up(who, known, &gone, &answer, |_| true);
     }
 
     /// The UIDs of all messages, by UID SEARCH.

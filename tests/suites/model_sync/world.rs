@@ -174,7 +174,7 @@ impl World {
         if self.clients[who].switches_on() && self.random.once_in(8) {
             return self.switch_on(who);
         }
-        match self.random.below(31) {
+        match self.random.below(33) {
             0 | 1 => self.noop(who),
             2 => self.read(who),
             3..=5 => self.fetch(who),
@@ -193,8 +193,8 @@ impl World {
             25 => self.toggle_seen(who),
             26 => self.unlink(who),
             27 => self.begin_idle(who),
-            28 => self.notify(who),
-            29 => self.hold_back(who),
+            28..=30 => self.notify(who),
+            31 => self.hold_back(who),
             _ => self.close(who),
         }
     }
@@ -400,7 +400,7 @@ const NEEDED: [&str; 14] = [
 ];
 
 /// What has happened by the end of a run of the usual length.
-const EXPECTED: [&str; 15] = [
+const EXPECTED: [&str; 16] = [
     "$",
     "CHANGEDSINCE",
     "COPY",
@@ -410,6 +410,7 @@ const EXPECTED: [&str; 15] = [
     "NOTIFY",
     "NOTIFY of less",
     "VANISHED (EARLIER)",
+    "proved",
     "race",
     "reconnect",
     "remembered while messages were gone",
