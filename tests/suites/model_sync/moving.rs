@@ -1,4 +1,5 @@
-//! APPEND, COPY, MOVE and EXPUNGE, and the UIDs that they tell (RFC 4315 §3, RFC 6851).
+//! APPEND, REPLACE, COPY, MOVE and EXPUNGE, and the UIDs that they tell (RFC 4315 §3, RFC 6851,
+//! RFC 8508).
 
 use std::collections::BTreeSet;
 
@@ -52,6 +53,45 @@ impl World {
         self.clients[who].others[mailbox] = None;
         self.settle(who, &answer);
         self.noop(who);
+    }
+
+    /// A new message takes the place of an old one, perhaps in another mailbox (RFC 8508).
+    pub(crate) fn replace(&mut self, who: usize) {
+        self.noop(who);
+        let Some(from) = self.mailbox(who, Access::ReadWrite) else {
+            return;
+        };
+        let Some(named) = self.named(who).filter(|it| !it.uids.is_empty()) else {
+            return;
+        };
+        let old = named.uids[0];
+        let number = match named.prefix {
+            "" => self.clients[who].view.position(old).unwrap() + 1,
+            _ => old as usize,
+        };
+        let to = self.some_mailbox();
+        let subject = self.tree.next_subject();
+        let text = format!("Subject: {subject}\r\n\r\nreplaced\r\n");
+        let command = format!(
+            "{}REPLACE {number} {} (\\Seen) {{{}+}}\r\n{text}",
+            named.prefix,
+            self.truth[to].name,
+            text.len()
+        );
+        self.count();
+        let answer = self.clients[who].run(&command);
+        let Some([validity, uid]) = answer.code("APPENDUID") else {
+            self.clients[who].fail("no APPENDUID");
+        };
+        self.check_validity(who, to, validity);
+        let uid = u32::try_from(uid.number()).unwrap();
+        self.truth[to].add(uid, subject, ["\\Seen".to_owned()].into());
+        self.truth[from].remove(old);
+        self.clients[who].others[to] = None;
+        self.check_gone(who, from, &answer, [old].into());
+        self.settle(who, &answer);
+        self.noop(who);
+        self.note("REPLACE");
     }
 
     /// Takes in the messages that COPYUID tells of; gives the UIDs that they had.

@@ -174,14 +174,15 @@ impl World {
         if self.clients[who].switches_on() && self.random.once_in(8) {
             return self.switch_on(who);
         }
-        match self.random.below(33) {
+        match self.random.below(34) {
             0 | 1 => self.noop(who),
             2 => self.read(who),
             3..=5 => self.fetch(who),
             6..=9 => self.change_flags(who),
             10 => self.race(who),
             11 | 12 => self.expunge(who),
-            13 | 14 => self.append(who),
+            13 => self.append(who),
+            14 | 32 => self.replace(who),
             15 => self.copy(who),
             16 => self.r#move(who),
             17..=19 => self.search(who),
@@ -382,7 +383,7 @@ pub(crate) const FLAGS: [&str; 6] = [
 ];
 
 /// Without one of these, the test would not show what it is to show.
-const NEEDED: [&str; 14] = [
+const NEEDED: [&str; 15] = [
     "IMAP4rev1",
     "IMAP4rev2",
     "CONDSTORE",
@@ -395,12 +396,13 @@ const NEEDED: [&str; 14] = [
     "SEARCHRES",
     "UIDPLUS",
     "MOVE",
+    "REPLACE",
     "MULTIAPPEND",
     "UNSELECT",
 ];
 
 /// What has happened by the end of a run of the usual length.
-const EXPECTED: [&str; 16] = [
+const EXPECTED: [&str; 17] = [
     "$",
     "CHANGEDSINCE",
     "COPY",
@@ -409,6 +411,7 @@ const EXPECTED: [&str; 16] = [
     "MOVE",
     "NOTIFY",
     "NOTIFY of less",
+    "REPLACE",
     "VANISHED (EARLIER)",
     "proved",
     "race",
