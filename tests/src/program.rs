@@ -4,7 +4,7 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 /// Whether a program can be used; says so if not.
 ///
@@ -71,4 +71,28 @@ pub fn run(command: &mut Command) -> Output {
         String::from_utf8_lossy(&output.stderr)
     );
     output
+}
+
+/// Runs a command line in a terminal of its own, with nothing typed, and gives what it showed.
+pub fn in_terminal(line: &str, home: &Path) -> String {
+    let mut command = Command::new("script");
+    command
+        .args(["-q", "-e", "-c", line, "/dev/null"])
+        .env("HOME", home)
+        .env("TERM", "xterm")
+        .current_dir(home)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    let mut child = command
+        .spawn()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    // The end of its input would be a key too.
+    let keyboard = child.stdin.take();
+    let output = child
+        .wait_with_output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    drop(keyboard);
+    let screen = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{screen}");
+    screen
 }

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use pillarbox_tests::client::Client;
-use pillarbox_tests::program::{have, run};
+use pillarbox_tests::program::{have, in_terminal, run};
 use pillarbox_tests::random::Random;
 
 use crate::disk::Disk;
@@ -27,23 +27,7 @@ fn neomutt(home: &Path, maildir: &Path, keys: &[&str]) {
     );
     fs::write(&rc, text).unwrap();
     let command = format!("neomutt -n -F {} -f {}", rc.display(), maildir.display());
-    let mut child = Command::new("script")
-        .args(["-q", "-e", "-c", &command, "/dev/null"])
-        .env("HOME", home)
-        .env("TERM", "xterm")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // The end of its input would be a key too.
-    let keyboard = child.stdin.take();
-    let output = child.wait_with_output().unwrap();
-    drop(keyboard);
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stdout)
-    );
+    in_terminal(&command, home);
 }
 
 /// The subjects in what `neomutt` has put into a file.

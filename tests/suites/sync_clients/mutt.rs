@@ -5,10 +5,10 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use pillarbox_tests::binary::Binary;
-use pillarbox_tests::program::have;
+use pillarbox_tests::program::{have, in_terminal};
 
 use crate::second::{Changes, PASSWORD, Second, USER};
 use crate::wire::Wire;
@@ -66,21 +66,7 @@ impl<'a> Mutt<'a> {
         fs::write(&rc, text).unwrap();
         // If its keys lead nowhere it would wait for others.
         let command = format!("timeout 60 {} -n -d 5 -F {}", self.program, rc.display());
-        let mut child = Command::new("script")
-            .args(["-q", "-e", "-c", &command, "/dev/null"])
-            .env("HOME", &self.home)
-            .env("TERM", "xterm")
-            .current_dir(&self.home)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // The end of its input would be a key too.
-        let keyboard = child.stdin.take();
-        let output = child.wait_with_output().unwrap();
-        drop(keyboard);
-        let screen = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "{screen}");
+        in_terminal(&command, &self.home);
         let log = self.home.join(format!(".{}debug0", self.program));
         Wire::of_mutt(&String::from_utf8_lossy(&fs::read(log).unwrap()))
     }
