@@ -74,10 +74,17 @@ pub fn run(command: &mut Command) -> Output {
 }
 
 /// Runs a command line in a terminal of its own, with nothing typed, and gives what it showed.
+///
+/// A program whose keys lead nowhere would wait for others: it has a minute.
 pub fn in_terminal(line: &str, home: &Path) -> String {
     let mut command = Command::new("script");
+    // In the foreground: a program that `timeout` puts into the background of a terminal is
+    // stopped as soon as it touches it, and then no signal but KILL ends it.
+    let bounded = format!("exec timeout --foreground --kill-after=5 60 {line}");
     command
-        .args(["-q", "-e", "-c", line, "/dev/null"])
+        .args(["-q", "-e", "-c", &bounded, "/dev/null"])
+        // The shell decides who leads the terminal: the same one everywhere.
+        .env("SHELL", "/bin/sh")
         .env("HOME", home)
         .env("TERM", "xterm")
         .current_dir(home)
@@ -93,6 +100,10 @@ pub fn in_terminal(line: &str, home: &Path) -> String {
         .unwrap_or_else(|error| panic!("{command:?}: {error}"));
     drop(keyboard);
     let screen = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{screen}");
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{screen}",
+        output.status
+    );
     screen
 }

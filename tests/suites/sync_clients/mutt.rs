@@ -64,8 +64,7 @@ impl<'a> Mutt<'a> {
             home = self.home.display(),
         );
         fs::write(&rc, text).unwrap();
-        // If its keys lead nowhere it would wait for others.
-        let command = format!("timeout 60 {} -n -d 5 -F {}", self.program, rc.display());
+        let command = format!("{} -n -d 5 -F {}", self.program, rc.display());
         in_terminal(&command, &self.home);
         let log = self.home.join(format!(".{}debug0", self.program));
         Wire::of_mutt(&String::from_utf8_lossy(&fs::read(log).unwrap()))
