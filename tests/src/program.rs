@@ -4,7 +4,10 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 /// Whether a program can be used; says so if not.
 ///
@@ -60,9 +63,7 @@ pub fn missing(program: &str) -> bool {
 
 /// Runs a command to its end and shows what it printed if it failed.
 pub fn run(command: &mut Command) -> Output {
-    let output = command
-        .output()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let output = output(command);
     assert!(
         output.status.success(),
         "{command:?}: {}\n{}\n{}",
@@ -72,6 +73,44 @@ pub fn run(command: &mut Command) -> Output {
     );
     output
 }
+
+/// Runs a command to its end, with nothing to read.
+pub fn output(command: &mut Command) -> Output {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    match command.spawn() {
+        Ok(child) => finish(child),
+        Err(error) => panic!("{command:?}: {error}"),
+    }
+}
+
+/// Waits for the end of a program, and takes what it printed into its pipes. One that hangs is
+/// killed, and the test fails.
+pub fn finish(child: Child) -> Output {
+    finish_within(LONGEST, child)
+}
+
+fn finish_within(longest: Duration, child: Child) -> Output {
+    let id = child.id();
+    let (sender, ended) = mpsc::channel();
+    let waiting = thread::spawn(move || sender.send(child.wait_with_output()));
+    let hangs = ended.recv_timeout(longest).map_err(|_| {
+        let kill = Command::new("kill").args(["-9", &id.to_string()]).status();
+        assert!(kill.is_ok_and(|status| status.success()), "process {id}");
+        ended.recv()
+    });
+    drop(waiting.join());
+    match hangs {
+        Ok(Ok(output)) => output,
+        Ok(Err(error)) => panic!("process {id}: {error}"),
+        Err(output) => panic!("process {id} had not ended after {longest:?}: {output:?}"),
+    }
+}
+
+/// How long a program may take: far longer than any does.
+const LONGEST: Duration = Duration::from_secs(300);
 
 /// Runs a command line in a terminal of its own, with nothing typed, and gives what it showed.
 ///
@@ -95,9 +134,7 @@ pub fn in_terminal(line: &str, home: &Path) -> String {
         .unwrap_or_else(|error| panic!("{command:?}: {error}"));
     // The end of its input would be a key too.
     let keyboard = child.stdin.take();
-    let output = child
-        .wait_with_output()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let output = finish(child);
     drop(keyboard);
     let screen = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(
@@ -106,4 +143,27 @@ pub fn in_terminal(line: &str, home: &Path) -> String {
         output.status
     );
     screen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spawn(program: &str, argument: &str) -> Child {
+        let mut command = Command::new(program);
+        command.arg(argument).stdout(Stdio::piped());
+        command.spawn().unwrap()
+    }
+
+    #[test]
+    fn a_program_that_ends_is_waited_for() {
+        let output = finish_within(LONGEST, spawn("echo", "done"));
+        assert_eq!(output.stdout, b"done\n");
+    }
+
+    #[test]
+    #[should_panic(expected = "had not ended")]
+    fn a_program_that_hangs_is_killed() {
+        finish_within(Duration::from_millis(1), spawn("sleep", "600"));
+    }
 }

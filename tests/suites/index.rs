@@ -30,6 +30,7 @@ use mailstore::{
 };
 use pillarbox_tests::binary::executable;
 use pillarbox_tests::peer::{Kind, Place, have_dovecot};
+use pillarbox_tests::program::output;
 
 use crate::tree::Names;
 use crate::view::{Account, assert_same};
@@ -94,7 +95,7 @@ impl Past {
             let separator = self.names.separator.to_string();
             command.args(["--prefix", self.names.prefix, "--separator", &separator]);
         }
-        command.arg(path).output().unwrap()
+        output(command.arg(path))
     }
 
     /// Removes every file of Dovecot whose name begins so.

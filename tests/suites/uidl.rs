@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use pillarbox_tests::peer::have_dovecot;
-use pillarbox_tests::program::run;
+use pillarbox_tests::program::{finish, run};
 use pillarbox_tests::serve::{Serve, Setup};
 
 const NOBODY: u32 = 65_534;
@@ -83,7 +83,7 @@ impl Dovecot {
             .unwrap();
         let mut input = child.stdin.take().unwrap();
         input.write_all(b"LIST\r\nUIDL\r\nQUIT\r\n").unwrap();
-        let output = child.wait_with_output().unwrap();
+        let output = finish(child);
         let log = String::from_utf8_lossy(&output.stderr).into_owned();
         let text = String::from_utf8(output.stdout).unwrap();
         let mut lines = text.lines().map(str::to_owned);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use pillarbox_tests::binary::Binary;
-use pillarbox_tests::program::{have, run};
+use pillarbox_tests::program::{have, output, run};
 
 use crate::{account, hard_messages, messages};
 
@@ -37,17 +37,17 @@ fn fetchmail_keeping_and_not_keeping() {
             );
             fs::write(&rc, text).unwrap();
             set_mode(&rc, 0o600);
-            let output = Command::new("fetchmail")
-                .arg("--fetchmailrc")
-                .arg(&rc)
-                .arg("--idfile")
-                .arg(home.join("ids"))
-                .arg("--pidfile")
-                .arg(home.join("pid"))
-                .env("HOME", &home)
-                .env("FETCHMAILHOME", &home)
-                .output()
-                .unwrap();
+            let output = output(
+                Command::new("fetchmail")
+                    .arg("--fetchmailrc")
+                    .arg(&rc)
+                    .arg("--idfile")
+                    .arg(home.join("ids"))
+                    .arg("--pidfile")
+                    .arg(home.join("pid"))
+                    .env("HOME", &home)
+                    .env("FETCHMAILHOME", &home),
+            );
             let said =
                 String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
             (

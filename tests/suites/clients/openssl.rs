@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::{Command, Output};
 
 use pillarbox_tests::binary::Binary;
-use pillarbox_tests::program::have;
+use pillarbox_tests::program::{finish, have, output};
 
 #[test]
 fn openssl_s_client() {
@@ -51,7 +51,7 @@ fn openssl_s_client() {
         &format!("localhost:{}", server.imaps.port()),
     ])
     .args(["-tls1_1", "-cipher", "ALL@SECLEVEL=0"]);
-    let refused = old.stdin(std::process::Stdio::null()).output().unwrap();
+    let refused = output(&mut old);
     assert!(!refused.status.success(), "TLS 1.1 was accepted");
 }
 
@@ -64,7 +64,7 @@ fn run_with_input(command: &mut Command, line: &str) -> Output {
         .spawn()
         .unwrap();
     writeln!(child.stdin.take().unwrap(), "{line}").unwrap();
-    let output = child.wait_with_output().unwrap();
+    let output = finish(child);
     assert!(
         output.status.success(),
         "{command:?}: {}",

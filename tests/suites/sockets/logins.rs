@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use pillarbox_tests::binary::executable;
 use pillarbox_tests::client::{Client, raise_descriptors, serve, timed};
+use pillarbox_tests::program::finish;
 use pillarbox_tests::serve::{Serve, Setup};
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 
@@ -89,7 +90,7 @@ fn argon2_line(user: &str) -> String {
         .spawn()
         .unwrap();
     child.stdin.take().unwrap().write_all(b"pw\n").unwrap();
-    let output = child.wait_with_output().unwrap();
+    let output = finish(child);
     let hash = String::from_utf8(output.stdout).unwrap();
     format!("{user}@localhost:{}", hash.trim())
 }

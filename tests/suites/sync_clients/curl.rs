@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use pillarbox_tests::binary::Binary;
-use pillarbox_tests::program::{have, run};
+use pillarbox_tests::program::{have, output, run};
 
 use crate::second::{Changes, PASSWORD, Second, USER, View, fetched};
 
@@ -131,8 +131,8 @@ fn curl_resynchronises() {
         let message = run(&mut curl.mailbox(known.uid_validity, &fetch)).stdout;
         let message = String::from_utf8(message).unwrap();
         assert!(message.contains(&format!("Subject: message {uid}\r\n")));
-        let other = curl.mailbox(known.uid_validity + 1, &fetch).output();
-        assert!(!other.unwrap().status.success());
+        let other = output(&mut curl.mailbox(known.uid_validity + 1, &fetch));
+        assert!(!other.status.success());
     }
 
     // What was known of another mailbox is not brought up to date.

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use pillarbox_tests::binary::Binary;
-use pillarbox_tests::program::{have, in_terminal};
+use pillarbox_tests::program::{have, in_terminal, output};
 
 use crate::second::{Changes, PASSWORD, Second, USER};
 use crate::wire::Wire;
@@ -40,7 +40,7 @@ impl<'a> Mutt<'a> {
     fn compresses(&self) -> bool {
         let mut command = Command::new(self.program);
         let answer = command.args(["-n", "-F", "/dev/null", "-Q", "imap_deflate"]);
-        answer.output().unwrap().status.success()
+        output(answer).status.success()
     }
 
     /// Opens INBOX, does what these keys do, and leaves. Gives what went over the wire.

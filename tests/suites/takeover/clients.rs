@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use pillarbox_tests::program::run;
+use pillarbox_tests::program::{output, run};
 
 /// An `mbsync` that keeps the whole account the same here and there.
 #[derive(Debug)]
@@ -134,17 +134,17 @@ impl Fetchmail {
         fs::write(&rc, text).unwrap();
         fs::set_permissions(&rc, fs::Permissions::from_mode(0o600)).unwrap();
         let before = fs::read_dir(&out).unwrap().count();
-        let output = Command::new("fetchmail")
-            .arg("--fetchmailrc")
-            .arg(&rc)
-            .arg("--idfile")
-            .arg(self.home.join("ids"))
-            .arg("--pidfile")
-            .arg(self.home.join("pid"))
-            .env("HOME", &self.home)
-            .env("FETCHMAILHOME", &self.home)
-            .output()
-            .unwrap();
+        let output = output(
+            Command::new("fetchmail")
+                .arg("--fetchmailrc")
+                .arg(&rc)
+                .arg("--idfile")
+                .arg(self.home.join("ids"))
+                .arg("--pidfile")
+                .arg(self.home.join("pid"))
+                .env("HOME", &self.home)
+                .env("FETCHMAILHOME", &self.home),
+        );
         let fetched = fs::read_dir(&out).unwrap().count() - before;
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         // 1 is: nothing was new.
