@@ -9,6 +9,7 @@ mod budget;
 mod cache;
 pub mod name;
 pub mod password;
+pub mod prepare;
 pub mod sasl;
 pub mod secret;
 pub mod throttle;
