@@ -18,7 +18,7 @@ use crate::cache::Cache;
 use crate::password::{Cost, HashingFailed, Stored};
 use crate::throttle::{Delays, Throttle};
 use crate::users::{LoadError, Users};
-use crate::{Credential, Identity, MailTemplate, Name, Origin, Secret, Verdict};
+use crate::{Credential, Identity, MailTemplate, Name, Origin, Secret, Verdict, prepare};
 
 /// How an [`Authenticator`] works.
 #[derive(Clone, Debug)]
@@ -123,7 +123,10 @@ impl Authenticator {
             Accounts::Open(known) => Backend::Open(Mutex::new(
                 known
                     .into_iter()
-                    .filter_map(|(name, secret)| Some((Name::parse(&name, domain).ok()?, secret)))
+                    .filter_map(|(name, secret)| {
+                        let secret = prepare::password(&secret).ok()?;
+                        Some((Name::parse(&name, domain).ok()?, secret))
+                    })
                     .collect(),
             )),
         };
@@ -209,22 +212,23 @@ impl Authenticator {
         let domain = self.default_domain.as_deref();
         let name = Name::parse(&credential.user, domain).ok();
         let mail = name.as_ref().and_then(|name| self.mail.expand(name));
+        let forms = Forms::of(&credential.password);
         let right = match &self.accounts {
             Backend::File { path, loaded } => {
                 let users = self.users(path, loaded);
-                let right = self.check(&users, name.as_ref(), credential, now)?;
+                let right = self.check(&users, name.as_ref(), credential, &forms, now)?;
                 if right
                     && let Some(name) = &name
                     && let Some(old) = users.get(name)
                 {
-                    self.upgrade(path, name, old, &credential.password);
+                    self.upgrade(path, name, old, forms.first());
                 }
                 right
             }
             Backend::Open(known) => name
                 .as_ref()
                 .filter(|_| mail.is_some())
-                .is_some_and(|name| welcome(known, name, &credential.password)),
+                .is_some_and(|name| forms.may_match && welcome(known, name, forms.first())),
         };
         let Some((name, mail)) = name.zip(mail) else {
             return Ok(None);
@@ -247,6 +251,7 @@ impl Authenticator {
         users: &Users,
         name: Option<&Name>,
         credential: &Credential,
+        forms: &Forms<'_>,
         now: Instant,
     ) -> Result<bool, HashingFailed> {
         let known = name.and_then(|name| Some((name, users.get(name)?)));
@@ -261,16 +266,34 @@ impl Authenticator {
             |(_, stored)| stored,
         );
         let id = name.map_or(credential.user.as_str(), Name::as_str);
-        let code = self.cache.code(id.as_bytes(), stored, &credential.password);
-        if let (Some((name, _)), Some(code)) = (known, &code)
+        let known = known.filter(|_| forms.may_match).map(|(name, _)| name);
+        for form in forms.all() {
+            if self.check_form(id, known, stored, form, now)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether this form of the password is the one that was `stored` for `known`, or for nobody.
+    fn check_form(
+        &self,
+        id: &str,
+        known: Option<&Name>,
+        stored: &Stored,
+        form: &Secret,
+        now: Instant,
+    ) -> Result<bool, HashingFailed> {
+        let code = self.cache.code(id.as_bytes(), stored, form);
+        if let (Some(name), Some(code)) = (known, &code)
             && self.cache.knows(name, code, now)
         {
             return Ok(true);
         }
         let share = self.memory.take(stored.work().memory_kib());
-        let right = stored.verify(&credential.password)?;
+        let right = stored.verify(form)?;
         drop(share);
-        let Some((name, _)) = known else {
+        let Some(name) = known else {
             return Ok(false);
         };
         if let (true, Some(code)) = (right, code) {
@@ -309,6 +332,39 @@ impl fmt::Debug for Authenticator {
             .field("default_domain", &self.default_domain)
             .field("mail", &self.mail)
             .finish_non_exhaustive()
+    }
+}
+
+/// The forms in which a password is compared: as SASLprep has it (RFC 4013), and as it was typed,
+/// if that differs, for hashes that other servers made without it.
+struct Forms<'a> {
+    prepared: Option<Secret>,
+    typed: &'a Secret,
+    /// Whether it can be a password at all; if not, it is hashed for nothing.
+    may_match: bool,
+}
+
+impl<'a> Forms<'a> {
+    /// The forms of what a client sent.
+    fn of(typed: &'a Secret) -> Self {
+        let prepared = prepare::password(typed);
+        Self {
+            may_match: prepared.is_ok(),
+            prepared: prepared
+                .ok()
+                .filter(|prepared| prepared.expose() != typed.expose()),
+            typed,
+        }
+    }
+
+    /// All forms, the prepared one first.
+    fn all(&self) -> impl Iterator<Item = &Secret> {
+        self.prepared.iter().chain([self.typed])
+    }
+
+    /// The form for a new hash.
+    fn first(&self) -> &Secret {
+        self.prepared.as_ref().unwrap_or(self.typed)
     }
 }
 

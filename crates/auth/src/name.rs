@@ -1,9 +1,17 @@
 //! Account names, and the template that turns one into the root of its mail.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// The canonical name of an account: `local@domain` or `local`, lower case in ASCII.
+use crate::prepare::{self, Unprepared};
+
+/// The canonical name of an account: `local@domain` or `local`, each part prepared by SASLprep
+/// (RFC 4013) and in lower case in ASCII.
+///
+/// What SASLprep does to text is done to the whole, so that no character becomes an `@` later; its
+/// rules about what may stand there are those of each part, because an address may well join
+/// letters from right to left with a domain from left to right.
 ///
 /// Invariant: neither part is empty, starts with `.`, holds `..`, `/`, `:` or a control character,
 /// or is longer than [`MAX_PART`] octets; so a part is always one plain component of a path, and
@@ -32,6 +40,9 @@ pub enum NameError {
     /// A part is longer than [`MAX_PART`] octets.
     #[error("name has a part longer than {MAX_PART} octets")]
     TooLong,
+    /// SASLprep refuses a part (RFC 4013 §2.3, §2.4).
+    #[error("name {0}")]
+    Unprepared(Unprepared),
 }
 
 impl Name {
@@ -40,9 +51,11 @@ impl Name {
     /// # Errors
     /// Says why this can never be a name.
     pub fn parse(text: &str, default_domain: Option<&str>) -> Result<Self, NameError> {
+        let text = in_form_kc(text);
+        let default_domain = default_domain.map(in_form_kc);
         let (local, domain) = match text.rsplit_once('@') {
             Some((local, domain)) => (local, Some(domain)),
-            None => (text, default_domain),
+            None => (&*text, default_domain.as_deref()),
         };
         check_part(local)?;
         let mut text = local.to_ascii_lowercase();
@@ -79,6 +92,15 @@ impl fmt::Display for Name {
     }
 }
 
+/// Text as SASLprep maps and normalizes it.
+fn in_form_kc(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(prepare::mapped(text))
+    }
+}
+
 /// Checks what must hold for each part of a name.
 fn check_part(part: &str) -> Result<(), NameError> {
     if part.is_empty() {
@@ -92,7 +114,9 @@ fn check_part(part: &str) -> Result<(), NameError> {
     } else if part.starts_with('.') || part.contains("..") {
         Err(NameError::Dots)
     } else {
-        Ok(())
+        prepare::query(part)
+            .map(drop)
+            .map_err(NameError::Unprepared)
     }
 }
 
@@ -239,6 +263,15 @@ mod tests {
             ("ann", None, "ann"),
             ("a@b@example.org", Some("x"), "a@b@example.org"),
             ("J\u{d6}RG@x", None, "j\u{d6}rg@x"),
+            ("JO\u{308}RG@x", None, "j\u{d6}rg@x"),
+            (
+                "\u{ff41}nn\u{ff20}example.org",
+                Some("x"),
+                "ann@example.org",
+            ),
+            ("a\u{ad}nn@exam\u{200b}ple.org", None, "ann@exam ple.org"),
+            ("שלום@example.org", None, "שלום@example.org"),
+            ("ann", Some("bu\u{308}cher.example"), "ann@bücher.example"),
         ] {
             let name = Name::parse(text, domain).unwrap();
             assert_eq!(name.as_str(), expected);
@@ -270,6 +303,19 @@ mod tests {
             ("ann\0@example.org", NameError::Control),
             ("ann\n@example.org", NameError::Control),
             ("ann\u{85}@example.org", NameError::Control),
+            ("\u{2025}/ann@example.org", NameError::Separator),
+            ("\u{2025}@example.org", NameError::Dots),
+            ("ann\u{ff0f}b@example.org", NameError::Separator),
+            ("ann\u{fe55}b@example.org", NameError::Separator),
+            ("\u{ad}@example.org", NameError::Empty),
+            (
+                "ann\u{202e}@example.org",
+                NameError::Unprepared(Unprepared::Prohibited),
+            ),
+            (
+                "\u{627}1@example.org",
+                NameError::Unprepared(Unprepared::Direction),
+            ),
             (&long, NameError::TooLong),
         ] {
             assert_eq!(Name::parse(text, None), Err(expected), "{text:?}");

@@ -1,5 +1,6 @@
 //! Password hashes: making argon2id ones, and verifying all that a Dovecot setup may hold.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use argon2::password_hash::phc::PasswordHash;
@@ -9,7 +10,7 @@ use bcrypt::HashParts;
 use sha_crypt::{PasswordHashRef, ShaCrypt};
 use subtle::ConstantTimeEq;
 
-use crate::Secret;
+use crate::{Secret, prepare};
 
 /// A hash as it stands in the users file: checked when it was read, so that verifying it can only
 /// fail for want of memory.
@@ -89,7 +90,8 @@ pub enum StoredError {
 pub struct HashingFailed;
 
 impl Stored {
-    /// Reads a hash, with its scheme in braces as Dovecot writes it, or recognized by its `$id$`.
+    /// Reads a hash, with its scheme in braces as Dovecot writes it, or recognized by its `$id$`. A
+    /// password in plain text is prepared for comparison (RFC 4013).
     ///
     /// # Errors
     /// Says why it can never verify a password.
@@ -122,10 +124,11 @@ impl Stored {
                 recognize(text)?
             }
         };
-        Ok(Self {
-            text: text.to_owned(),
-            work,
-        })
+        let text = match work {
+            Work::Plain => prepare::query(text).map_or_else(|_| text.to_owned(), Cow::into_owned),
+            Work::Argon2 { .. } | Work::Bcrypt(_) | Work::ShaCrypt { .. } => text.to_owned(),
+        };
+        Ok(Self { text, work })
     }
 
     /// Whether `password` is the one, in constant time for this hash.

@@ -80,6 +80,21 @@ pub fn stored_password(password: &Secret) -> Result<Secret, Unprepared> {
     Ok(prepared)
 }
 
+/// The form in which a password is hashed, and compared with what was hashed.
+///
+/// What only the rule about directions refuses (RFC 3454 §6), such as digits after Hebrew letters,
+/// stays as it was typed, because SASLprep's successor has no such rule for passwords (RFC 8265
+/// §4.2); so does what is not UTF-8.
+///
+/// # Errors
+/// If nothing is left of it, or it holds what RFC 4013 §2.3 prohibits (RFC 6856 §2.2).
+pub fn password(typed: &Secret) -> Result<Secret, Unprepared> {
+    match query_password(typed) {
+        Err(Unprepared::Direction | Unprepared::NotUtf8) => Ok(typed.clone()),
+        prepared => prepared,
+    }
+}
+
 /// Prepares a password that a client sent, as [`query`] does, without leaving a copy in memory.
 ///
 /// # Errors
@@ -108,7 +123,7 @@ fn plain(text: &str) -> Result<bool, Unprepared> {
 }
 
 /// Maps (RFC 4013 §2.1) and normalizes (§2.2).
-fn mapped(text: &str) -> String {
+pub(crate) fn mapped(text: &str) -> String {
     let characters = || {
         text.chars()
             .map(|character| {
@@ -231,6 +246,23 @@ mod tests {
         }
         let latin = query_password(&Secret::new(*b"caf\xE9"));
         assert_eq!(latin.unwrap_err(), Unprepared::NotUtf8);
+    }
+
+    #[test]
+    fn passwords_are_lost_only_where_they_must_be() {
+        for (typed, expected) in [
+            ("secret", Some("secret")),
+            ("\u{FB01}sh", Some("fish")),
+            ("שלום123", Some("שלום123")),
+            ("tab\t", None),
+            ("", None),
+        ] {
+            let prepared = password(&Secret::new(typed));
+            let prepared = prepared.as_ref().map(Secret::expose).ok();
+            assert_eq!(prepared, expected.map(str::as_bytes), "{typed:?}");
+        }
+        let latin = password(&Secret::new(*b"caf\xE9")).unwrap();
+        assert_eq!(latin.expose(), b"caf\xE9");
     }
 
     #[test]

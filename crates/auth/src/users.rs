@@ -108,6 +108,13 @@ impl Users {
 
     /// Takes an account of a line.
     fn push(&mut self, line: usize, account: Account<'_>) {
+        if account.unprepared_name {
+            self.notes.push(Note {
+                line,
+                name: account.name.clone(),
+                about: About::Unprepared(account.name.clone()),
+            });
+        }
         if account.stored.is_plain() {
             self.notes.push(Note {
                 line,
@@ -197,6 +204,9 @@ pub enum About {
     /// The password itself is in the file, and ends with white space.
     #[error("white space at the end is part of the password")]
     SpaceAtEnd,
+    /// The name is not in the form in which names are compared.
+    #[error("name is not written as SASLprep (RFC 4013) has it; it stands for {0}")]
+    Unprepared(Name),
     /// A field of Dovecot's that restricts logins, and that we do not obey.
     #[error("field {0} has no effect here: the account can log in from everywhere")]
     Ignored(&'static str),
@@ -233,6 +243,8 @@ fn list(mistakes: &[Mistake]) -> String {
 struct Account<'a> {
     name: Name,
     stored: Stored,
+    /// Whether the name changed by more than the case of its letters.
+    unprepared_name: bool,
     /// Whether a plain password ends with white space.
     space_at_end: bool,
     /// All after the hash, as it stands.
@@ -247,6 +259,7 @@ impl<'a> Account<'a> {
         let name = std::str::from_utf8(name).map_err(|_| Problem::NotUtf8)?;
         let hash = fields.next().ok_or(Problem::NoColon)?;
         let hash = std::str::from_utf8(hash).map_err(|_| Problem::NotUtf8)?;
+        let as_written = name.to_ascii_lowercase();
         let name = account_name(name, default_domain)?;
         let space_at_end = hash.trim_end() != hash;
         let is_plain = || Stored::parse(hash).is_ok_and(|stored| stored.is_plain());
@@ -255,6 +268,7 @@ impl<'a> Account<'a> {
             return Err(Problem::SpaceAroundHash);
         }
         Ok(Self {
+            unprepared_name: !name.as_str().starts_with(&as_written),
             name,
             stored: Stored::parse(hash)?,
             space_at_end,
@@ -283,7 +297,12 @@ pub fn account_name(text: &str, default_domain: Option<&str>) -> Result<Name, Pr
     if text.chars().any(|c| c.is_whitespace() && !c.is_control()) {
         return Err(Problem::SpaceInName);
     }
-    Ok(Name::parse(text, default_domain)?)
+    let name = Name::parse(text, default_domain)?;
+    // Accents that stand alone begin with a space once they are prepared.
+    if name.as_str().contains(' ') {
+        return Err(Problem::SpaceInName);
+    }
+    Ok(name)
 }
 
 /// The lines that are no comments, with their numbers, without their line ends.
@@ -427,6 +446,32 @@ mod tests {
         assert!(Users::parse(text.as_bytes(), None).is_ok());
         let mistakes = Users::parse(text.as_bytes(), Some("example.org")).unwrap_err();
         assert_eq!(mistakes[0].problem, Problem::Duplicate(1));
+    }
+
+    #[test]
+    fn names_are_prepared() {
+        let text = format!("jo\u{308}rg:{HASH}\nann:{HASH}\n");
+        let users = Users::parse(text.as_bytes(), Some("example.org")).unwrap();
+        assert_eq!(names(&users), ["jörg@example.org", "ann@example.org"]);
+        let notes: Vec<String> = users
+            .notes()
+            .iter()
+            .map(|note| format!("{}: {}", note.line, note.about))
+            .collect();
+        assert_eq!(
+            notes,
+            [
+                "1: name is not written as SASLprep (RFC 4013) has it; it stands for jörg@example.org"
+            ]
+        );
+        for (name, problem) in [
+            ("j\u{f6}rg", Problem::Duplicate(1)),
+            ("a\u{b4}", Problem::SpaceInName),
+        ] {
+            let text = format!("jo\u{308}rg:{HASH}\n{name}:{HASH}\n");
+            let mistakes = Users::parse(text.as_bytes(), None).unwrap_err();
+            assert_eq!(mistakes[0].problem, problem);
+        }
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use auth::password::{Cost, random_salt};
 use auth::users::{EditError, Editor, Users, account_name};
-use auth::{MailTemplate, Name, Secret};
+use auth::{MailTemplate, Name, Secret, prepare};
 
 use crate::cli::{HashArgs, PasswordArgs, UserCommand, UserNameArgs, UserPasswordArgs, UsersArgs};
 use crate::config;
@@ -223,7 +223,7 @@ fn password(args: &PasswordArgs, prompt: &str, stdin: &mut impl BufRead) -> Resu
         octets.len() <= MAX_PASSWORD,
         "the password is longer than {MAX_PASSWORD} octets"
     );
-    Ok(password)
+    prepare::password(&password).map_err(|error| anyhow!("the password {error}"))
 }
 
 /// Asks for a password at the terminal.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use auth::Secret;
+use auth::prepare::{self, Unprepared};
 use auth::sasl::Mechanism;
 
 /// A command, its arguments parsed and checked.
@@ -121,9 +122,16 @@ impl fmt::Display for MsgNum {
 pub struct UserName(String);
 
 impl UserName {
-    /// Accepts names that [`is_preparable`].
+    /// Accepts UTF-8 without what SASLprep prohibits (RFC 6856 §2.2).
+    ///
+    /// It stays as it was typed: how a name is prepared depends on its parts, and so does the rule
+    /// about directions of writing.
     pub fn new(bytes: &[u8]) -> Option<Self> {
-        is_preparable(bytes).map(|name| Self(name.to_owned()))
+        let name = str::from_utf8(bytes).ok()?;
+        match prepare::query(name) {
+            Ok(_) | Err(Unprepared::Direction) => Some(Self(name.to_owned())),
+            Err(_) => None,
+        }
     }
 
     /// The name.
@@ -171,22 +179,15 @@ pub fn decimal(digits: &[u8]) -> u64 {
     })
 }
 
-/// Whether bytes are UTF-8 that SASLprep does not prohibit (RFC 4013 §2.3); gives them as text.
-///
-/// TODO: normalization to form KC (RFC 4013 §2.2) is not done, so a name compares as it was typed.
-pub fn is_preparable(bytes: &[u8]) -> Option<&str> {
-    let text = str::from_utf8(bytes).ok()?;
-    let prohibited = |character: char| {
-        character.is_control()
-            || matches!(character,
-                '\u{340}'..='\u{341}' | '\u{6DD}' | '\u{70F}' | '\u{180E}'
-                | '\u{200E}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2061}'..='\u{206F}'
-                | '\u{2FF0}'..='\u{2FFB}' | '\u{E000}'..='\u{F8FF}' | '\u{FDD0}'..='\u{FDEF}'
-                | '\u{FFF9}'..='\u{FFFF}' | '\u{1D173}'..='\u{1D17A}'
-                | '\u{E0001}' | '\u{E0020}'..='\u{E007F}' | '\u{F0000}'..='\u{10FFFF}')
-            || u32::from(character) & 0xFFFE == 0xFFFE
+/// The password that bytes are, unless they are not UTF-8 or SASLprep prohibits what they hold
+/// (RFC 6856 §2.2). An empty one is no mistake of grammar, and is denied like any wrong one.
+pub fn password(bytes: &[u8]) -> Option<Secret> {
+    let password = Secret::new(bytes);
+    let sound = match prepare::password(&password) {
+        Ok(_) | Err(Unprepared::Empty) => str::from_utf8(bytes).is_ok(),
+        Err(_) => false,
     };
-    (!text.chars().any(prohibited)).then_some(text)
+    sound.then_some(password)
 }
 
 #[cfg(test)]

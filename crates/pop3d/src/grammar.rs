@@ -13,7 +13,7 @@ use nom::{IResult, Parser};
 
 use crate::command::{
     Any, Auth, Authorization, Command, LanguageRange, MsgNum, Transaction, UserName, decimal,
-    is_preparable,
+    password,
 };
 
 /// Why a line is not a command.
@@ -123,10 +123,10 @@ fn user(input: &[u8]) -> Parsed<'_, Command> {
 
 /// `"PASS" SP string` (RFC 1939 §7); spaces belong to the password.
 fn pass(input: &[u8]) -> Parsed<'_, Command> {
-    let string = verify(rest, |string: &[u8]| is_preparable(string).is_some());
+    let string = map_opt(rest, password);
     map(
         all_consuming(context("a password in UTF-8", preceded(tag(" "), string))),
-        |string: &[u8]| Command::Authorization(Authorization::Pass(Secret::new(string))),
+        |password| Command::Authorization(Authorization::Pass(password)),
     )
     .parse(input)
 }

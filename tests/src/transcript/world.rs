@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
-use auth::{Accounts, Credential, Identity, MailTemplate, Verdict};
+use auth::{Accounts, Credential, Identity, MailTemplate, Name, Verdict, prepare};
 use imapd::extension::Capability;
 use machine::{Link, PlaintextAuth, Security};
 use mailstore::Store;
@@ -278,8 +278,16 @@ fn users_file(dir: &Path, users: &[User]) -> Result<PathBuf> {
 
 /// Stands in for the users file on the bare machine.
 fn verdict(users: &[User], root: &Path, credential: &Credential) -> Verdict {
+    let name = |name: &str| Name::parse(name, None).ok();
+    let (claimed, password) = (
+        name(&credential.user),
+        prepare::password(&credential.password),
+    );
     let known = users.iter().find(|user| {
-        user.name == credential.user && user.password.as_bytes() == credential.password.expose()
+        name(&user.name) == claimed
+            && password
+                .as_ref()
+                .is_ok_and(|password| user.password.as_bytes() == password.expose())
     });
     let Some(user) = known else {
         return Verdict::Denied;
@@ -287,7 +295,7 @@ fn verdict(users: &[User], root: &Path, credential: &Credential) -> Verdict {
     if credential
         .acting_as
         .as_ref()
-        .is_some_and(|name| *name != user.name)
+        .is_some_and(|other| name(other) != claimed)
     {
         return Verdict::Denied;
     }

@@ -134,6 +134,52 @@ fn the_right_password_is_granted_whatever_the_scheme_and_the_case_of_the_name() 
 }
 
 #[test]
+fn names_and_passwords_are_compared_as_saslprep_has_them() {
+    let world = World::plain();
+    let hash = |password: &str| cost().hash(&Secret::new(password), [3; 16]).unwrap();
+    world.write_users(&format!(
+        "jo\u{308}rg:{}\nold:{}\nplain:{{PLAIN}}e\u{301}t\u{e9}\nbidi:{}\nbell:{}\n",
+        hash("\u{e9}t\u{e9}"),
+        hash("e\u{301}te\u{301}"),
+        hash("שלום123"),
+        hash("bell\u{7}"),
+    ));
+    for (user, password, granted) in [
+        ("j\u{f6}rg", "\u{e9}t\u{e9}", true),
+        ("jo\u{308}rg", "e\u{301}te\u{301}", true),
+        ("Jo\u{308}RG@example.org", "e\u{301}t\u{e9}\u{ad}", true),
+        ("jorg", "\u{e9}t\u{e9}", false),
+        ("j\u{f6}rg", "ete", false),
+        // Hashed by another server as it was typed there.
+        ("old", "e\u{301}te\u{301}", true),
+        ("old", "\u{e9}t\u{e9}", false),
+        ("plain", "\u{e9}t\u{e9}", true),
+        ("plain", "e\u{301}te\u{301}", true),
+        ("bidi", "שלום123", true),
+        ("bell", "bell\u{7}", false),
+    ] {
+        let name = world.who(user, password);
+        assert_eq!(name.is_some(), granted, "{user:?} {password:?}");
+    }
+    assert_eq!(
+        world.who("jo\u{308}rg", "\u{e9}t\u{e9}").as_deref(),
+        Some("j\u{f6}rg@example.org")
+    );
+}
+
+#[test]
+fn both_forms_of_a_password_cost_the_same_for_known_and_unknown_users() {
+    let world = World::plain();
+    world.write_users(&format!("bob:{BOB}\n"));
+    for password in ["wrong", "e\u{301}", "bell\u{7}", "שלום123"] {
+        let known = world.work("bob", password);
+        assert_eq!(known, world.work("nobody", password), "{password:?}");
+        let forms = if password == "e\u{301}" { 2 } else { 1 };
+        assert_eq!(known.len(), forms, "{password:?}");
+    }
+}
+
+#[test]
 fn names_that_climb_out_of_the_mail_root_are_denied() {
     let world = World::plain();
     for user in [

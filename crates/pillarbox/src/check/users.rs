@@ -75,6 +75,9 @@ fn look_at(check: &mut Check<'_>, text: &[u8]) -> Users {
     for note in users.notes() {
         let fix = match note.about {
             About::Plain => format!("pillarbox user passwd {}", note.name),
+            About::Unprepared(ref name) => {
+                format!("write it as {name}; its mail is where `mail` leads for that name")
+            }
             About::SpaceAtEnd => "remove it, unless it is meant to be there".to_owned(),
             About::Ignored(_) => "remove the line if the account must not log in".to_owned(),
         };
