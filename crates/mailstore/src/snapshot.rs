@@ -487,6 +487,11 @@ impl<'a> Message<'a> {
         base(self.file_name())
     }
 
+    /// When it was saved in this mailbox in seconds since 1970, if that is known (RFC 8514 §3).
+    pub fn save_date(&self) -> Option<i64> {
+        (self.record.saved != 0).then_some(self.record.saved.into())
+    }
+
     /// When it was saved in this mailbox in seconds since 1970, 0 if unknown.
     pub(crate) fn saved(&self) -> u32 {
         self.record.saved

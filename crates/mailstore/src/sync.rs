@@ -12,7 +12,11 @@
 //! - what a read is worth later depends on the file system's clock ([`Stamp`]), which is asked
 //!   instead of ours, because that is what writes modification times.
 //!
-//! Only names are read: no file is opened, and none is asked for its size or date.
+//! Only names are read: no file is opened, and of those that are known none is asked for its size or
+//! date. Those that are new are asked when they came (RFC 8514 §3): that is their ctime, which the
+//! kernel sets when a file gets its name. It is asked once and kept, because it also becomes the
+//! present with every change of flags; so it is the time of the delivery, or of the last change of
+//! flags before anybody looked, and never earlier than the message was here.
 
 mod listing;
 mod unknown;
@@ -277,7 +281,7 @@ impl Scan<'_> {
             mod_seq,
         }));
         let next = self.state.snapshot.uid_next();
-        let unknown = Unknown::of(files, known, (next, mod_seq), adoption);
+        let unknown = Unknown::of(self.directory, files, known, (next, mod_seq), adoption);
         used = used.union(unknown.used());
         self.name_keywords(used, &mut entries);
         entries.extend(self.note_times(observed, calm));

@@ -2,9 +2,10 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::mem::MaybeUninit;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, RawDir};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir};
 
 use crate::error::{Error, Result};
 use crate::filename::{self, FileName, SortKey};
@@ -27,6 +28,8 @@ pub(super) struct File {
 pub(super) struct Unlisted {
     pub(super) file: File,
     pub(super) flags: FlagSet,
+    /// When it came, in seconds since 1970, 0 if that was not asked or cannot be told.
+    pub(super) saved: u32,
 }
 
 /// Files and their names, which are all in one place.
@@ -139,8 +142,33 @@ impl Listing {
         let unlisted = files.map(|file| Unlisted {
             file,
             flags: filename::flags(self.name(file)),
+            saved: 0,
         });
         unlisted.collect()
+    }
+
+    /// Asks the file system when files came: a file's ctime is set when it gets its name in a
+    /// directory, and nobody can set it to another time.
+    pub(super) fn ask_when_saved(&self, directory: &Path, files: &mut [Unlisted]) {
+        for place in [Place::New, Place::Cur] {
+            let mut files = files.iter_mut().filter(|it| it.file.place == place);
+            let Some(first) = files.next() else {
+                continue;
+            };
+            let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let path = directory.join(place.directory());
+            let Ok(open) = rustix::fs::openat(CWD, &path, flags, Mode::empty()) else {
+                continue;
+            };
+            for unlisted in std::iter::once(first).chain(files) {
+                let name = std::ffi::OsStr::from_bytes(self.name(unlisted.file));
+                let metadata = rustix::fs::statat(&open, name, AtFlags::SYMLINK_NOFOLLOW);
+                // What is gone by now will be found missing.
+                let saved = metadata.ok().map(|metadata| metadata.st_ctime);
+                let saved = saved.and_then(|seconds| u32::try_from(seconds).ok());
+                unlisted.saved = saved.unwrap_or_default();
+            }
+        }
     }
 
     fn octets(&self, start: u32, length: u8) -> &[u8] {
@@ -151,7 +179,7 @@ impl Listing {
 }
 
 fn is_regular(directory: &impl std::os::fd::AsFd, name: &std::ffi::CStr) -> bool {
-    let metadata = rustix::fs::statat(directory, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW);
+    let metadata = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW);
     metadata.is_ok_and(|metadata| FileType::from_raw_mode(metadata.st_mode).is_file())
 }
 

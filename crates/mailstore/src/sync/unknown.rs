@@ -1,5 +1,7 @@
 //! Files that are not in the index yet: their UIDs, and what another server knew of them.
 
+use std::path::Path;
+
 use super::Files;
 use super::listing::{File, Listing, Unlisted};
 use crate::error::{Error, Result};
@@ -27,6 +29,7 @@ impl<'a> Unknown<'a> {
     /// The files but those that `known` marks by their numbers, in a mailbox where `next` is the next
     /// UID.
     pub(super) fn of(
+        directory: &Path,
         files: Files,
         mut known: Vec<bool>,
         (next, mod_seq): (Uid, ModSeq),
@@ -39,7 +42,8 @@ impl<'a> Unknown<'a> {
                 *known = true;
             }
         }
-        let files = listing.unknown(&known);
+        let mut files = listing.unknown(&known);
+        listing.ask_when_saved(directory, &mut files);
         let mut unknown = Self {
             listing,
             given: Vec::new(),
@@ -85,7 +89,7 @@ impl<'a> Unknown<'a> {
         let others = uids.zip(&self.files);
         let others = others.map(|(uid, file)| (uid, file, self.adopted(file.file)));
         given.chain(others).map(|(uid, file, adopted)| {
-            let (file, flags) = (file.file, file.flags);
+            let (file, flags, saved) = (file.file, file.flags, file.saved);
             let name = self.listing.name(file);
             let added = Added {
                 uid: uid?,
@@ -93,7 +97,7 @@ impl<'a> Unknown<'a> {
                 mod_seq: self.mod_seq,
                 size: adopted.and_then(|adopted| adopted.size),
                 date: None,
-                saved: 0,
+                saved,
                 place: file.place,
                 name,
             };

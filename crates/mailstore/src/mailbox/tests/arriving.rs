@@ -253,3 +253,55 @@ fn files_stay_in_tmp_for_36_hours() {
     mailbox.clean_tmp_at(|| now + 36 * 3600 + 60);
     assert_eq!(maildir.names("tmp"), ["directory"]);
 }
+
+#[test]
+fn save_dates_are_those_of_arriving() {
+    const NOW: i64 = 1_750_000_000;
+    let (maildir, other) = (Maildir::new(), Maildir::new());
+    let store = maildir.store();
+    let (mailbox, target) = (maildir.open_in(&store), other.open_in(&store));
+    append(&mailbox, "appended", &[]);
+    maildir.write("new/1.host", "delivered");
+    let came = |name: &str| {
+        let metadata = fs::metadata(maildir.root.join(name)).unwrap();
+        std::os::unix::fs::MetadataExt::ctime(&metadata)
+    };
+    let delivered = came("new/1.host");
+    mailbox.refresh().unwrap();
+    let saved = |mailbox: &Mailbox| -> Vec<Option<i64>> {
+        let snapshot = mailbox.snapshot();
+        snapshot.iter().map(|message| message.save_date()).collect()
+    };
+    assert_eq!(saved(&mailbox), [Some(NOW), Some(delivered)]);
+
+    mailbox.copy(&[uid(2)], &target).unwrap();
+    assert_eq!(saved(&target), [Some(NOW)]);
+    let flagged = change(FlagOp::Add, &[SystemFlag::Flagged], &[]);
+    mailbox.store_flags(&[uid(1), uid(2)], &flagged).unwrap();
+    assert_eq!(saved(&mailbox), [Some(NOW), Some(delivered)]);
+
+    // In the index they outlive the process, and a rename by somebody else.
+    drop((mailbox, store));
+    let name = &maildir.names("cur")[0];
+    maildir.rename(&format!("cur/{name}"), "cur/1.host:2,RS");
+    assert_eq!(saved(&maildir.open()), [Some(NOW), Some(delivered)]);
+}
+
+#[test]
+fn without_an_index_save_dates_are_those_of_the_files() {
+    let maildir = Maildir::new();
+    maildir.write("cur/1.host:2,", "a");
+    maildir.write("new/2.host", "b");
+    fs::File::open(maildir.root.join("new/2.host"))
+        .unwrap()
+        .set_modified(UNIX_EPOCH)
+        .unwrap();
+    let came = |name: &str| {
+        let metadata = fs::metadata(maildir.root.join(name)).unwrap();
+        Some(std::os::unix::fs::MetadataExt::ctime(&metadata))
+    };
+    let expected = [came("cur/1.host:2,"), came("new/2.host")];
+    let snapshot = maildir.open().snapshot();
+    let saved: Vec<_> = snapshot.iter().map(|message| message.save_date()).collect();
+    assert_eq!(saved, expected);
+}
