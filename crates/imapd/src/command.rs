@@ -277,6 +277,8 @@ pub enum FetchItem {
     Uid,
     /// `MODSEQ` (RFC 7162 §3.1.4.2).
     ModSeq,
+    /// `SAVEDATE` (RFC 8514 §4.2).
+    SaveDate,
     /// `BODY[...]<...>`, `BODY.PEEK[...]<...>`, and the RFC822 forms.
     Section(FetchSection),
     /// `BINARY[...]<...>`, `BINARY.PEEK[...]<...>` and `BINARY.SIZE[...]`.
@@ -437,6 +439,11 @@ pub enum SearchKey {
     Smaller(u64),
     /// `BEFORE`, `ON`, `SINCE`: the internal date, disregarding time and timezone.
     InternalDate(DateOp, Date),
+    /// `SAVEDBEFORE`, `SAVEDON`, `SAVEDSINCE` (RFC 8514 §4.3): the save date, disregarding time and
+    /// timezone.
+    SaveDate(DateOp, Date),
+    /// `SAVEDATESUPPORTED` (RFC 8514 §4.3).
+    SaveDateSupported,
     /// `SENTBEFORE`, `SENTON`, `SENTSINCE`: the Date header, disregarding time and timezone.
     SentDate(DateOp, Date),
     /// `BCC`, `CC`, `FROM`, `SUBJECT`, `TO`, and `HEADER`: field name and substring; an empty
@@ -465,6 +472,8 @@ impl SearchKey {
             | Self::Larger(_)
             | Self::Smaller(_)
             | Self::InternalDate(..)
+            | Self::SaveDate(..)
+            | Self::SaveDateSupported
             | Self::SentDate(..)
             | Self::Header(..)
             | Self::Body(_)

@@ -25,6 +25,7 @@ pub(crate) mod notify;
 pub(crate) mod qresync;
 pub(crate) mod replace;
 pub(crate) mod sasl_ir;
+mod save_date;
 pub(crate) mod searchres;
 pub(crate) mod status_size;
 pub(crate) mod uid_only;
@@ -143,6 +144,7 @@ pub const REGISTRY: &[Extension] = &[
     utf8_accept::ROW,
     uid_only::ROW,
     status_size::ROW,
+    save_date::ROW,
     imap_rev2::ROW,
     inprogress::ROW,
 ];

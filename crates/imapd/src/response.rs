@@ -268,6 +268,8 @@ pub enum FetchData {
     Flags(Vec<String>),
     /// `INTERNALDATE`: seconds since 1970, written in UTC.
     InternalDate(i64),
+    /// `SAVEDATE` (RFC 8514 §4.2): seconds since 1970, written in UTC, or `None` for NIL.
+    SaveDate(Option<i64>),
     /// `RFC822.SIZE n`.
     Rfc822Size(u64),
     /// `ENVELOPE`, `BODY` or `BODYSTRUCTURE` in wire form, without the item's name.

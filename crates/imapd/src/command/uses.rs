@@ -161,6 +161,7 @@ impl SearchKey {
             Self::Not(key) => key.uses(),
             Self::Messages(messages) => messages.uses(),
             Self::ModSeq(_) => one(Capability::Condstore),
+            Self::SaveDate(..) | Self::SaveDateSupported => one(Capability::SaveDate),
             Self::Recent => one(Capability::ImapRev1),
             // `number` has 32 bits, and `number64` is of IMAP4rev2 (RFC 9051 §9).
             Self::Larger(octets) | Self::Smaller(octets) if u32::try_from(*octets).is_err() => {
@@ -193,6 +194,7 @@ fn fetch(items: &[FetchItem]) -> Capabilities {
     let extended = items.iter().filter_map(|item| match item {
         FetchItem::Binary(_) => Some(Capability::Binary),
         FetchItem::ModSeq => Some(Capability::Condstore),
+        FetchItem::SaveDate => Some(Capability::SaveDate),
         FetchItem::Body
         | FetchItem::BodyStructure
         | FetchItem::Envelope

@@ -166,6 +166,13 @@ fn msg_att(out: &mut Vec<u8>, data: &FetchData) {
             out.extend_from_slice(b"INTERNALDATE ");
             date_time(out, *seconds);
         }
+        FetchData::SaveDate(seconds) => {
+            out.extend_from_slice(b"SAVEDATE ");
+            match seconds {
+                Some(seconds) => date_time(out, *seconds),
+                None => out.extend_from_slice(b"NIL"),
+            }
+        }
         FetchData::Rfc822Size(octets) => {
             out.extend_from_slice(b"RFC822.SIZE ");
             number(out, *octets);

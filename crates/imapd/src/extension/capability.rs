@@ -42,6 +42,7 @@ pub enum Capability {
     UidOnly,
     Utf8Accept,
     StatusSize,
+    SaveDate,
     ImapRev2,
     InProgress,
 }

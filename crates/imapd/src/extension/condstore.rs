@@ -198,6 +198,8 @@ pub(crate) fn any_mod_seq(keys: &[SearchKey]) -> bool {
         | SearchKey::Larger(_)
         | SearchKey::Smaller(_)
         | SearchKey::InternalDate(..)
+        | SearchKey::SaveDate(..)
+        | SearchKey::SaveDateSupported
         | SearchKey::SentDate(..)
         | SearchKey::Header(..)
         | SearchKey::Body(_)

@@ -56,8 +56,8 @@ fn fetch_macro(input: &[u8]) -> Parsed<'_, Vec<FetchItem>> {
 /// `fetch-att = "ENVELOPE" / "FLAGS" / "INTERNALDATE" / "RFC822" [".HEADER" / ".SIZE" / ".TEXT"] /
 /// "BODY" ["STRUCTURE"] / "UID" / "BODY" section ["<" number "." nz-number ">"] /
 /// "BODY.PEEK" section ["<" number "." nz-number ">"]` (RFC 3501 §9),
-/// `"BINARY" [".PEEK"] section-binary [partial] / "BINARY.SIZE" section-binary` (RFC 3516 §7) and
-/// `fetch-mod-sequence = "MODSEQ"` (RFC 7162 §7)
+/// `"BINARY" [".PEEK"] section-binary [partial] / "BINARY.SIZE" section-binary` (RFC 3516 §7),
+/// `fetch-mod-sequence = "MODSEQ"` (RFC 7162 §7) and `"SAVEDATE"` (RFC 8514 §5)
 pub(super) fn fetch_att(input: &[u8]) -> Parsed<'_, FetchItem> {
     let (rest, name) = context("a FETCH item", word).parse(input)?;
     let item = match name.as_slice() {
@@ -66,6 +66,7 @@ pub(super) fn fetch_att(input: &[u8]) -> Parsed<'_, FetchItem> {
         b"INTERNALDATE" => FetchItem::InternalDate,
         b"UID" => FetchItem::Uid,
         b"MODSEQ" => FetchItem::ModSeq,
+        b"SAVEDATE" => FetchItem::SaveDate,
         b"BODYSTRUCTURE" => FetchItem::BodyStructure,
         b"BODY" if rest.starts_with(b"[") => return body_section(Seen::Set, rest),
         b"BODY.PEEK" => return body_section(Seen::Peek, rest),

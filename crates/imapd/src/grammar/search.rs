@@ -241,6 +241,7 @@ fn without_arguments(name: &[u8]) -> Option<SearchKey> {
         b"UNDRAFT" => not(flag(SystemFlag::Draft)),
         b"UNFLAGGED" => not(flag(SystemFlag::Flagged)),
         b"UNSEEN" => not(flag(SystemFlag::Seen)),
+        b"SAVEDATESUPPORTED" => SearchKey::SaveDateSupported,
         b"RECENT" => SearchKey::Recent,
         b"OLD" => not(SearchKey::Recent),
         b"NEW" => SearchKey::And(vec![SearchKey::Recent, not(flag(SystemFlag::Seen))]),
@@ -255,6 +256,11 @@ fn with_argument<'a>(name: &[u8], input: &'a [u8]) -> Option<Parsed<'a, SearchKe
             SearchKey::InternalDate(op, date)
         })
     };
+    let saved = |op| {
+        map(preceded(sp, date), move |date| {
+            SearchKey::SaveDate(op, date)
+        })
+    };
     let sent = |op| {
         map(preceded(sp, date), move |date| {
             SearchKey::SentDate(op, date)
@@ -265,6 +271,9 @@ fn with_argument<'a>(name: &[u8], input: &'a [u8]) -> Option<Parsed<'a, SearchKe
         b"BEFORE" => internal(DateOp::Before).parse(input),
         b"ON" => internal(DateOp::On).parse(input),
         b"SINCE" => internal(DateOp::Since).parse(input),
+        b"SAVEDBEFORE" => saved(DateOp::Before).parse(input),
+        b"SAVEDON" => saved(DateOp::On).parse(input),
+        b"SAVEDSINCE" => saved(DateOp::Since).parse(input),
         b"SENTBEFORE" => sent(DateOp::Before).parse(input),
         b"SENTON" => sent(DateOp::On).parse(input),
         b"SENTSINCE" => sent(DateOp::Since).parse(input),

@@ -347,6 +347,9 @@ impl Fetching {
                 FetchItem::ModSeq => {
                     fetch.item(pieces.wire(), &FetchData::ModSeq(message.mod_seq()));
                 }
+                FetchItem::SaveDate => {
+                    fetch.item(pieces.wire(), &FetchData::SaveDate(message.save_date()));
+                }
                 FetchItem::InternalDate => {
                     let date = match message.internal_date() {
                         Some(date) => date,

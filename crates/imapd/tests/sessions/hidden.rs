@@ -81,6 +81,7 @@ fn probes(capability: Capability) -> Vec<Probe> {
             Probe(LoggedIn, "STATUS INBOX (SIZE)", "(SIZE "),
             Probe(LoggedIn, "LIST \"\" * RETURN (STATUS (SIZE))", "(SIZE "),
         ],
+        Capability::SaveDate => save_date(),
         Capability::ImapRev2 => {
             vec![Probe(LoggedIn, "ENABLE IMAP4rev2", "* ENABLED IMAP4rev2")]
         }
@@ -105,6 +106,24 @@ fn probes(capability: Capability) -> Vec<Probe> {
             Probe(Selected, "UID MOVE 1 INBOX", "x OK"),
         ],
     }
+}
+
+/// What SAVEDATE brings.
+fn save_date() -> Vec<Probe> {
+    let lines = [
+        "FETCH 1 SAVEDATE",
+        "SEARCH SAVEDON 1-Jan-2020",
+        "SEARCH NOT SAVEDBEFORE 1-Jan-2020",
+        "SEARCH OR SAVEDSINCE 1-Jan-2020 SEEN",
+        "SEARCH SAVEDATESUPPORTED",
+    ];
+    understood(&lines)
+}
+
+/// With INBOX selected, each of these lines is done.
+fn understood(lines: &[&'static str]) -> Vec<Probe> {
+    let probe = |line: &&'static str| Probe(Place::Selected, line, "x OK");
+    lines.iter().map(probe).collect()
 }
 
 /// What CONDSTORE brings (RFC 7162 §3.1).
@@ -154,9 +173,7 @@ fn catenate() -> Vec<Probe> {
     let only = "APPEND INBOX CATENATE (URL /INBOX/;UID=1)";
     let later = "APPEND INBOX {6+}\r\na: b\r\n CATENATE (URL /INBOX/;UID=1)";
     let replacing = "REPLACE 1 INBOX CATENATE (TEXT {6+}\r\na: b\r\n)";
-    let lines = [first, only, later, replacing];
-    let probe = |line| Probe(Place::Selected, line, "x OK");
-    lines.into_iter().map(probe).collect()
+    understood(&[first, only, later, replacing])
 }
 
 /// What REPLACE brings.
@@ -164,9 +181,7 @@ fn replace() -> Vec<Probe> {
     let numbered = "REPLACE 1 INBOX {6+}\r\na: b\r\n";
     let by_uid = "UID REPLACE 1 INBOX {6+}\r\na: b\r\n";
     let whole = "UID REPLACE 1 INBOX CATENATE (URL /INBOX/;UID=1)";
-    let lines = [numbered, by_uid, whole];
-    let probe = |line| Probe(Place::Selected, line, "x OK");
-    lines.into_iter().map(probe).collect()
+    understood(&[numbered, by_uid, whole])
 }
 
 /// What BINARY brings.

@@ -32,6 +32,11 @@ fn search_keys_are_parsed() {
             "Search No SentBefore:0 SentOn:1 SentSince:2",
         ),
         (
+            "SEARCH SAVEDBEFORE 1-Jan-1970 savedon 2-Jan-1970 SAVEDSINCE 3-Jan-1970 \
+             NOT SAVEDATESUPPORTED",
+            "Search No SavedBefore:0 SavedOn:1 SavedSince:2 !saved?",
+        ),
+        (
             "SEARCH LARGER 0 SMALLER 4294967295",
             "Search No >0 <4294967295",
         ),

@@ -234,6 +234,8 @@ fn tell_key(key: &SearchKey) -> String {
         SearchKey::Larger(octets) => format!(">{octets}"),
         SearchKey::Smaller(octets) => format!("<{octets}"),
         SearchKey::InternalDate(how, date) => format!("{}:{}", op(how), date.0),
+        SearchKey::SaveDate(how, date) => format!("Saved{}:{}", op(how), date.0),
+        SearchKey::SaveDateSupported => "saved?".to_owned(),
         SearchKey::SentDate(how, date) => format!("Sent{}:{}", op(how), date.0),
         SearchKey::Header(name, value) => format!("{}:{value:?}", text(name)),
         SearchKey::Body(value) => format!("body:{value:?}"),

@@ -112,7 +112,8 @@ impl Plan {
             | FetchItem::Body
             | FetchItem::BodyStructure
             | FetchItem::Envelope
-            | FetchItem::ModSeq => false,
+            | FetchItem::ModSeq
+            | FetchItem::SaveDate => false,
         })
     }
 
@@ -124,6 +125,7 @@ impl Plan {
             FetchItem::Uid
             | FetchItem::Flags
             | FetchItem::ModSeq
+            | FetchItem::SaveDate
             | FetchItem::Body
             | FetchItem::BodyStructure
             | FetchItem::Envelope
@@ -314,6 +316,7 @@ fn records(items: &[FetchItem]) -> Vec<Record> {
             FetchItem::Flags
             | FetchItem::InternalDate
             | FetchItem::ModSeq
+            | FetchItem::SaveDate
             | FetchItem::Rfc822Size
             | FetchItem::Uid => continue,
             FetchItem::Envelope => Some(Record::Summary),
@@ -370,6 +373,7 @@ fn need(item: &FetchItem) -> Need {
         FetchItem::Flags
         | FetchItem::InternalDate
         | FetchItem::ModSeq
+        | FetchItem::SaveDate
         | FetchItem::Rfc822Size
         | FetchItem::Uid => Need::Nothing,
         FetchItem::Envelope => Need::Header,

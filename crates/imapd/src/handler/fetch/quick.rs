@@ -53,6 +53,7 @@ enum Item {
     /// The flags if they have just changed.
     NewFlags,
     ModSeq,
+    SaveDate,
     InternalDate,
     Rfc822Size,
     Envelope,
@@ -126,6 +127,7 @@ impl Quick {
             let item = match item {
                 FetchItem::Uid | FetchItem::Flags => continue,
                 FetchItem::ModSeq => Item::ModSeq,
+                FetchItem::SaveDate => Item::SaveDate,
                 FetchItem::InternalDate => Item::InternalDate,
                 FetchItem::Rfc822Size => Item::Rfc822Size,
                 FetchItem::Envelope => Item::Envelope,
@@ -143,6 +145,7 @@ impl Quick {
                 | Item::Flags
                 | Item::NewFlags
                 | Item::ModSeq
+                | Item::SaveDate
                 | Item::InternalDate
                 | Item::Rfc822Size => {}
             }
@@ -270,6 +273,7 @@ impl Quick {
                     }
                 }
                 Item::ModSeq => fetch.item(out, &FetchData::ModSeq(message.mod_seq())),
+                Item::SaveDate => fetch.item(out, &FetchData::SaveDate(message.save_date())),
                 Item::InternalDate => {
                     let known = message.internal_date();
                     let date = known.or_else(|| Some(from.learned(uid)?.1))?;

@@ -34,6 +34,10 @@ pub(super) enum Key {
     Smaller(u64),
     /// By internal date.
     InternalDate(DateOp, Date),
+    /// By save date.
+    SaveDate(DateOp, Date),
+    /// Whether there is a save date.
+    SaveDateSupported,
     /// By the Date field.
     SentDate(DateOp, Date),
     /// A string in a header field.
@@ -98,6 +102,8 @@ impl Key {
             SearchKey::Larger(octets) => Self::Larger(octets),
             SearchKey::Smaller(octets) => Self::Smaller(octets),
             SearchKey::InternalDate(op, date) => Self::InternalDate(op, date),
+            SearchKey::SaveDate(op, date) => Self::SaveDate(op, date),
+            SearchKey::SaveDateSupported => Self::SaveDateSupported,
             SearchKey::SentDate(op, date) => Self::SentDate(op, date),
             SearchKey::Header(name, text) => Self::Header(name, Needle::new(&text)),
             SearchKey::Body(text) => Self::Body(Needle::new(&text)),
@@ -112,10 +118,15 @@ impl Key {
                 keys.iter().map(Self::cost).max().unwrap_or(Cost::Index)
             }
             Self::Not(key) => key.cost(),
-            Self::Flag(_) | Self::Keyword(_) | Self::Recent | Self::At(_) | Self::ModSeq(_) => {
-                Cost::Index
+            Self::Flag(_)
+            | Self::Keyword(_)
+            | Self::Recent
+            | Self::At(_)
+            | Self::ModSeq(_)
+            | Self::SaveDateSupported => Cost::Index,
+            Self::Larger(_) | Self::Smaller(_) | Self::InternalDate(..) | Self::SaveDate(..) => {
+                Cost::File
             }
-            Self::Larger(_) | Self::Smaller(_) | Self::InternalDate(..) => Cost::File,
             Self::SentDate(..) | Self::Header(..) => Cost::Header,
             Self::Body(_) | Self::Text(_) => Cost::Message,
         }
@@ -153,6 +164,12 @@ impl Key {
             Self::Larger(octets) => candidate.size()? > *octets,
             Self::Smaller(octets) => candidate.size()? < *octets,
             Self::InternalDate(op, date) => holds(*op, candidate.internal_date()?, *date),
+            Self::SaveDate(op, date) => match message.save_date() {
+                Some(saved) => holds(*op, day(saved), *date),
+                // As in mailboxes that do not have it (RFC 8514 §4.3).
+                None => holds(*op, candidate.internal_date()?, *date),
+            },
+            Self::SaveDateSupported => message.save_date().is_some(),
             Self::SentDate(op, date) => {
                 let sent = candidate.header(Record::for_field(b"Date"), |it| it.sent_date())?;
                 sent.is_some_and(|sent| holds(*op, sent, *date))
@@ -215,7 +232,6 @@ impl<'a> Candidate<'a> {
 
     /// The day of the internal date; told in UTC, it is compared in UTC.
     fn internal_date(&mut self) -> Result<Date, Error> {
-        const DAY: i64 = 24 * 60 * 60;
         let seconds = match self.message.internal_date() {
             Some(seconds) => seconds,
             None => {
@@ -223,8 +239,7 @@ impl<'a> Candidate<'a> {
                 self.mailbox.internal_date(self.message)?
             }
         };
-        let day = i32::try_from(seconds.div_euclid(DAY));
-        Ok(Date(day.unwrap_or(i32::MAX)))
+        Ok(day(seconds))
     }
 
     /// Looks at the header: of the message if that has been read, or as much of it as a record
@@ -270,6 +285,13 @@ impl<'a> Candidate<'a> {
         };
         Ok(self.whole.insert(whole))
     }
+}
+
+/// The day of a time in seconds since 1970.
+fn day(seconds: i64) -> Date {
+    const DAY: i64 = 24 * 60 * 60;
+    let day = i32::try_from(seconds.div_euclid(DAY));
+    Date(day.unwrap_or(i32::MAX))
 }
 
 /// Whether a day is before, on, or since a date (RFC 3501 §6.4.4).
