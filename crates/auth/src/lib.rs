@@ -8,6 +8,7 @@ mod authenticator;
 mod budget;
 mod cache;
 pub mod name;
+pub mod oauth;
 pub mod password;
 pub mod prepare;
 pub mod sasl;

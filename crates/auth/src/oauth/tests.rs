@@ -1,0 +1,6 @@
+//! Tests of token checks.
+
+mod asked;
+mod keys;
+mod signed;
+pub(super) mod world;
