@@ -161,6 +161,7 @@ impl<M: Machine> Bare<M> {
                 }
                 Effect::StartTls => self.machine.on(self.now, Event::TlsReady),
                 Effect::Compress(unread) => self.unread = unread,
+                Effect::Forget => {}
                 Effect::Read { .. } if !self.unread.is_empty() => {
                     let unread = std::mem::take(&mut self.unread);
                     self.machine.on(self.now, Event::Bytes(&unread));

@@ -168,6 +168,8 @@ pub enum Authenticated {
     Notify(Box<Notify>),
     /// ENABLE (RFC 5161 §3.1): names of capabilities.
     Enable(Vec<Vec<u8>>),
+    /// UNAUTHENTICATE (RFC 8437 §3).
+    Unauthenticate,
 }
 
 /// What STATUS can tell (RFC 3501 §6.3.10).

@@ -30,6 +30,7 @@ pub(crate) mod searchres;
 pub(crate) mod status_size;
 pub(crate) mod uid_only;
 pub(crate) mod uidplus;
+pub(crate) mod unauthenticate;
 pub(crate) mod unselect;
 pub(crate) mod utf8_accept;
 
@@ -147,6 +148,7 @@ pub const REGISTRY: &[Extension] = &[
     save_date::ROW,
     imap_rev2::ROW,
     inprogress::ROW,
+    unauthenticate::ROW,
 ];
 
 /// The capabilities of a connection as it is now, of those that are `offered` (RFC 3501 §7.2.1).

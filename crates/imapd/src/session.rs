@@ -48,6 +48,8 @@ pub struct Session {
     pub(crate) activity: Activity,
     pub(crate) compression: Compression,
     end: End,
+    /// The capabilities that this connection is offered before login.
+    before_login: Capabilities,
     /// The server is stopping: say goodbye after the current command, or at this time.
     stopping: Option<Instant>,
     /// When the client was last heard, or last had its answer.
@@ -78,6 +80,8 @@ pub(crate) enum Activity {
     StartingTls,
     /// Compression begins behind what is written now.
     StartingCompression,
+    /// The driver lets the user go, behind what is written now.
+    Forgetting,
     /// A command needs the disk.
     Running(Box<Running>),
     /// The message of an APPEND is coming.
@@ -133,6 +137,7 @@ impl Session {
             activity: Activity::Ready,
             compression: Compression::Off,
             end: End::Open,
+            before_login: offered,
             stopping: None,
             active: now.instant,
         }
@@ -167,6 +172,7 @@ impl Session {
             Activity::Verifying(..)
             | Activity::StartingTls
             | Activity::StartingCompression
+            | Activity::Forgetting
             | Activity::Running(_)
             | Activity::Pushing(_) => false,
         }
@@ -180,6 +186,7 @@ impl Session {
             Activity::Verifying(..)
             | Activity::StartingTls
             | Activity::StartingCompression
+            | Activity::Forgetting
             | Activity::Running(_)
             | Activity::Pushing(_)
             | Activity::Receiving(_) => false,
@@ -296,6 +303,10 @@ impl Session {
                 }
             }
             Activity::StartingTls => return Effect::StartTls,
+            Activity::Forgetting => {
+                self.activity = Activity::Ready;
+                return Effect::Forget;
+            }
             Activity::StartingCompression => {
                 self.activity = Activity::Ready;
                 return Effect::Compress(self.framer.take_unread());
@@ -324,6 +335,7 @@ impl Session {
             link: &self.link,
             now: now.instant,
             active: self.active,
+            before_login: self.before_login,
             out: &mut self.out,
         };
         let progress = match mem::replace(&mut self.activity, Activity::Ready) {
@@ -354,7 +366,8 @@ impl Session {
             | Activity::Authenticating(_)
             | Activity::Verifying(..)
             | Activity::StartingTls
-            | Activity::StartingCompression) => {
+            | Activity::StartingCompression
+            | Activity::Forgetting) => {
                 self.activity = activity;
                 return false;
             }
@@ -371,6 +384,10 @@ impl Session {
             Progress::LoggedIn => {
                 self.framer.set_phase(Phase::AfterLogin);
                 self.framer.set_offered(self.offered());
+                true
+            }
+            Progress::Unauthenticated => {
+                self.unauthenticated();
                 true
             }
             Progress::Gone => {

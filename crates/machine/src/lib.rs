@@ -16,6 +16,7 @@
 //!         Effect::StartTls          => drop bytes read ahead, handshake, then on(Event::TlsReady)
 //!         Effect::Compress(unread)  => inflate what comes from here on, beginning with `unread`,
 //!                                      and deflate what is written, then go on
+//!         Effect::Forget            => give back what the user holds, end compression, then go on
 //!         Effect::Read { deadline } => wait for the first of: bytes, end of file, the waker,
 //!                                      the deadline, shutdown; then on(that event)
 //!         Effect::Close             => close the connection; the machine is not used again
@@ -91,6 +92,11 @@ pub enum Effect<C> {
     /// again, inflated. Every [`Effect::Write`] reaches the peer whole: nothing of it may wait in
     /// the compressor.
     Compress(Vec<u8>),
+    /// The user who had logged in is not there any more, though the peer is (RFC 8437): what the
+    /// driver holds for the user is given back. Compression ends in both directions, if there is
+    /// any: what was written up to here was the last that is compressed, and the machine has looked
+    /// at everything that it was given.
+    Forget,
     /// Call [`Machine::work`] once, on a thread that may block.
     Work,
     /// Close the connection.
@@ -106,6 +112,7 @@ impl<C> fmt::Debug for Effect<C> {
             Self::Verify(_) => f.write_str("Verify(..)"),
             Self::StartTls => f.write_str("StartTls"),
             Self::Compress(unread) => write!(f, "Compress({} octets)", unread.len()),
+            Self::Forget => f.write_str("Forget"),
             Self::Work => f.write_str("Work"),
             Self::Close => f.write_str("Close"),
         }

@@ -223,6 +223,7 @@ where
                 Effect::Verify(credential) => Box::pin(self.verify(credential)).await?,
                 Effect::StartTls => Box::pin(self.start_tls()).await?,
                 Effect::Compress(unread) => self.start_compression(unread),
+                Effect::Forget => self.forget().await?,
                 Effect::Work => self.work().await?,
                 Effect::Close => return Ok(()),
             }
@@ -391,6 +392,17 @@ where
             yield_now().await;
         }
         Ok(())
+    }
+
+    /// Gives back what is held for a user who is not there any more.
+    async fn forget(&mut self) -> Result<(), Ended> {
+        self.permit = None;
+        let limit = self.services.timeouts.write;
+        match timeout(limit, self.end_compression()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => self.give_up(&error),
+            Err(_) => self.give_up(&io::ErrorKind::TimedOut.into()),
+        }
     }
 
     /// Checks a credential, waits as long as its failure costs, and tells the verdict.

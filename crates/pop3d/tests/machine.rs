@@ -100,6 +100,7 @@ impl Client {
                     self.session.on(self.now, Event::Verified(verdict));
                 }
                 Effect::StartTls => self.session.on(self.now, Event::TlsReady),
+                Effect::Forget => panic!("POP3 has no UNAUTHENTICATE"),
                 Effect::Compress(_) => panic!("POP3 has no compression"),
                 Effect::Read { deadline } => {
                     assert!(deadline.is_some());

@@ -47,6 +47,7 @@ impl Authenticated {
         match self {
             Self::Compress => one(Capability::Compress),
             Self::Enable(_) => one(Capability::Enable),
+            Self::Unauthenticate => one(Capability::Unauthenticate),
             Self::ListExtended(list) => list.uses(),
             Self::Status { items, .. } => status(items),
             Self::Append(append) => append.uses(),

@@ -45,6 +45,7 @@ pub enum Capability {
     SaveDate,
     ImapRev2,
     InProgress,
+    Unauthenticate,
 }
 
 impl Capability {

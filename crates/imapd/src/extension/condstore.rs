@@ -152,6 +152,7 @@ fn is_enabling(command: &Command) -> bool {
             | Authenticated::Idle
             | Authenticated::Compress
             | Authenticated::Notify(_)
+            | Authenticated::Unauthenticate
             | Authenticated::Enable(_) => false,
         },
         Command::Selected(command) => needs_mod_seqs(command),

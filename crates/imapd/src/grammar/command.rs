@@ -59,7 +59,7 @@ pub(super) fn name_lenient<'a>(input: &'a [u8], limits: &Limits) -> Parsed<'a, (
     Ok((rest, ()))
 }
 
-/// The commands without arguments (RFC 3501 §9, RFC 2177 §4, RFC 2342 §6, RFC 3691 §4)
+/// The commands without arguments (RFC 3501 §9, RFC 2177 §4, RFC 2342 §6, RFC 3691 §4, RFC 8437 §6)
 fn without_arguments(name: &[u8]) -> Option<Command> {
     Some(match name {
         b"CAPABILITY" => Command::Any(Any::Capability),
@@ -68,6 +68,7 @@ fn without_arguments(name: &[u8]) -> Option<Command> {
         b"STARTTLS" => Command::NotAuthenticated(NotAuthenticated::StartTls),
         b"NAMESPACE" => Command::Authenticated(Authenticated::Namespace),
         b"IDLE" => Command::Authenticated(Authenticated::Idle),
+        b"UNAUTHENTICATE" => Command::Authenticated(Authenticated::Unauthenticate),
         b"CHECK" => Command::Selected(Selected::Check),
         b"CLOSE" => Command::Selected(Selected::Close),
         b"UNSELECT" => Command::Selected(Selected::Unselect),

@@ -134,6 +134,7 @@ fn examples_of_the_extensions_are_parsed() {
         // RFC 4978 §3
         ("compress deflate", "Compress"),
         ("UNSELECT", "Unselect"),
+        ("unauthenticate", "Unauthenticate"),
         // RFC 2971 §3.1
         (
             "ID (\"name\" \"sodr\" \"version\" \"19.34\" \"vendor\" NIL)",

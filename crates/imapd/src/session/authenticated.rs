@@ -95,6 +95,7 @@ pub(crate) fn begin(
         Is::Status { mailbox, items } => {
             Operation::Query(Query::Status(mailbox, items, Sizing::default()))
         }
+        Is::Unauthenticate => Operation::Unauthenticate,
         Is::Namespace => Operation::Query(Query::Namespace),
         Is::Notify(asked) => Operation::Notify(Box::new(Setting::new(*asked))),
         // The framer hands over an APPEND at its literal, and the session begins IDLE itself.

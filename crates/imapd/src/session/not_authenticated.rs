@@ -35,7 +35,7 @@ pub(crate) struct Authenticating {
 
 impl NotAuthenticated {
     /// A connection opened now.
-    pub(super) fn new(opened: Instant, offered: Capabilities) -> Self {
+    pub(crate) fn new(opened: Instant, offered: Capabilities) -> Self {
         Self {
             opened,
             offered,

@@ -19,8 +19,8 @@ use crate::command::{Command, ExpungeRule, Selected as InMailbox};
 use crate::error::Refused;
 use crate::extension::inprogress::Notices;
 use crate::extension::{
-    InProgressState, Login, capabilities, condstore, imap_rev2, list_extended, r#move, notify,
-    unselect,
+    Capabilities, InProgressState, Login, capabilities, condstore, imap_rev2, list_extended,
+    r#move, notify, unauthenticate, unselect,
 };
 use crate::handler::{copy, expunge, fetch, list, search, store};
 use crate::response::{Code, Completion, PlainCode};
@@ -37,6 +37,8 @@ pub(crate) struct Context<'a> {
     pub(crate) now: Instant,
     /// When the client was last heard, or last had its answer.
     pub(crate) active: Instant,
+    /// The capabilities that this connection is offered before login.
+    pub(crate) before_login: Capabilities,
     /// Where responses go.
     pub(crate) out: &'a mut Responses,
 }
@@ -50,6 +52,8 @@ pub(crate) enum Progress {
     Done,
     /// The command has been answered, and the user is logged in.
     LoggedIn,
+    /// The command has been answered, and nobody is logged in any more.
+    Unauthenticated,
     /// The selected mailbox does not exist any more.
     Gone,
     /// A response cannot be completed as it was begun; the connection is of no use any more.
@@ -116,6 +120,8 @@ impl Terms {
 pub(crate) enum Operation {
     /// A login that was granted.
     LogIn(Identity),
+    /// UNAUTHENTICATE.
+    Unauthenticate,
     /// SELECT and EXAMINE.
     Select(Box<Selecting>),
     /// CREATE and the like.
@@ -211,6 +217,10 @@ impl Running {
                     context.out.complete(self.tag.take(), completion);
                     return Progress::LoggedIn;
                 }
+                if operation.has_unauthenticated(state) {
+                    context.out.complete(self.tag.take(), completion);
+                    return Progress::Unauthenticated;
+                }
                 if let Operation::Change(change) = operation {
                     note_change(change, state);
                 }
@@ -261,6 +271,7 @@ impl Operation {
     fn step(&mut self, context: &mut Context<'_>, state: &mut State) -> Outcome {
         match self {
             Self::LogIn(identity) => return log_in(identity, context, state),
+            Self::Unauthenticate => return unauthenticate::forget(context, state),
             Self::Select(selecting) => return selecting.step(context, state),
             Self::Deselect(how) => return how.step(state),
             Self::Notify(setting) => return setting.step(context, state),
@@ -291,6 +302,7 @@ impl Operation {
             Self::List(listing) => listing.step(account, context.out),
             Self::ListExtended(listing) => listing.step(account, selected, context.out),
             Self::LogIn(_)
+            | Self::Unauthenticate
             | Self::Select(_)
             | Self::Notify(_)
             | Self::Look(_)
@@ -314,6 +326,7 @@ impl Operation {
             Self::Copy(copying) => copying.step(selected),
             Self::Move(moving) => moving.step(selected, out),
             Self::LogIn(_)
+            | Self::Unauthenticate
             | Self::Select(_)
             | Self::Change(_)
             | Self::Query(_)
@@ -340,6 +353,7 @@ impl Operation {
                 Some(InProgressState::Unknown)
             }
             Self::LogIn(_)
+            | Self::Unauthenticate
             | Self::Select(_)
             | Self::Change(_)
             | Self::Look(_)
@@ -355,6 +369,7 @@ impl Operation {
         match self {
             Self::Look(_) | Self::Notify(_) | Self::Change(_) | Self::Expunge(_) => Look::Disk,
             Self::LogIn(_)
+            | Self::Unauthenticate
             | Self::Select(_)
             | Self::Query(_)
             | Self::List(_)
@@ -371,6 +386,14 @@ impl Operation {
     /// Whether this was a login that succeeded.
     fn has_logged_in(&self, state: &State) -> bool {
         matches!((self, state), (Self::LogIn(_), State::Authenticated(_)))
+    }
+
+    /// Whether this was an UNAUTHENTICATE, which always succeeds.
+    fn has_unauthenticated(&self, state: &State) -> bool {
+        matches!(
+            (self, state),
+            (Self::Unauthenticate, State::NotAuthenticated(_))
+        )
     }
 
     /// Whether the client itself may have deleted or renamed the mailbox that it has selected. It
@@ -445,7 +468,7 @@ fn note_change(change: &Change, state: &mut State) {
 }
 
 /// Lets the selected mailbox go, if there is one.
-pub(super) fn deselect(state: &mut State) {
+pub(crate) fn deselect(state: &mut State) {
     *state = match mem::replace(state, State::Logout) {
         State::Selected(selected) => {
             let Selected {

@@ -24,6 +24,7 @@ struct Probe(Place, &'static str, &'static str);
 
 /// What shows that a capability works. Whoever adds a capability says here what it brings: each of
 /// its commands, arguments and responses.
+#[expect(clippy::too_many_lines, reason = "a row for each capability")]
 fn probes(capability: Capability) -> Vec<Probe> {
     use Place::{Connected, LoggedIn, Selected};
     match capability {
@@ -56,6 +57,10 @@ fn probes(capability: Capability) -> Vec<Probe> {
             Probe(Selected, "NOTIFY SET (PERSONAL (MailboxName))", "x OK"),
         ],
         Capability::Namespace => vec![Probe(LoggedIn, "NAMESPACE", "x OK")],
+        Capability::Unauthenticate => vec![
+            Probe(LoggedIn, "UNAUTHENTICATE", "x OK"),
+            Probe(Selected, "UNAUTHENTICATE", "x OK"),
+        ],
         Capability::Unselect => vec![Probe(Selected, "UNSELECT", "x OK")],
         Capability::Children => vec![
             Probe(LoggedIn, "LIST \"\" *", "\\HasNoChildren"),

@@ -23,5 +23,6 @@ mod qresync;
 mod recent;
 mod search;
 mod threads;
+mod unauthenticate;
 mod views;
 mod world;

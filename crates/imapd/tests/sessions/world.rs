@@ -171,6 +171,7 @@ impl World {
             }),
             asked: None,
             compressed: None,
+            forgotten: 0,
             open: true,
             deadline: None,
             largest_write: 0,
@@ -201,6 +202,8 @@ pub(crate) struct Client {
     pub(crate) asked: Option<Credential>,
     /// Once the connection is compressed: what came behind the command that asked for it.
     pub(crate) compressed: Option<Vec<u8>>,
+    /// How often the driver was to let a user go.
+    pub(crate) forgotten: usize,
     pub(crate) open: bool,
     pub(crate) deadline: Option<Instant>,
     /// The most octets that were written at once.
@@ -321,6 +324,7 @@ impl Client {
                 self.session.on(self.clock.now(), verdict);
             }
             Effect::StartTls => self.session.on(self.clock.now(), Event::TlsReady),
+            Effect::Forget => self.forgotten += 1,
             Effect::Compress(unread) => self.compressed = Some(unread),
             Effect::Read { deadline } => {
                 self.deadline = deadline;

@@ -32,6 +32,11 @@ pub(super) struct Compression {
     input: Vec<u8>,
     /// How much of `input` is inflated.
     inflated: usize,
+    /// Up to where it may be inflated before the machine has seen what came of that: compression
+    /// may end where the peer has flushed its compressor (RFC 8437 §4.1).
+    flushed: usize,
+    /// How much of the mark of a flush has been seen at `flushed`.
+    mark: usize,
     /// Whether the inflater may have more to say without more input.
     pending: bool,
     /// The last octets that were sent, before they were compressed.
@@ -57,6 +62,8 @@ impl Compression {
             pending: !unread.is_empty(),
             input: unread,
             inflated: 0,
+            flushed: 0,
+            mark: 0,
             history: Vec::new(),
         }
     }
@@ -71,7 +78,28 @@ impl Compression {
     fn give_up(&mut self) {
         self.input = Vec::new();
         self.inflated = 0;
+        self.flushed = 0;
         self.pending = false;
+    }
+
+    /// Goes on to the end of the next flush, or of the input; `false` at the end of the input.
+    fn next_flush(&mut self) -> bool {
+        let left = self.input.get(self.flushed..).unwrap_or_default();
+        let any = !left.is_empty();
+        for &octet in left {
+            self.flushed += 1;
+            self.mark = match (self.mark, octet) {
+                (1 | 2, 0) => 2,
+                (_, 0) => 1,
+                (2, 0xFF) => 3,
+                (3, 0xFF) => 4,
+                _ => 0,
+            };
+            if self.mark == 4 {
+                break;
+            }
+        }
+        any
     }
 
     /// Inflates into `piece`, as much as there is and fits. Memory for input is given back when it
@@ -84,7 +112,8 @@ impl Compression {
         let mut status = Status::Ok;
         loop {
             let (read, written) = (self.inflater.total_in(), self.inflater.total_out());
-            let input = self.input.get(self.inflated..).unwrap_or_default();
+            let input = self.input.get(self.inflated..self.flushed);
+            let input = input.unwrap_or_default();
             let room = piece.get_mut(octets..).unwrap_or_default();
             if status == Status::StreamEnd || room.is_empty() {
                 break;
@@ -95,15 +124,17 @@ impl Compression {
             let written = since(written, self.inflater.total_out());
             self.inflated += read;
             octets += written;
-            if read == 0 && written == 0 {
+            if read == 0 && written == 0 && (octets > 0 || !self.next_flush()) {
                 break;
             }
         }
         // A piece that is full may have stopped in the middle of what is known already.
-        self.pending = status == Status::StreamEnd || octets == piece.len();
-        if self.inflated >= self.input.len() {
+        let left = self.inflated < self.input.len();
+        self.pending = status == Status::StreamEnd || octets == piece.len() || left && octets > 0;
+        if !left {
             self.input = Vec::new();
             self.inflated = 0;
+            self.flushed = 0;
         }
         Ok(match (octets, status) {
             (0, Status::StreamEnd) => Inflated::End,
@@ -178,6 +209,17 @@ where
         self.compression = Some(Box::new(Compression::new(unread)));
     }
 
+    /// Compresses no more, if it did: the stream to the peer gets its end, and what came behind the
+    /// last flush of the peer is as it is.
+    pub(super) async fn end_compression(&mut self) -> io::Result<()> {
+        let Some(compression) = self.compression.take() else {
+            return Ok(());
+        };
+        let left = compression.input.get(compression.inflated..);
+        self.ahead = left.unwrap_or_default().to_vec();
+        self.stream.send(&FINAL_BLOCK).await
+    }
+
     /// Takes what was read; tells the machine, or as much of it as one piece of inflated input.
     pub(super) fn take_in(&mut self, bytes: &[u8]) -> Result<Brought, Ended> {
         let Some(compression) = &mut self.compression else {
@@ -240,6 +282,10 @@ where
 fn since(before: u64, after: u64) -> usize {
     usize::try_from(after - before).unwrap_or(usize::MAX)
 }
+
+/// What a DEFLATE stream ends with at the border of an octet: a final block with nothing in it
+/// (RFC 1951 §3.2.3).
+const FINAL_BLOCK: [u8; 2] = [0x03, 0x00];
 
 /// Octets of inflated input that the machine is given at once.
 const PIECE: usize = 16 * 1024;

@@ -42,6 +42,7 @@ enum Step {
     Verify(&'static str),
     StartTls,
     Compress(Vec<u8>),
+    Forget,
     Work,
     WorkUntil(blocking::Receiver<()>),
     PanicInNext,
@@ -107,6 +108,7 @@ impl Machine for Toy {
             }
             Some(Step::StartTls) => Effect::StartTls,
             Some(Step::Compress(unread)) => Effect::Compress(unread),
+            Some(Step::Forget) => Effect::Forget,
             Some(step @ (Step::Work | Step::WorkUntil(_) | Step::PanicInWork)) => {
                 self.work = Some(step);
                 Effect::Work

@@ -65,7 +65,10 @@ fn tell_authenticated(command: &Authenticated) -> String {
             format!("Enable {}", names.join(" "))
         }
         Authenticated::Notify(notify) => format!("{notify:?}"),
-        Authenticated::Compress | Authenticated::Namespace | Authenticated::Idle => {
+        Authenticated::Compress
+        | Authenticated::Namespace
+        | Authenticated::Idle
+        | Authenticated::Unauthenticate => {
             format!("{command:?}")
         }
     }

@@ -65,6 +65,68 @@ async fn both_directions_are_compressed_from_there_on() {
     assert_eq!(peer.read(&mut toy.client).await, "push");
 }
 
+/// What a peer sends behind the last that it compresses, and how it ends that.
+async fn end_of_compression(last: Vec<u8>) {
+    let mut peer = Peer::new();
+    let mut toy = start([
+        Step::Compress(Vec::new()),
+        Step::Read,
+        Step::Write("OK"),
+        Step::Forget,
+        Step::Read,
+        Step::Write("plain"),
+    ]);
+    let both = [last, b"more".to_vec()].concat();
+    toy.client.write_all(&both).await.unwrap();
+    assert_eq!(toy.told().await, bytes("last"));
+    assert_eq!(toy.told().await, bytes("more"));
+    let mut sent = vec![0; 1024];
+    let mut read = 0;
+    while !sent[..read].ends_with(b"plain") {
+        read += toy.client.read(&mut sent[read..]).await.unwrap();
+    }
+    let mut text = Vec::with_capacity(100);
+    let none = FlushDecompress::None;
+    let status = peer
+        .inflater
+        .decompress_vec(&sent[..read], &mut text, none)
+        .unwrap();
+    assert_eq!(
+        (status, text.as_slice()),
+        (flate2::Status::StreamEnd, &b"OK"[..])
+    );
+    let end = usize::try_from(peer.inflater.total_in()).unwrap();
+    assert_eq!(&sent[end..read], b"plain");
+}
+
+#[tokio::test]
+async fn compression_ends_where_the_peer_flushed_or_finished() {
+    end_of_compression(Peer::new().deflate("last")).await;
+    let mut finished = Vec::with_capacity(100);
+    Compress::new(Compression::best(), false)
+        .compress_vec(b"last", &mut finished, FlushCompress::Finish)
+        .unwrap();
+    end_of_compression(finished).await;
+}
+
+#[tokio::test]
+async fn the_place_of_a_user_who_is_gone_is_free() {
+    let mut toy = start([
+        Step::Verify("ann"),
+        Step::Read,
+        Step::Forget,
+        Step::Write("free"),
+        Step::Read,
+    ]);
+    assert!(matches!(toy.told().await, Told::Verified(_)));
+    let address = [192, 0, 2, 1].into();
+    assert!(toy.limiter.session("ann", address).is_none());
+    toy.client.write_all(b"x").await.unwrap();
+    assert_eq!(toy.told().await, bytes("x"));
+    assert_eq!(toy.read(4).await, "free");
+    assert!(toy.limiter.session("ann", address).is_some());
+}
+
 #[tokio::test]
 async fn what_the_machine_gives_back_is_inflated_first() {
     let mut peer = Peer::new();
