@@ -57,6 +57,10 @@ pub(crate) fn completion(error: &Error) -> Completion {
             "Some messages have been expunged".to_owned(),
         ),
         Error::NoSpace => (PlainCode::OverQuota, "No space left for mail".to_owned()),
+        Error::OverQuota(resource) => (
+            PlainCode::OverQuota,
+            format!("Over the quota of {}", resource.name()),
+        ),
         Error::NoPermission { .. } => (PlainCode::NoPerm, "No permission".to_owned()),
         Error::Limit(limit) => (PlainCode::Limit, format!("Limit reached: {limit}")),
         Error::Corrupt { .. } => (
@@ -86,6 +90,7 @@ pub(crate) fn completion(error: &Error) -> Completion {
         | Error::Inbox
         | Error::Locked
         | Error::Expunged
+        | Error::OverQuota(_)
         | Error::Limit(_) => {}
     }
     Completion::no(text).with(Code::Plain(code))
@@ -101,6 +106,7 @@ fn sentence(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mailstore::quota::Resource;
 
     #[test]
     fn store_errors_have_their_response_codes() {
@@ -114,6 +120,7 @@ mod tests {
             (Error::Locked, PlainCode::InUse),
             (Error::Expunged, PlainCode::ExpungeIssued),
             (Error::NoSpace, PlainCode::OverQuota),
+            (Error::OverQuota(Resource::Storage), PlainCode::OverQuota),
             (Error::NoPermission { path: path() }, PlainCode::NoPerm),
             (Error::Limit("keywords"), PlainCode::Limit),
             (

@@ -1,6 +1,6 @@
 //! An account: the Maildir++ tree of one user.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use crate::foreign::Exported;
 use crate::lock::FileLock;
 use crate::mailbox::{self, Again, Mailbox};
 use crate::name::{MailboxName, Namespace};
+use crate::quota::{Counting, Ledger, Limits, Origin, Policy, Resource, Usage};
 use crate::store::Store;
 use crate::subscriptions::{self, Change};
 use crate::tree::Tree;
@@ -22,6 +23,7 @@ use crate::watch::AccountWatch;
 pub struct Account {
     store: Arc<Store>,
     root: Arc<Path>,
+    ledger: Arc<Ledger>,
 }
 
 /// A name in the listing of an account.
@@ -43,10 +45,21 @@ impl Account {
     /// The account in `root`, which is made, with an INBOX in it, if it is not there.
     pub(crate) fn new(store: Arc<Store>, root: &Path) -> Result<Self> {
         Tree::new(root, store.options()).make_inbox()?;
+        let ledger = store.ledger(root);
         Ok(Self {
             store,
             root: root.into(),
+            ledger,
         })
+    }
+
+    /// The account of a ledger.
+    pub(crate) fn of_ledger(store: Arc<Store>, ledger: &Arc<Ledger>) -> Self {
+        Self {
+            store,
+            root: ledger.root().into(),
+            ledger: Arc::clone(ledger),
+        }
     }
 
     /// How names look to clients.
@@ -123,7 +136,10 @@ impl Account {
     /// # Errors
     /// If it is INBOX, does not exist, or cannot be removed.
     pub fn delete(&self, name: &MailboxName) -> Result<()> {
-        let forget = |directory: &Path| self.store.forget(directory);
+        let forget = |directory: &Path| {
+            self.store.forget(directory);
+            self.note_removal(directory);
+        };
         self.changed(self.tree().delete(name, forget))
     }
 
@@ -137,7 +153,9 @@ impl Account {
             return self.move_inbox(to);
         }
         let forget = |directory: &Path| self.store.forget(directory);
-        self.changed(self.tree().rename(from, to, forget))
+        let renamed = self.tree().rename(from, to, forget);
+        self.ledger.doubt();
+        self.changed(renamed)
     }
 
     /// The names on the subscription list, whether or not they exist (RFC 3501 §6.3.9).
@@ -185,6 +203,77 @@ impl Account {
         uid_validity::raise_foreign(&self.root, exported.uid_validity)?;
         subscriptions::adopt(&self.root, self.store.options().lock_timeout)?;
         Ok(exported)
+    }
+
+    /// Decides how much it may hold, for all who use it in this process.
+    pub fn set_policy(&self, policy: Policy) {
+        self.ledger.set_policy(policy);
+    }
+
+    /// How much it may hold, and who says so.
+    pub fn limits(&self) -> (Limits, Origin) {
+        self.ledger.limits()
+    }
+
+    /// Sets limits that hold from now on, whatever the policy says (RFC 9208 §4.1.3); durably.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub fn set_limits(&self, limits: Limits) -> Result<()> {
+        self.ledger.set_limits(limits)
+    }
+
+    /// Counts what it takes up, a slice of the work at a time; `None` if there is more to do.
+    ///
+    /// # Errors
+    /// If the mailboxes cannot be listed.
+    pub fn count(&self, counting: &mut Counting) -> Result<Option<Usage>> {
+        counting.step(self, &self.ledger)
+    }
+
+    /// Counts what it takes up from the messages that there are, without believing what is known.
+    ///
+    /// # Errors
+    /// If the mailboxes cannot be listed.
+    pub fn recount(&self) -> Result<Usage> {
+        self.ledger.forget()?;
+        let mut counting = Counting::default();
+        loop {
+            if let Some(usage) = self.count(&mut counting)? {
+                return Ok(usage);
+            }
+        }
+    }
+
+    /// Whether there is room for so much more, by the last count.
+    ///
+    /// # Errors
+    /// [`Error::OverQuota`] if not.
+    pub fn check_room(&self, wanted: Usage) -> Result<()> {
+        self.ledger.check(wanted)
+    }
+
+    /// The resource of which it has more than it may, by the last count.
+    pub fn exceeded(&self) -> Option<Resource> {
+        self.ledger.exceeded()
+    }
+
+    /// Its mailboxes with their directories.
+    pub(crate) fn directories(&self) -> Result<Vec<(MailboxName, PathBuf)>> {
+        let tree = self.tree();
+        let entries = tree.list()?.into_iter().filter(|entry| entry.selectable);
+        let directory = |entry: Entry| {
+            let path = tree.path(&entry.name);
+            (entry.name, path)
+        };
+        Ok(entries.map(directory).collect())
+    }
+
+    /// A mailbox is gone.
+    fn note_removal(&self, directory: &Path) {
+        if self.ledger.is_active() {
+            self.ledger.note_removal(directory);
+        }
     }
 
     /// Takes the exclusive lock of the maildrop, without waiting. On a read-only file system, where

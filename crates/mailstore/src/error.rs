@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::foreign::Problem;
 use crate::name::NameError;
+use crate::quota::Resource;
 
 /// The result of a store operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -30,9 +31,12 @@ pub enum Error {
     /// The message is gone: expunged by someone else, and its bytes with it.
     #[error("message has been expunged")]
     Expunged,
-    /// The disk, the inodes or a quota are exhausted.
+    /// The disk, the inodes or a quota of the file system are exhausted.
     #[error("no space left for mail")]
     NoSpace,
+    /// The account may not hold so much (RFC 9208).
+    #[error("over quota: {}", .0.name())]
+    OverQuota(Resource),
     /// The file system or its permissions do not let us write, or read.
     #[error("no permission on {path}")]
     NoPermission {

@@ -53,6 +53,11 @@ impl<'a> FileName<'a> {
     }
 }
 
+/// The octets of the file that a name tells of.
+pub(crate) fn physical_size(name: &[u8]) -> Option<u64> {
+    size_field(base(name), b",S=")
+}
+
 /// The flags that a name tells of: the system flags, and the keywords with a letter at their
 /// positions.
 pub fn flags(name: &[u8]) -> FlagSet {

@@ -29,6 +29,7 @@ mod change;
 mod directories;
 mod export;
 mod graveyard;
+mod quota;
 mod read;
 mod takeover;
 mod transaction;
@@ -53,6 +54,7 @@ use crate::foreign::served;
 use crate::id::{ModSeq, Uid, UidValidity};
 use crate::index::{Force, Index, State};
 use crate::name::MailboxName;
+use crate::quota::{Adding, Usage};
 use crate::snapshot::{Message, Snapshot};
 use crate::store::{Environment, Options};
 use crate::sync;
@@ -329,6 +331,7 @@ impl Mailbox {
     /// [`Error::Expunged`] if one of them is gone; or as for
     /// [`append`](Self::append).
     pub fn copy_to(&self, uids: &[Uid], target: &Self) -> Result<Copied> {
+        let _admission = target.admit_copies(self, uids)?;
         self.copy(uids, target)
     }
 
@@ -356,8 +359,9 @@ impl Mailbox {
     /// Adds staged messages: all or nothing, durable when this returns.
     ///
     /// # Errors
-    /// [`Error::NoSpace`] and the like; then nothing was added.
+    /// [`Error::NoSpace`], [`Error::OverQuota`] and the like; then nothing was added.
     pub fn append(&self, messages: Vec<Appending>) -> Result<Appended> {
+        let _admission = self.admit_staged(&messages)?;
         self.add(messages)
     }
 
@@ -386,10 +390,14 @@ impl Mailbox {
     /// delivery agent does it. It has no flags and no UID yet.
     ///
     /// # Errors
-    /// [`Error::NoSpace`] and the like; then nothing was delivered.
+    /// [`Error::NoSpace`], [`Error::OverQuota`] and the like; then nothing was delivered.
     pub fn deliver(&self, staged: Staged) -> Result<()> {
         self.check()?;
-        staged.deliver(&self.directory, &self.environment)
+        let usage = Usage::of_message(staged.octets());
+        let _admission = self.admit(usage, Adding::Delivery)?;
+        staged.deliver(&self.directory, &self.environment)?;
+        self.note_delivery(usage);
+        Ok(())
     }
 
     /// Moves all messages to another mailbox, as RENAME of INBOX does (RFC 3501 §6.3.5).

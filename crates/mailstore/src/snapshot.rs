@@ -144,6 +144,15 @@ impl Snapshot {
         }
     }
 
+    /// The octets of the files of all messages. `ask` is for those whose names do not tell.
+    pub(crate) fn octets(&self, ask: impl Fn(Message<'_>) -> Option<u64>) -> u64 {
+        let octets = self
+            .chunks
+            .iter()
+            .map(|chunk| chunk.octets(|record| ask(Message { chunk, record })));
+        octets.fold(0, u64::saturating_add)
+    }
+
     /// All messages, ascending.
     pub fn iter(&self) -> impl Iterator<Item = Message<'_>> {
         self.chunks.iter().flat_map(|chunk| {

@@ -12,6 +12,7 @@ use crate::filename::{Series, Unique};
 use crate::index::Force;
 use crate::mailbox::{Again, Mailbox};
 use crate::name::{MailboxName, Namespace};
+use crate::quota::Ledger;
 use crate::source::Source;
 use crate::watch::{Notices, Roster, Shared, warn_of_limit};
 
@@ -56,6 +57,8 @@ pub(crate) struct Environment {
     writes_back_soon: OnceLock<bool>,
     distrusts_files: AtomicBool,
     notices: OnceLock<Notices>,
+    /// What accounts take up, for those who want to know it.
+    ledgers: Mutex<HashMap<PathBuf, Weak<Ledger>>>,
 }
 
 impl Environment {
@@ -68,6 +71,7 @@ impl Environment {
             writes_back_soon: OnceLock::new(),
             distrusts_files: AtomicBool::new(false),
             notices: OnceLock::new(),
+            ledgers: Mutex::default(),
         }
     }
 
@@ -79,6 +83,16 @@ impl Environment {
     /// The kernel's notices, if anybody has asked for them.
     pub(crate) fn notices(&self) -> Option<&Arc<Shared>> {
         self.notices.get().map(Notices::shared)
+    }
+
+    /// What the account in `root` takes up, if anybody wants to know it.
+    pub(crate) fn ledger(&self, root: &Path) -> Option<Arc<Ledger>> {
+        let ledger = self.ledgers().get(root)?.upgrade()?;
+        ledger.is_active().then_some(ledger)
+    }
+
+    fn ledgers(&self) -> MutexGuard<'_, HashMap<PathBuf, Weak<Ledger>>> {
+        self.ledgers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A number that differs from one boot of the machine to the next; 0 if the system has none.
@@ -341,6 +355,21 @@ impl Store {
         if let Some(registered) = registered {
             registered.mailbox.leave();
         }
+    }
+
+    /// What all share that use the account in `root`.
+    pub(crate) fn ledger(self: &Arc<Self>, root: &Path) -> Arc<Ledger> {
+        let mut ledgers = self.environment.ledgers();
+        if let Some(ledger) = ledgers.get(root).and_then(Weak::upgrade) {
+            return ledger;
+        }
+        if ledgers.len() == ledgers.capacity() {
+            ledgers.retain(|_, ledger| ledger.strong_count() > 0);
+        }
+        let source = self.options().source.clone();
+        let ledger = Ledger::new(Arc::downgrade(self), root, source);
+        ledgers.insert(root.to_path_buf(), Arc::downgrade(&ledger));
+        ledger
     }
 
     /// What the sessions share that watch the account in `root`.

@@ -177,6 +177,7 @@ pub const fn severity(error: &mailstore::Error) -> Code {
         | mailstore::Error::Name(_)
         | mailstore::Error::Inbox
         | mailstore::Error::NoPermission { .. }
+        | mailstore::Error::OverQuota(_)
         | mailstore::Error::Limit(_)
         | mailstore::Error::Corrupt { .. }
         | mailstore::Error::Takeover { .. } => Code::SysPerm,

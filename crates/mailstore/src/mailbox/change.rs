@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 
 use super::Mailbox;
 use super::directories::Directories;
+use super::quota::named_usage;
 use super::transaction::Transaction;
 use crate::error::{Error, Result};
 use crate::filename;
@@ -16,6 +17,7 @@ use crate::flag::{FlagChange, FlagOp, FlagSet, Keywords};
 use crate::id::{ModSeq, Uid};
 use crate::index::{Entry, Rename, runs};
 use crate::keyword_file;
+use crate::quota::Usage;
 use crate::replace::{failed, sync_directory};
 use crate::snapshot::{Message, Place, Snapshot};
 use crate::store::Fsync;
@@ -158,6 +160,7 @@ pub(super) enum Found {
 pub(super) struct Removed {
     uids: BTreeSet<Uid>,
     places: BTreeSet<Place>,
+    usage: Usage,
 }
 
 impl Transaction<'_> {
@@ -202,6 +205,7 @@ impl Transaction<'_> {
             if found == Found::Yes {
                 removed.uids.insert(message.uid());
                 removed.places.insert(message.place());
+                removed.usage = removed.usage.plus(named_usage(message));
             }
             Ok(found)
         });
@@ -236,6 +240,7 @@ impl Transaction<'_> {
         Ok((found == Found::Yes).then(|| Removed {
             uids: BTreeSet::from([uid]),
             places: BTreeSet::from([message.place()]),
+            usage: named_usage(message),
         }))
     }
 
@@ -435,8 +440,9 @@ impl Transaction<'_> {
                 last,
                 mod_seq,
             }));
+        let gone = removed.usage;
         let entries = self.entries.clone();
-        match self.commit() {
+        let committed = match self.commit() {
             Err(Error::NoSpace) => {
                 // Removing must work on a full disk: give up what was kept for others, try again.
                 self.mailbox.empty_graves();
@@ -445,7 +451,10 @@ impl Transaction<'_> {
                 self.commit()
             }
             committed => committed,
-        }
+        };
+        committed?;
+        self.note_gone(gone);
+        Ok(())
     }
 
     /// Forces the names in directories to the disk. If it fails, it is done again before the next

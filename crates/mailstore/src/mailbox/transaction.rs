@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::Mailbox;
 use crate::error::Result;
 use crate::index::{Entry, FileTime, Force, Index, Stamp};
+use crate::quota::Change;
 use crate::snapshot::{Place, Snapshot};
 use crate::sync::{Observed, Scan};
 
@@ -35,6 +36,8 @@ pub(super) struct Transaction<'a> {
     pub(super) unforced: BTreeSet<Place>,
     /// Whether files were changed of which no entry tells: the directories must be read again.
     untold: bool,
+    /// What it has added and removed itself.
+    pub(super) own: Change,
     /// Whether the index could not be written: then what it says is not certain, and nothing more
     /// goes into it.
     broken: bool,
@@ -61,6 +64,7 @@ impl<'a> Transaction<'a> {
             looked,
             unforced: BTreeSet::new(),
             untold: false,
+            own: Change::default(),
             broken: false,
         })
     }

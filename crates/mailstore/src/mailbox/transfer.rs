@@ -24,6 +24,7 @@ use crate::filename::{self, Series};
 use crate::flag::{FlagChange, FlagOp, FlagSet};
 use crate::id::Uid;
 use crate::index::{Entry, FileTime, runs};
+use crate::quota::Usage;
 use crate::replace::failed;
 use crate::snapshot::{Added, Message, Place, Snapshot};
 use crate::store::Fsync;
@@ -179,7 +180,15 @@ impl Transaction<'_> {
         let mut placed = Vec::with_capacity(incoming.len());
         let put = self.place_all(&mut incoming, &mut placed);
         match put.and_then(|uids| Ok((uids, then(self)?))) {
-            Ok((uids, done)) => Ok((Appended { uid_validity, uids }, done)),
+            Ok((uids, done)) => {
+                let octets = placed.iter().map(|name| self.octets_placed(name));
+                self.note_added(
+                    octets
+                        .map(Usage::of_message)
+                        .fold(Usage::default(), Usage::plus),
+                );
+                Ok((Appended { uid_validity, uids }, done))
+            }
             Err(error) => {
                 self.entries.clear();
                 self.leave_untold();

@@ -70,6 +70,16 @@ impl Mailbox {
         result
     }
 
+    /// Reads the index, as it is in memory, if it is.
+    pub(super) fn with_index(&self, read: impl FnOnce(&Index)) {
+        let writer = self.writer();
+        if let Some(index) = &writer.index {
+            read(index);
+        }
+        drop(writer);
+        self.heed();
+    }
+
     /// Forces flag changes to the disk.
     pub(super) fn force_flags(&self) {
         let mut writer = self.writer();
@@ -318,11 +328,14 @@ impl Mailbox {
         let result = finished.and_then(|()| work(&mut transaction));
         let committed = transaction.commit();
         let broken = transaction.is_broken() || committed.is_err();
+        let own = transaction.own;
         writer.unforced.append(&mut transaction.unforced);
         writer.doubtful |= index.is_doubtful();
         if broken {
             // What the file says now is not certain.
             writer.index = None;
+        } else {
+            self.tally(index, own);
         }
         drop(lock);
         result.and_then(|value| committed.map(|()| value))

@@ -1,6 +1,9 @@
 //! Up to 512 messages of a snapshot: fixed-size records and one arena for their file names.
 
+use std::sync::OnceLock;
+
 use super::kept::Kept;
+use crate::filename::physical_size;
 use crate::flag::{FlagSet, SystemFlag};
 use crate::id::{ModSeq, Uid};
 
@@ -95,6 +98,8 @@ pub(super) struct Chunk {
     unseen: usize,
     /// No message has a higher mod-sequence; 0 if there never was one.
     highest: u64,
+    /// The octets of all files, once somebody has asked.
+    octets: OnceLock<u64>,
 }
 
 impl Chunk {
@@ -143,6 +148,7 @@ impl Chunk {
             place: added.place,
         });
         self.count_in(added.flags, added.mod_seq, added.place);
+        self.octets.take();
         if self.records.len() == MESSAGES {
             // Nothing more comes, and this stays in memory for long.
             self.records.shrink_to_fit();
@@ -163,6 +169,7 @@ impl Chunk {
             ..*record
         });
         self.count_in(record.flags, record.mod_seq, record.place);
+        self.octets.take();
         if let Some(kept) = other.kept(record.uid) {
             self.keep(record.uid, kept.clone());
         }
@@ -219,6 +226,9 @@ impl Chunk {
         if self.name(&old) == name {
             return true;
         }
+        if physical_size(self.name(&old)) != physical_size(name) {
+            self.octets.take();
+        }
         let Some((name_start, name_length)) = self.store_name(name) else {
             return false;
         };
@@ -237,6 +247,9 @@ impl Chunk {
         let start = records.partition_point(|record| record.uid < first);
         let end = records.partition_point(|record| record.uid <= last);
         // The other way round if `last` is below `first`.
+        if start < end {
+            self.octets.take();
+        }
         for record in self.records.drain(start..end.max(start)) {
             gone.push(record.uid);
             self.garbage += usize::from(record.name_length);
@@ -273,6 +286,26 @@ impl Chunk {
     /// No message has a higher mod-sequence.
     pub(super) fn highest_mod_seq(&self) -> u64 {
         self.highest
+    }
+
+    /// The octets of all files. `ask` is for those whose names do not tell; it has `None` if they
+    /// cannot be known now.
+    pub(super) fn octets(&self, mut ask: impl FnMut(&Record) -> Option<u64>) -> u64 {
+        if let Some(octets) = self.octets.get() {
+            return *octets;
+        }
+        let (mut sum, mut certain) = (0u64, true);
+        for record in &self.records {
+            let octets = physical_size(self.name(record)).or_else(|| ask(record));
+            certain &= octets.is_some();
+            let octets = octets.or(record.size()).unwrap_or_default();
+            sum = sum.saturating_add(octets);
+        }
+        if certain {
+            // Whoever was faster has found the same.
+            self.octets.set(sum).ok();
+        }
+        sum
     }
 
     /// The memory it takes.

@@ -27,6 +27,7 @@ use crate::error::{Error, Result};
 use crate::id::Uid;
 use crate::mailbox::transaction::Transaction;
 use crate::mailbox::{Copied, Mailbox};
+use crate::quota::Admission;
 use crate::sync::message_path;
 use crate::watch::WatchId;
 
@@ -84,6 +85,7 @@ impl Moving {
     /// [`Error::Expunged`] if one of them is gone; or as for [`Mailbox::append`]. Then nothing is
     /// moved, unless it was removing from the source that failed: what could not be removed stays.
     pub fn finish(self) -> Result<Copied> {
+        let _admission = self.admit()?;
         for _ in 0..ATTEMPTS {
             self.source.check()?;
             self.target.check()?;
@@ -102,6 +104,15 @@ impl Moving {
             }
         }
         Err(Error::Locked)
+    }
+
+    /// Moving within an account adds nothing to it.
+    fn admit(&self) -> Result<Option<Admission>> {
+        if self.source.root == self.target.root {
+            return Ok(None);
+        }
+        let uids: Vec<Uid> = self.uids.iter().copied().collect();
+        self.target.admit_copies(&self.source, &uids)
     }
 
     /// Moves by second links in `cur/` of the target.

@@ -44,6 +44,7 @@ impl Mailbox {
     ) -> Result<Appended> {
         self.check()?;
         target.check()?;
+        let _admission = target.admit_replacement(self, old, &new)?;
         let new = target.incoming(new)?;
         if self.directory == target.directory {
             return self.transact(|both| both.replace(by, old, new));
