@@ -74,13 +74,14 @@ impl Serve {
         }
         fs::write(dir.path().join("users"), users)?;
         fs::create_dir(dir.path().join("mail"))?;
+        fs::create_dir(dir.path().join("state"))?;
         identity_files(
             &dir.path().join("certificate.pem"),
             &dir.path().join("key.pem"),
         )?;
         let mut text = format!(
             "hostname = \"localhost\"\nmail = \"{}/mail/{{local}}\"\nusers = \"users\"\n\
-             certificate = \"certificate.pem\"\nkey = \"key.pem\"\n{}\n",
+             certificate = \"certificate.pem\"\nkey = \"key.pem\"\nstate_dir = \"state\"\n{}\n",
             dir.path().display(),
             setup.tables
         );

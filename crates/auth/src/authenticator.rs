@@ -1,5 +1,6 @@
 //! The one place where a [`Credential`] becomes a [`Verdict`].
 
+mod memory;
 mod upgrade;
 
 use std::collections::HashMap;
@@ -16,7 +17,7 @@ use subtle::ConstantTimeEq;
 use crate::budget::Budget;
 use crate::cache::Cache;
 use crate::password::{Cost, HashingFailed, Stored};
-use crate::throttle::{Delays, Throttle};
+use crate::throttle::{Delays, Keeper, Throttle};
 use crate::users::{LoadError, Users};
 use crate::{Credential, Identity, MailTemplate, Name, Origin, Secret, Verdict, prepare};
 
@@ -76,6 +77,8 @@ pub struct Authenticator {
     cache: Cache,
     memory: Budget,
     throttle: Mutex<Throttle>,
+    /// Where failures are kept over restarts, if they are.
+    keeper: Mutex<Option<Keeper>>,
     random: Random,
 }
 
@@ -137,7 +140,8 @@ impl Authenticator {
             chooser: RandomState::new(),
             cache: Cache::new(options.cache, &random),
             memory: Budget::new(options.memory >> 10),
-            throttle: Mutex::new(Throttle::new(options.delays)),
+            throttle: Mutex::new(Throttle::new(options.delays, &random)),
+            keeper: Mutex::default(),
             random: Box::new(random),
             default_domain: options.default_domain,
             mail: options.mail,
@@ -150,7 +154,8 @@ impl Authenticator {
     /// An unknown user, a name that can never exist and a wrong password cost the same and get the
     /// same verdict (S24).
     pub fn verify(&self, credential: &Credential, origin: Origin, now: Instant) -> Outcome {
-        let Some(wait) = self.throttle().begin(origin.address, now) else {
+        let account = self.account(&credential.user);
+        let Some(wait) = self.throttle().begin(&account, origin.address, now) else {
             // Too many attempts from there: not looked at, and so not a guess.
             return Outcome {
                 verdict: Verdict::Unavailable,
@@ -159,7 +164,7 @@ impl Authenticator {
         };
         match self.judge(credential, now) {
             Ok(Some(identity)) => {
-                self.throttle().succeeded(origin.address, now);
+                self.throttle().succeeded(&account, origin.address, now);
                 Outcome {
                     verdict: Verdict::Granted(identity),
                     delay: wait,
@@ -169,7 +174,7 @@ impl Authenticator {
                 verdict: Verdict::Denied,
                 delay: self
                     .throttle()
-                    .failed(origin.address, now, (self.random)())
+                    .failed(&account, origin.address, now, (self.random)())
                     .max(wait),
             },
             Err(HashingFailed) => {
@@ -180,6 +185,12 @@ impl Authenticator {
                 }
             }
         }
+    }
+
+    /// What failures for `user` are counted under: the canonical name, if it can be one.
+    fn account(&self, user: &str) -> String {
+        Name::parse(user, self.default_domain.as_deref())
+            .map_or_else(|_| user.to_owned(), |name| name.as_str().to_owned())
     }
 
     /// Reads the users file again, and forgets remembered logins.

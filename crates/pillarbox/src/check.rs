@@ -1,10 +1,11 @@
-//! `pillarbox check`: every mistake in configuration, certificate, users file, mail root and ports
+//! `pillarbox check`: every mistake in configuration, certificate, users file, mail root, state and ports
 //! at once, each with its fix.
 
 mod certificate;
 mod layout;
 mod mail;
 mod ports;
+mod state;
 mod users;
 
 use std::fs;
@@ -77,6 +78,7 @@ pub fn examine(path: &Path, purpose: Purpose, now: SystemTime) -> (Settings, Rep
         layout::check(&mut check, &users);
     }
     if purpose == Purpose::Check {
+        state::check(&mut check);
         ports::check(&mut check, &text);
     }
     let report = check.report;

@@ -23,6 +23,7 @@ use self::attendant::Attendant;
 use self::front::Front;
 use crate::config::{ChangeNotices, Listener, Protocol, Settings, TlsMode};
 use crate::listen::accept_loop;
+use crate::source::Source;
 
 /// A running server. Dropping it stops it without waiting; [`Self::shutdown`] waits.
 pub struct Server {
@@ -77,7 +78,10 @@ impl Server {
         }
         let poll = settings.storage.poll_interval;
         tasks.push(every(poll, &store, stopped.clone(), Store::poll));
-        tasks.push(every(FLUSH_INTERVAL, &store, stopped, Store::flush));
+        tasks.push(every(FLUSH_INTERVAL, &store, stopped.clone(), Store::flush));
+        let source = front.services.source.clone();
+        let save = move |authenticator: &Authenticator| save_failures(authenticator, &source);
+        tasks.push(every(SAVE_INTERVAL, &authenticator, stopped, save));
         Self {
             bound,
             front,
@@ -99,10 +103,13 @@ impl Server {
             }
         }
         let store = Arc::clone(&self.store);
+        let authenticator = Arc::clone(&self.authenticator);
+        let source = self.front.services.source.clone();
         let attendant = self.attendant.take();
         let end = move || {
             drop(attendant);
             store.flush();
+            save_failures(&authenticator, &source);
         };
         if spawn_blocking(end).await.is_err() {
             error!("flushing at the end panicked");
@@ -190,13 +197,13 @@ impl fmt::Debug for Server {
 }
 
 /// Calls `task` on the blocking pool again and again, until the server stops.
-fn every(
+fn every<T: Send + Sync + 'static>(
     period: Duration,
-    store: &Arc<Store>,
+    of: &Arc<T>,
     mut stop: watch::Receiver<bool>,
-    task: fn(&Store),
+    task: impl Fn(&T) + Clone + Send + 'static,
 ) -> JoinHandle<()> {
-    let store = Arc::clone(store);
+    let of = Arc::clone(of);
     tokio::spawn(async move {
         let period = period.max(Duration::from_millis(1));
         let mut ticks = interval_at(tokio::time::Instant::now() + period, period);
@@ -206,15 +213,24 @@ fn every(
                 biased;
                 _ = stop.changed() => break,
                 _ = ticks.tick() => {
-                    let store = Arc::clone(&store);
-                    if spawn_blocking(move || task(&store)).await.is_err() {
-                        error!("a background task of the store panicked");
+                    let (of, task) = (Arc::clone(&of), task.clone());
+                    if spawn_blocking(move || task(&of)).await.is_err() {
+                        error!("a background task panicked");
                     }
                 }
             }
         }
     })
 }
+
+/// Writes the failed logins to their file, if anything has changed.
+fn save_failures(authenticator: &Authenticator, source: &Source) {
+    let now = source.now();
+    authenticator.save_failures(now.instant, now.wall);
+}
+
+/// How often failed logins are written to their file: a crash forgets no more of them.
+const SAVE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How often flag changes are forced to disk.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(5);

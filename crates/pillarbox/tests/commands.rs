@@ -34,7 +34,7 @@ fn told(output: &Output) -> (Option<i32>, String, String) {
 fn an_account_is_made_and_the_result_is_sound() -> io::Result<()> {
     let dir = tempfile::tempdir()?;
     let text = format!(
-        "mail = \"{}/{{domain}}/{{local}}\"\nusers = \"users\"\n[auth]\nargon2_memory = \"8 KiB\"\n\
+        "mail = \"{}/{{domain}}/{{local}}\"\nusers = \"users\"\nstate_dir = \".\"\n[auth]\nargon2_memory = \"8 KiB\"\n\
          [[listeners]]\nprotocol = \"pop3\"\naddress = \"127.0.0.1:0\"\ntls = \"none\"\nplaintext_auth = true\n",
         dir.path().display()
     );

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -17,9 +18,13 @@ const QUICK: &str = "[auth]\ndefault_domain = \"localhost\"\nfailure_delay = \"1
 
 /// Connects from another address of this machine.
 fn from_another_address(to: SocketAddr) -> TcpStream {
+    from_address(Ipv4Addr::new(127, 0, 0, 2), to)
+}
+
+/// Connects from this address, which is one of this machine.
+fn from_address(here: Ipv4Addr, to: SocketAddr) -> TcpStream {
     let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-    let here = SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, 2), 0);
-    bind(&socket, &here).unwrap();
+    bind(&socket, &SocketAddrV4::new(here, 0)).unwrap();
     connect(&socket, &to).unwrap();
     TcpStream::from(socket)
 }
@@ -52,6 +57,69 @@ fn s23_ten_failed_logins_close_the_connection() {
     pop3.send("USER ann\r\nPASS wrong\r\n".repeat(12));
     let answer = pop3.rest();
     assert!(answer.matches("-ERR [AUTH]").count() <= 10, "{answer}");
+}
+
+/// What is remembered is in a file within a few seconds, and at the end.
+#[test]
+fn s23_a_restart_forgets_no_failures_and_no_known_address() {
+    let mut server = Serve::start(&Setup {
+        tables: QUICK.replace("200ms", "3s"),
+        ..Setup::default()
+    })
+    .unwrap();
+    let file = server.dir().join("state/throttle");
+    let login = |server: &Serve, from: Ipv4Addr, password: &str| {
+        let stream = from_address(from, server.address("imap").unwrap());
+        let mut client = BufReader::new(stream);
+        let command = format!("a LOGIN ann {password}\r\n");
+        client.get_mut().write_all(command.as_bytes()).unwrap();
+        timed(|| client.lines().nth(1).unwrap().unwrap())
+    };
+    let home = Ipv4Addr::new(127, 0, 0, 2);
+    assert!(login(&server, home, "pw").0.starts_with("a OK"));
+    // As from a botnet: twenty-five addresses, once each, all at the same time.
+    std::thread::scope(|scope| {
+        for number in 0..25 {
+            let server = &server;
+            scope.spawn(move || {
+                let (answer, _) = login(server, Ipv4Addr::new(127, 1, 0, number), "guess");
+                assert!(answer.starts_with("a NO [AUTH"), "{answer}");
+            });
+        }
+    });
+    for politely in [true, false] {
+        let text = if politely {
+            rustix::process::kill_process(
+                rustix::process::Pid::from_raw(server.pid().cast_signed()).unwrap(),
+                rustix::process::Signal::TERM,
+            )
+            .unwrap();
+            server.wait().unwrap();
+            "at the end"
+        } else {
+            server.kill().unwrap();
+            "by a crash"
+        };
+        let kept = std::fs::metadata(&file).expect(text);
+        assert_eq!(kept.permissions().mode() & 0o777, 0o600);
+        server = server.restart().unwrap();
+        let stranger = Ipv4Addr::new(127, 2, 0, u8::from(politely));
+        let (answer, time) = login(&server, stranger, "guess");
+        assert!(answer.starts_with("a NO [AUTH"), "{answer}");
+        assert!(time >= Duration::from_secs(3), "{text}: {time:?}");
+        let (answer, time) = login(&server, home, "pw");
+        assert!(answer.starts_with("a OK"), "{answer}");
+        assert!(time < Duration::from_secs(3), "{text}: {time:?}");
+    }
+    server.kill().unwrap();
+    std::fs::write(&file, "damaged").unwrap();
+    server = server.restart().unwrap();
+    assert!(server.logs("failed logins of before the start are forgotten", 1));
+    assert!(
+        login(&server, Ipv4Addr::new(127, 2, 0, 9), "pw")
+            .0
+            .starts_with("a OK")
+    );
 }
 
 #[test]

@@ -17,7 +17,7 @@ impl World {
             "p.toml",
             &format!(
                 "mail = \"{}/mail/{{domain}}/{{local}}\"\n\
-                 users = \"users\"\ncertificate = \"c.pem\"\nkey = \"k.pem\"\n\
+                 users = \"users\"\ncertificate = \"c.pem\"\nkey = \"k.pem\"\nstate_dir = \".\"\n\
                  [[listeners]]\nprotocol = \"imap\"\naddress = \"127.0.0.1:0\"\n",
                 world.0.path().display()
             ),
@@ -547,7 +547,7 @@ fn a_port_in_use_is_told() {
     assert_eq!(
         world.found(),
         format!(
-            "error: DIR/p.toml:7: cannot listen on {address}: Address already in use (os error 98)\n  \
+            "error: DIR/p.toml:8: cannot listen on {address}: Address already in use (os error 98)\n  \
              fix: stop what listens there (`ss -ltnp 'sport = :{port}'` shows it), unless it is this server"
         )
     );
@@ -568,7 +568,7 @@ fn a_port_in_use_is_told_once_for_all_its_addresses() {
     world.write("p.toml", &text.replace("\"127.0.0.1:0\"", &addresses));
     let found = world.found();
     let told = format!(
-        "error: DIR/p.toml:7: cannot listen on 127.0.0.1:{port} and 127.0.0.2:{port}: Address already in use"
+        "error: DIR/p.toml:8: cannot listen on 127.0.0.1:{port} and 127.0.0.2:{port}: Address already in use"
     );
     assert!(found.starts_with(&told), "{found}");
     assert_eq!(found.matches("error: ").count(), 2, "{found}");
@@ -581,7 +581,7 @@ fn an_address_of_another_machine_is_told() {
     world.write("p.toml", &text.replace("127.0.0.1:0", "192.0.2.1:0"));
     assert_eq!(
         world.found(),
-        "error: DIR/p.toml:7: cannot listen on 192.0.2.1:0: Cannot assign requested address (os error 99)\n  \
+        "error: DIR/p.toml:8: cannot listen on 192.0.2.1:0: Cannot assign requested address (os error 99)\n  \
          fix: correct the address: it is none of this machine"
     );
 }
@@ -627,4 +627,38 @@ fn only_errors_fail_the_check() {
     assert_eq!(run(), good);
     world.remove("k.pem");
     assert_eq!(run(), bad);
+}
+
+#[test]
+fn a_state_that_cannot_be_kept_is_warned_of() {
+    let world = World::new();
+    let set = |to: &str| {
+        let old = fs::read_to_string(world.0.path().join("p.toml")).unwrap();
+        let line = |line: &str| match line.strip_prefix("state_dir = ") {
+            Some(_) => format!("state_dir = {to:?}\n"),
+            None => format!("{line}\n"),
+        };
+        world.write("p.toml", &old.lines().map(line).collect::<String>());
+    };
+    set("gone");
+    assert_eq!(
+        world.found(),
+        "warning: DIR/gone: a restart forgets which logins have failed: there is no such directory\n  \
+         set at DIR/p.toml:5\n  \
+         fix: mkdir -p DIR/gone, and let it belong to the user that Pillarbox runs as; or write \
+         state_dir = \"\" if nothing is to be kept"
+    );
+    set("users");
+    assert!(world.found().contains("failed: not a directory\n"));
+    set("");
+    assert_eq!(world.found(), "");
+    set(".");
+    world.write("throttle", "");
+    assert_eq!(world.found(), "");
+    world.set_mode("throttle", 0o644);
+    assert!(
+        world.found().ends_with("fix: chmod 600 DIR/./throttle"),
+        "{}",
+        world.found()
+    );
 }

@@ -28,6 +28,8 @@ pub(super) struct Top {
     pub(super) certificate: PathBuf,
     #[serde(deserialize_with = "path")]
     pub(super) key: PathBuf,
+    #[serde(deserialize_with = "state_dir")]
+    pub(super) state_dir: Option<PathBuf>,
 }
 
 impl Default for Top {
@@ -39,6 +41,7 @@ impl Default for Top {
             users: settings.users,
             certificate: settings.tls.certificate,
             key: settings.tls.key,
+            state_dir: settings.state_dir,
         }
     }
 }
@@ -195,6 +198,12 @@ pub(super) struct Auth {
     pub(super) failure_jitter: Duration,
     #[serde(deserialize_with = "duration::<_, 0, { 10 * MINUTE }>")]
     pub(super) failure_delay_max: Duration,
+    #[serde(deserialize_with = "duration::<_, MINUTE, { 24 * HOUR }>")]
+    pub(super) failure_window: Duration,
+    #[serde(deserialize_with = "duration::<_, 0, { 365 * 24 * HOUR }>")]
+    pub(super) known_addresses: Duration,
+    #[serde(deserialize_with = "number::<_, _, 256, 1_000_000>")]
+    pub(super) failure_entries: usize,
     #[serde(deserialize_with = "duration::<_, 0, HOUR>")]
     pub(super) cache: Duration,
     pub(super) upgrade_hashes: bool,
@@ -212,6 +221,9 @@ impl Default for Auth {
             failure_delay: settings.delays.first,
             failure_jitter: settings.delays.jitter,
             failure_delay_max: settings.delays.max,
+            failure_window: settings.delays.window,
+            known_addresses: settings.delays.known_for,
+            failure_entries: settings.delays.entries,
             cache: settings.cache,
             upgrade_hashes: settings.upgrade_hashes,
         }
@@ -269,6 +281,19 @@ fn path<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
             return Err(Refused::new("is not a path", "write the path of a file"));
         }
         Ok(PathBuf::from(path))
+    })
+}
+
+/// Reads the path of a directory, or the empty string for none.
+fn state_dir<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
+    text(from, |path| {
+        if path.contains('\0') {
+            return Err(Refused::new(
+                "is not a path",
+                "write the path of a directory",
+            ));
+        }
+        Ok((!path.is_empty()).then(|| PathBuf::from(path)))
     })
 }
 

@@ -29,6 +29,8 @@ pub struct Settings {
     pub users: PathBuf,
     /// The certificate and its key; looked at only if a listener [needs](Self::needs_tls) them.
     pub tls: Tls,
+    /// Where failed logins are kept over restarts, if they are.
+    pub state_dir: Option<PathBuf>,
     /// Where to listen, one entry per address.
     pub listeners: Vec<Listener>,
     /// What is hidden from IMAP clients.
@@ -81,6 +83,7 @@ impl Default for Settings {
             mail,
             users: PathBuf::from("/etc/pillarbox/users"),
             tls: Tls::default(),
+            state_dir: Some(PathBuf::from("/var/lib/pillarbox")),
             listeners: Listener::defaults(),
             capabilities: Vec::new(),
             limits: Limits::default(),

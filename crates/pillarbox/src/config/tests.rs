@@ -180,6 +180,9 @@ verify_memory = "512 MiB"
 failure_delay = "2s"
 failure_jitter = "3s"
 failure_delay_max = "20s"
+failure_window = "5m"
+known_addresses = "2d"
+failure_entries = 1000
 cache = "0s"
 upgrade_hashes = true
 [log]
@@ -225,6 +228,18 @@ fn users_that_something_is_hidden_from_have_the_default_domain() {
     let store = mailstore::Store::new(Settings::default().store(&crate::Source::system()));
     let imap = good(EVERYTHING).imap(&store);
     assert_eq!(imap.hidden[1].users, ["ann@example.org"]);
+}
+
+/// The delays of [`every_setting_is_taken`].
+fn every_delay() -> auth::throttle::Delays {
+    auth::throttle::Delays {
+        first: Duration::from_secs(2),
+        jitter: Duration::from_secs(3),
+        max: Duration::from_secs(20),
+        window: Duration::from_mins(5),
+        known_for: Duration::from_hours(48),
+        entries: 1000,
+    }
 }
 
 #[test]
@@ -287,11 +302,7 @@ fn every_setting_is_taken() {
             default_domain: Some("example.org".into()),
             cost: Cost::new(65_536, 3, 4).unwrap(),
             verify_memory: 512 << 20,
-            delays: auth::throttle::Delays {
-                first: seconds(2),
-                jitter: seconds(3),
-                max: seconds(20),
-            },
+            delays: every_delay(),
             cache: Duration::ZERO,
             upgrade_hashes: true,
         },
@@ -330,6 +341,9 @@ mistakes! {
     key_below_the_wrong_line_in_brackets:
         "[log]\nlevel = \"info\"\nhostname = \"mail.example.org\"\n"
         => "error: p.toml:3: unknown key `hostname` in [log]\n  fix: move it above the first line in brackets";
+    state_dir_unusable:
+        "state_dir = \"a\\u0000b\"\n"
+        => "error: p.toml:1: `state_dir` is not a path\n  fix: write the path of a directory";
     key_of_a_table_at_the_top:
         "poll_interval = \"1s\"\n"
         => "error: p.toml:1: unknown key `poll_interval`\n  fix: move it below the line [storage]";

@@ -124,7 +124,14 @@ impl Builder {
             None if settings.needs_tls() => Some(Certificates::load(&tls.certificate, &tls.key)?),
             given => given,
         };
+        // Accounts that end with the process have nothing to keep.
+        let state = settings.state_dir.as_deref();
+        let state = state.filter(|_| matches!(self.accounts, Accounts::File(_)));
         let authenticator = Arc::new(authenticator(settings, self.accounts, &self.source)?);
+        if let Some(directory) = state {
+            let now = self.source.now();
+            authenticator.keep_failures_in(directory, now.instant, now.wall);
+        }
         let sockets = bind_all(&settings.listeners)?;
         let store = Store::new(settings.store(&self.source));
         let check = {
