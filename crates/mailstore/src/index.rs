@@ -72,7 +72,7 @@ use rustix::fs::OFlags;
 use crate::error::{Error, Result};
 use crate::id::{ModSeq, UidValidity};
 use crate::replace::{failed, open_regular, sync_directory};
-use columns::Header;
+use columns::{Claim, Encoder, Header};
 use file::{
     Identity, Known, Pending, Trust, append_frame, commit, damaged, read_from, sync, write_whole,
 };
@@ -391,11 +391,12 @@ impl Index {
         let mut state = self.state.clone();
         state.reserve = Reserve::default();
         let too_large = || Error::Limit("messages in a mailbox");
-        let bytes = columns::encode(&state, generation).ok_or_else(too_large)?;
+        let encoder = Encoder::new(&state, generation).ok_or_else(too_large)?;
         if force != Force::Never && std::fs::symlink_metadata(&self.path).is_err() {
-            return self.place_first(state, generation, bytes);
+            return self.place_first(&encoder, &state);
         }
-        self.write(state, generation, &bytes, force)?;
+        self.write(&encoder, Claim::All, force)?;
+        self.state = state;
         if force == Force::Never {
             return Ok(());
         }
@@ -410,10 +411,10 @@ impl Index {
 
     /// Puts the file where there is none. It gets its name before it is forced to the disk: most
     /// file systems bring both there at once. Until then nothing of it is committed.
-    fn place_first(&mut self, state: State, generation: u64, mut bytes: Vec<u8>) -> Result<()> {
-        columns::uncommit(generation, &mut bytes);
+    fn place_first(&mut self, encoder: &Encoder<'_>, state: &State) -> Result<()> {
         let (old_state, old_file) = (self.state.clone(), self.file);
-        self.write(state, generation, &bytes, Force::Never)?;
+        self.write(encoder, Claim::Nothing, Force::Never)?;
+        self.state = state.clone();
         if let Some(known) = &mut self.file {
             known.pending = Pending::All;
         }
@@ -425,19 +426,18 @@ impl Index {
     }
 
     /// Writes the file and moves it to its place; the new name is not forced to the disk.
-    fn write(&mut self, state: State, generation: u64, bytes: &[u8], force: Force) -> Result<()> {
+    fn write(&mut self, encoder: &Encoder<'_>, claim: Claim, force: Force) -> Result<()> {
         let temporary = self.path.with_extension("index.tmp");
-        let identity = write_whole(&temporary, &self.path, bytes, force).inspect_err(|_| {
+        let contents = |mut file: &File| encoder.write(claim, &mut file);
+        let identity = write_whole(&temporary, &self.path, contents, force).inspect_err(|_| {
             // The error that is reported is the first one.
             std::fs::remove_file(&temporary).ok();
         })?;
-        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        self.state = state;
         self.file = Some(Known {
             identity,
-            generation,
-            snapshot: length,
-            offset: length,
+            generation: encoder.generation(),
+            snapshot: encoder.length(),
+            offset: encoder.length(),
             pending: Pending::Nothing,
             trust: Trust::Sound,
         });

@@ -54,6 +54,24 @@ pub struct Message<'a> {
     record: &'a Record,
 }
 
+/// Messages that are one after the other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run<'a>(&'a Chunk);
+
+impl<'a> Run<'a> {
+    /// The messages, ascending.
+    pub(crate) fn iter(self) -> impl Iterator<Item = Message<'a>> {
+        let Self(chunk) = self;
+        let records = chunk.records.iter();
+        records.map(move |record| Message { chunk, record })
+    }
+
+    /// Their file names one after the other, if they are together like this.
+    pub(crate) fn names(self) -> Option<&'a [u8]> {
+        self.0.all_names()
+    }
+}
+
 /// What changed from one snapshot to a newer one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Difference {
@@ -155,10 +173,12 @@ impl Snapshot {
 
     /// All messages, ascending.
     pub fn iter(&self) -> impl Iterator<Item = Message<'_>> {
-        self.chunks.iter().flat_map(|chunk| {
-            let records = chunk.records.iter();
-            records.map(move |record| Message { chunk, record })
-        })
+        self.runs().flat_map(Run::iter)
+    }
+
+    /// The messages in runs, ascending.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = Run<'_>> {
+        self.chunks.iter().map(|chunk| Run(chunk))
     }
 
     /// The messages from a position on, counted from 0, ascending.

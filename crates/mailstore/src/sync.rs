@@ -39,7 +39,7 @@ use crate::keyword_file;
 use crate::replace::failed;
 use crate::snapshot::{Message, Place};
 use crate::store::Environment;
-use listing::{Bases, Listing};
+use listing::{Bases, Listing, Sorted};
 pub(crate) use unknown::Unknown;
 
 /// The modification times of both directories.
@@ -189,7 +189,10 @@ enum Calm {
 /// The files in both directories, of each base one.
 struct Files {
     listing: Listing,
+    /// Empty if all are new.
     bases: Bases,
+    /// All of them, if all are new and no two have the same base.
+    sorted: Option<Sorted>,
 }
 
 impl Files {
@@ -335,9 +338,24 @@ impl Scan<'_> {
                 }
             }
         }
+        if self.state.snapshot.is_empty() {
+            let sorted = Some(listing.all_sorted()).filter(|sorted| !sorted.has_twins);
+            if sorted.is_some() {
+                let bases = Bases::with_capacity(0);
+                return Ok(Files {
+                    listing,
+                    bases,
+                    sorted,
+                });
+            }
+        }
         let numbers = listing.numbers();
         let bases = Bases::with_capacity(listing.len());
-        let mut files = Files { listing, bases };
+        let mut files = Files {
+            listing,
+            bases,
+            sorted: None,
+        };
         for number in numbers {
             let Some(other) = files.bases.insert(&files.listing, number) else {
                 continue;

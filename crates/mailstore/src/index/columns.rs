@@ -19,6 +19,8 @@
 //! *Committed* is the only part that is ever overwritten: so many octets of the file are known to
 //! be on the disk. It tells a crash (which can only lose what was not committed) from damage.
 
+use std::io::{self, Write};
+
 use super::State;
 use super::codec::{Reader, Writer};
 use super::frame::{decode_agreed, decode_kept, decode_mod_seq, decode_place, decode_stamps};
@@ -26,7 +28,7 @@ use super::frame::{decode_uid, encode_kept, encode_stamps, is_file_name};
 use super::state::Agreed;
 use crate::flag::{FlagSet, Keyword, Keywords};
 use crate::id::{ModSeq, Uid, UidValidity};
-use crate::snapshot::{Added, Snapshot, Vanished, VanishedRange};
+use crate::snapshot::{Added, Message, Snapshot, Vanished, VanishedRange};
 
 /// What the header says.
 #[derive(Clone, Debug)]
@@ -134,15 +136,156 @@ pub(super) fn read_committed(generation: u64, head: &[u8]) -> u64 {
     }
 }
 
-/// Makes a file say that nothing of it is committed.
-pub(super) fn uncommit(generation: u64, file: &mut [u8]) {
-    if let Some(field) = file.get_mut(HEADER..HEADER + COMMITTED) {
-        field.copy_from_slice(&committed(generation, 0));
+/// A snapshot that is to become a file. It is written piece by piece, because it may be long.
+pub(super) struct Encoder<'a> {
+    state: &'a State,
+    header: Header,
+    extras: Vec<u8>,
+    length: u64,
+}
+
+/// Whether a file says from the start that all of it is on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// It does: it is forced to the disk before it gets its name.
+    All,
+    /// It says that nothing is.
+    Nothing,
+}
+
+impl<'a> Encoder<'a> {
+    /// For a file of `generation`; `None` if no file can be so long.
+    pub(super) fn new(state: &'a State, generation: u64) -> Option<Self> {
+        let snapshot = &state.snapshot;
+        let extras = encode_extras(state)?;
+        let names = snapshot.iter().map(|message| message.file_name().len());
+        let header = Header {
+            version: VERSION,
+            generation,
+            uid_validity: snapshot.uid_validity(),
+            uid_next: snapshot.uid_next(),
+            first_recent: snapshot.first_recent(),
+            messages: snapshot.len(),
+            mod_seq: snapshot.highest_mod_seq(),
+            floor: snapshot.vanished().floor(),
+            mailbox_id: snapshot.mailbox_id(),
+            reserved: state.reserve.mod_seq,
+            boot: state.reserve.boot,
+            vanished: snapshot.vanished().len(),
+            names: names.sum(),
+            extras: extras.len(),
+        };
+        // What does not fit into a header is found now, not half-way.
+        header.encode()?;
+        let length = u64::try_from(header.snapshot_length()?).ok()?;
+        Some(Self {
+            state,
+            header,
+            extras,
+            length,
+        })
+    }
+
+    /// The generation of the file.
+    pub(super) fn generation(&self) -> u64 {
+        self.header.generation
+    }
+
+    /// How many octets the file has.
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Writes the file.
+    pub(super) fn write(&self, claim: Claim, out: &mut impl Write) -> io::Result<()> {
+        let header = self.header.encode().unwrap_or_default();
+        out.write_all(&header)?;
+        let committed_length = match claim {
+            Claim::All => self.length,
+            Claim::Nothing => 0,
+        };
+        out.write_all(&committed(self.header.generation, committed_length))?;
+        let mut pieces = Pieces::of(out);
+        self.write_columns(&mut pieces)?;
+        pieces.buffer.bytes(&self.extras);
+        pieces.end()
+    }
+
+    fn write_columns<W: Write>(&self, pieces: &mut Pieces<'_, W>) -> io::Result<()> {
+        let columns: [fn(Message<'_>, &mut Writer); 8] = [
+            |message, out| out.u32(message.uid().get()),
+            |message, out| out.u64(message.flags().bits()),
+            |message, out| out.u64(message.mod_seq().get()),
+            |message, out| out.u64(message.rfc822_size().unwrap_or(u64::MAX)),
+            |message, out| out.i64(message.internal_date().unwrap_or(i64::MIN)),
+            |message, out| out.u32(message.saved()),
+            |message, out| out.u8(message.place() as u8),
+            |message, out| out.u8(u8::try_from(message.file_name().len()).unwrap_or(u8::MAX)),
+        ];
+        for column in columns {
+            for run in self.state.snapshot.runs() {
+                run.iter()
+                    .for_each(|message| column(message, &mut pieces.buffer));
+                pieces.pass_on()?;
+            }
+        }
+        for range in self.state.snapshot.vanished().ranges() {
+            pieces.buffer.u32(range.first.get());
+            pieces.buffer.u32(range.last.get());
+            pieces.buffer.u64(range.mod_seq.get());
+        }
+        for run in self.state.snapshot.runs() {
+            match run.names() {
+                Some(names) => pieces.buffer.bytes(names),
+                None => run
+                    .iter()
+                    .for_each(|message| pieces.buffer.bytes(message.file_name())),
+            }
+            pieces.pass_on()?;
+        }
+        Ok(())
     }
 }
 
-/// The whole snapshot as a file of `generation`, committed.
-pub(super) fn encode(state: &State, generation: u64) -> Option<Vec<u8>> {
+/// The part of a file under the last CRC, on its way.
+struct Pieces<'a, W> {
+    out: &'a mut W,
+    buffer: Writer,
+    crc: crc32fast::Hasher,
+}
+
+impl<'a, W: Write> Pieces<'a, W> {
+    fn of(out: &'a mut W) -> Self {
+        Self {
+            out,
+            buffer: Writer(Vec::with_capacity(PIECE + PIECE / 2)),
+            crc: crc32fast::Hasher::new(),
+        }
+    }
+
+    /// Writes what there is, if it is enough to be worth it.
+    fn pass_on(&mut self) -> io::Result<()> {
+        if self.buffer.0.len() >= PIECE {
+            self.empty()?;
+        }
+        Ok(())
+    }
+
+    fn empty(&mut self) -> io::Result<()> {
+        self.crc.update(&self.buffer.0);
+        self.out.write_all(&self.buffer.0)?;
+        self.buffer.0.clear();
+        Ok(())
+    }
+
+    /// Writes the rest, and the CRC.
+    fn end(mut self) -> io::Result<()> {
+        self.empty()?;
+        self.out.write_all(&self.crc.finalize().to_le_bytes())
+    }
+}
+
+fn encode_extras(state: &State) -> Option<Vec<u8>> {
     let snapshot = &state.snapshot;
     let mut extras = Writer::default();
     encode_stamps(&state.stamps, &mut extras);
@@ -155,53 +298,7 @@ pub(super) fn encode(state: &State, generation: u64) -> Option<Vec<u8>> {
     for (uid, kept) in snapshot.all_kept() {
         encode_kept(uid, kept, &mut extras);
     }
-    let header = Header {
-        version: VERSION,
-        generation,
-        uid_validity: snapshot.uid_validity(),
-        uid_next: snapshot.uid_next(),
-        first_recent: snapshot.first_recent(),
-        messages: snapshot.len(),
-        mod_seq: snapshot.highest_mod_seq(),
-        floor: snapshot.vanished().floor(),
-        mailbox_id: snapshot.mailbox_id(),
-        reserved: state.reserve.mod_seq,
-        boot: state.reserve.boot,
-        vanished: snapshot.vanished().len(),
-        names: snapshot
-            .iter()
-            .map(|message| message.file_name().len())
-            .sum(),
-        extras: extras.0.len(),
-    };
-    let length = header.snapshot_length()?;
-    let mut out = Writer(header.encode()?);
-    out.0.reserve_exact(length.checked_sub(HEADER)?);
-    out.bytes(&committed(generation, u64::try_from(length).ok()?));
-    encode_columns(state, &mut out);
-    out.bytes(&extras.0);
-    out.u32(crc32fast::hash(out.0.get(HEADER + COMMITTED..)?));
-    Some(out.0)
-}
-
-fn encode_columns(state: &State, out: &mut Writer) {
-    let messages = || state.snapshot.iter();
-    messages().for_each(|message| out.u32(message.uid().get()));
-    messages().for_each(|message| out.u64(message.flags().bits()));
-    messages().for_each(|message| out.u64(message.mod_seq().get()));
-    messages().for_each(|message| out.u64(message.rfc822_size().unwrap_or(u64::MAX)));
-    messages().for_each(|message| out.i64(message.internal_date().unwrap_or(i64::MIN)));
-    messages().for_each(|message| out.u32(message.saved()));
-    messages().for_each(|message| out.u8(message.place() as u8));
-    messages().for_each(|message| {
-        out.u8(u8::try_from(message.file_name().len()).unwrap_or(u8::MAX));
-    });
-    for range in state.snapshot.vanished().ranges() {
-        out.u32(range.first.get());
-        out.u32(range.last.get());
-        out.u64(range.mod_seq.get());
-    }
-    messages().for_each(|message| out.bytes(message.file_name()));
+    Some(extras.0)
 }
 
 /// Reads the snapshot of a file: its state, and how long it is. `None` if it is damaged.
@@ -311,6 +408,8 @@ pub(super) const COMMITTED: usize = 16;
 /// The octets of the fixed columns for one message.
 const PER_MESSAGE: usize = 4 + 8 + 8 + 8 + 8 + 4 + 1 + 1;
 const PER_RANGE: usize = 16;
+/// How many octets are written at once, or a little more.
+const PIECE: usize = 128 * 1024;
 /// Where the header says how long the extras are.
 #[cfg(test)]
 pub(super) const EXTRAS_AT: usize = 92;

@@ -162,7 +162,7 @@ pub(super) fn read_from(file: &File, start: u64, end: u64) -> io::Result<Vec<u8>
 pub(super) fn write_whole(
     temporary: &Path,
     path: &Path,
-    bytes: &[u8],
+    contents: impl Fn(&File) -> io::Result<()>,
     force: Force,
 ) -> Result<Identity> {
     // A left-over may be a link or a FIFO by now.
@@ -174,7 +174,7 @@ pub(super) fn write_whole(
             .create_new(true)
             .mode(0o600)
             .open(temporary)?;
-        file.write_all_at(bytes, 0)?;
+        contents(&file)?;
         if force != Force::Never {
             file.sync_data()?;
         }

@@ -130,6 +130,11 @@ impl Chunk {
         self.names.get(start..end).unwrap_or_default()
     }
 
+    /// The file names of the records one after the other, if that is how they are kept.
+    pub(super) fn all_names(&self) -> Option<&[u8]> {
+        (self.garbage == 0).then_some(&self.names)
+    }
+
     /// Puts a message at the end; `false` if its name has no place (over 255 octets).
     #[must_use]
     pub(super) fn push(&mut self, added: &Added<impl AsRef<[u8]>>) -> bool {

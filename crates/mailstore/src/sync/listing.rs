@@ -32,6 +32,15 @@ pub(super) struct Unlisted {
     pub(super) saved: u32,
 }
 
+/// Files of a [`Listing`] in the order in which messages that are found get their UIDs.
+#[derive(Debug)]
+pub(super) struct Sorted {
+    /// A part of the time in the name, and the number of the file.
+    order: Vec<(u64, u32)>,
+    /// Whether two of them have the same base.
+    pub(super) has_twins: bool,
+}
+
 /// Files and their names, which are all in one place.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
@@ -125,20 +134,41 @@ impl Listing {
     /// The files but those that `known` marks by their numbers, in the order in which messages that
     /// are found get their UIDs.
     pub(super) fn unknown(&self, known: &[bool]) -> Vec<Unlisted> {
-        let numbered = self.numbers().zip(&self.files).zip(known);
-        let unknown = numbered.filter(|(_, known)| !**known);
-        let mut order: Vec<(u64, u32)> = unknown
-            .map(|((number, file), _)| (SortKey::new(self.base(*file)).coarse(), number))
-            .collect();
+        let numbered = self.numbers().zip(known);
+        let unknown = numbered.filter_map(|(number, known)| (!known).then_some(number));
+        self.unlisted(&self.sorted(unknown))
+    }
+
+    /// All files in that order.
+    pub(super) fn all_sorted(&self) -> Sorted {
+        self.sorted(self.numbers())
+    }
+
+    fn sorted(&self, numbers: impl Iterator<Item = u32>) -> Sorted {
+        let key = |number| Some(SortKey::new(self.base(self.get(number)?)).coarse());
+        let order = numbers.filter_map(|number| Some((key(number)?, number)));
+        let mut order: Vec<(u64, u32)> = order.collect();
         // Numbers are compared faster than names, and few times are equal.
         order.sort_unstable_by_key(|(time, _)| *time);
+        let mut has_twins = false;
         for equal in order.chunk_by_mut(|(a, _), (b, _)| a == b) {
             if equal.len() > 1 {
                 let base = |number| self.get(number).map(|file| SortKey::new(self.base(file)));
                 equal.sort_unstable_by(|(_, a), (_, b)| base(*a).cmp(&base(*b)));
+                let mut pairs = equal.windows(2);
+                has_twins |= pairs.any(|pair| match pair {
+                    [(_, a), (_, b)] => base(*a) == base(*b),
+                    _ => false,
+                });
             }
         }
-        let files = order.into_iter().filter_map(|(_, number)| self.get(number));
+        Sorted { order, has_twins }
+    }
+
+    /// What the names of files say.
+    pub(super) fn unlisted(&self, sorted: &Sorted) -> Vec<Unlisted> {
+        let files = sorted.order.iter();
+        let files = files.filter_map(|(_, number)| self.get(*number));
         let unlisted = files.map(|file| Unlisted {
             file,
             flags: filename::flags(self.name(file)),

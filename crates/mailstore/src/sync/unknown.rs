@@ -35,15 +35,26 @@ impl<'a> Unknown<'a> {
         (next, mod_seq): (Uid, ModSeq),
         adoption: Option<&'a Adoption>,
     ) -> Self {
-        let Files { listing, bases } = files;
+        let Files {
+            listing,
+            bases,
+            sorted,
+        } = files;
         for number in bases.left_out() {
             let number = usize::try_from(*number).ok();
             if let Some(known) = number.and_then(|number| known.get_mut(number)) {
                 *known = true;
             }
         }
-        let mut files = listing.unknown(&known);
-        listing.ask_when_saved(directory, &mut files);
+        let mut files = match sorted {
+            Some(sorted) => listing.unlisted(&sorted),
+            None => listing.unknown(&known),
+        };
+        // Very many were there before us: to ask each would make the first look several times as
+        // long, and tell when the other server changed its flags.
+        if files.len() <= ASKED_AT_MOST {
+            listing.ask_when_saved(directory, &mut files);
+        }
         let mut unknown = Self {
             listing,
             given: Vec::new(),
@@ -167,3 +178,6 @@ impl<'a> Unknown<'a> {
         })
     }
 }
+
+/// How many new files at once are asked when they came.
+const ASKED_AT_MOST: usize = 1000;
