@@ -57,9 +57,9 @@ impl Tree {
     pub fn connect(&self, store: &Arc<Store>) -> Bare<imapd::Session> {
         let settings = Arc::new(imapd::Settings::new(Arc::clone(store)));
         let mail = self.maildir();
-        let grant = move |credential: Credential| {
+        let grant = move |Credential::Password(claim)| {
             Verdict::Granted(Identity {
-                name: credential.user,
+                name: claim.user,
                 mail: mail.clone(),
             })
         };

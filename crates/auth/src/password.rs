@@ -131,6 +131,15 @@ impl Stored {
         Ok(Self { text, work })
     }
 
+    /// The password itself, kept as it is; `None` if it is not UTF-8.
+    pub(crate) fn plain(password: &Secret) -> Option<Self> {
+        let text = std::str::from_utf8(password.expose()).ok()?;
+        Some(Self {
+            text: text.to_owned(),
+            work: Work::Plain,
+        })
+    }
+
     /// Whether `password` is the one, in constant time for this hash.
     ///
     /// # Errors

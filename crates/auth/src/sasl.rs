@@ -1,8 +1,10 @@
 //! SASL mechanisms (RFC 4422) as small state machines: PLAIN (RFC 4616) and LOGIN.
 //!
 //! Both protocols drive an [`Exchange`] with the lines as they stood on the wire, still in base64;
-//! it says whether to challenge again, to verify a credential, or that the exchange failed. Whether
-//! an authorization identity is allowed is decided by [`Authenticator`](crate::Authenticator).
+//! it says whether to challenge again, to verify a credential, or how it ended. Whether an
+//! authorization identity is allowed is decided by [`Authenticator`](crate::Authenticator).
+
+mod mechanism;
 
 use std::fmt;
 
@@ -10,49 +12,38 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use crate::{Credential, Secret};
+use crate::credential::Then;
+use crate::{Credential, Identity, Secret, UserPassword, Verdict};
 
-/// A mechanism that we offer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mechanism {
-    /// PLAIN (RFC 4616).
-    Plain,
-    /// LOGIN (draft-murchison-sasl-login), for old clients.
-    Login,
-}
-
-impl Mechanism {
-    /// All mechanisms, in the order they are advertised.
-    pub const ALL: [Self; 2] = [Self::Plain, Self::Login];
-
-    /// The registered name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Plain => "PLAIN",
-            Self::Login => "LOGIN",
-        }
-    }
-
-    /// Finds a mechanism by its name, case-insensitively (RFC 4422 §3.1).
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|mechanism| mechanism.name().eq_ignore_ascii_case(name))
-    }
-}
+pub use mechanism::{Mechanism, Mechanisms, Offer};
 
 /// What to do after a step of an [`Exchange`].
 #[derive(Debug)]
 pub enum Step {
     /// Send this challenge, already in base64 (may be empty), and read a line.
     Challenge(String),
-    /// The client has said all; verify this.
+    /// Have this verified, and tell the verdict with [`Exchange::verified`].
     Verify(Credential),
-    /// The exchange is over without a credential.
+    /// The user is logged in.
+    Granted(Identity),
+    /// The user is not logged in.
+    Refused(Refusal),
+    /// The exchange is over by a fault of the client.
     Failed(Failure),
 }
 
-/// Why an exchange ended without a credential.
+/// Why a user was not logged in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// As [`Verdict::Denied`].
+    Denied,
+    /// As [`Verdict::Unavailable`].
+    Unavailable,
+    /// As [`Verdict::TooManySessions`].
+    TooManySessions,
+}
+
+/// Why an exchange ended before there was anything to verify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// The client sent `*` (RFC 3501 §6.2.2, RFC 5034 §4).
@@ -63,7 +54,10 @@ pub enum Failure {
     Malformed,
 }
 
-/// One run of a mechanism.
+/// One login: a run of a mechanism, or a plain password of USER/PASS and LOGIN.
+///
+/// It holds what the client has said so far and nothing about accounts; what it holds is wiped or
+/// dropped when it ends, however it ends.
 #[derive(Debug)]
 pub struct Exchange(State);
 
@@ -87,6 +81,12 @@ impl Exchange {
         (exchange, step)
     }
 
+    /// Starts a login by a command that gives a password: USER/PASS and LOGIN.
+    pub fn password(user: impl Into<String>, password: Secret) -> (Self, Step) {
+        let credential = Credential::new(user, password);
+        (Self(State::Verifying), Step::Verify(credential))
+    }
+
     /// Takes the client's next line, without its line end.
     ///
     /// An exchange that has ended stays ended: a further line is [`Failure::Malformed`].
@@ -98,22 +98,48 @@ impl Exchange {
         }
     }
 
+    /// Takes the verdict on the credential that was to be verified.
+    pub fn verified(&mut self, verdict: Verdict) -> Step {
+        self.0 = State::Ended;
+        match verdict {
+            Verdict::Granted(identity) => Step::Granted(identity),
+            Verdict::Denied => Step::Refused(Refusal::Denied),
+            Verdict::Unavailable => Step::Refused(Refusal::Unavailable),
+            Verdict::TooManySessions => Step::Refused(Refusal::TooManySessions),
+            Verdict::Continue(challenge) => {
+                self.0 = State::Told(challenge.then);
+                Step::Challenge(STANDARD.encode(challenge.data))
+            }
+        }
+    }
+
     /// Takes one decoded message in `state`.
     fn take(&mut self, state: State, message: &[u8]) -> Result<Step, Failure> {
         match state {
-            State::Message => plain(message).map(Step::Verify),
+            State::Message => plain(message).map(|claim| self.verify(Credential::Password(claim))),
             State::User => {
                 let user = safe(message)?.to_owned();
                 self.0 = State::Password { user };
                 Ok(Step::Challenge(PASSWORD_CHALLENGE.to_owned()))
             }
-            State::Password { user } => Ok(Step::Verify(Credential {
-                user,
-                acting_as: None,
-                password: Secret::new(safe(message)?),
-            })),
-            State::Ended => Err(Failure::Malformed),
+            State::Password { user } => {
+                let password = Secret::new(safe(message)?);
+                Ok(self.verify(Credential::new(user, password)))
+            }
+            State::Told(Then::Granted(identity)) if message.is_empty() => {
+                Ok(Step::Granted(identity))
+            }
+            State::Told(Then::Denied) => Ok(Step::Refused(Refusal::Denied)),
+            State::Told(Then::Granted(_)) | State::Verifying | State::Ended => {
+                Err(Failure::Malformed)
+            }
         }
+    }
+
+    /// Waits for the verdict on this.
+    fn verify(&mut self, credential: Credential) -> Step {
+        self.0 = State::Verifying;
+        Step::Verify(credential)
     }
 }
 
@@ -128,6 +154,10 @@ enum State {
         /// The user name that came before.
         user: String,
     },
+    /// Nothing: a verdict is awaited.
+    Verifying,
+    /// The answer to what the verifier had to say.
+    Told(Then),
     /// Nothing: all is said.
     Ended,
 }
@@ -139,6 +169,8 @@ impl fmt::Debug for State {
             Self::Message => "Message",
             Self::User => "User",
             Self::Password { .. } => "Password",
+            Self::Verifying => "Verifying",
+            Self::Told(_) => "Told",
             Self::Ended => "Ended",
         })
     }
@@ -161,7 +193,7 @@ fn decode(line: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> {
 }
 
 /// `message = [authzid] UTF8NUL authcid UTF8NUL passwd` (RFC 4616 §2)
-fn plain(message: &[u8]) -> Result<Credential, Failure> {
+fn plain(message: &[u8]) -> Result<UserPassword, Failure> {
     let mut fields = message.splitn(3, |&octet| octet == 0);
     let (Some(authzid), Some(authcid), Some(passwd)) =
         (fields.next(), fields.next(), fields.next())
@@ -173,7 +205,7 @@ fn plain(message: &[u8]) -> Result<Credential, Failure> {
     } else {
         Some(safe(authzid)?.to_owned())
     };
-    Ok(Credential {
+    Ok(UserPassword {
         user: safe(authcid)?.to_owned(),
         acting_as,
         password: Secret::new(safe(passwd)?),
@@ -202,6 +234,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::Challenge;
 
     /// Runs `mechanism` with an initial response and lines, and tells the last step in short.
     fn run(mechanism: Mechanism, initial: Option<&str>, lines: &[&str]) -> String {
@@ -221,12 +254,14 @@ mod tests {
         match step {
             Step::Challenge(challenge) => format!("challenge {challenge}"),
             Step::Failed(failure) => format!("{failure:?}"),
-            Step::Verify(credential) => format!(
+            Step::Verify(Credential::Password(claim)) => format!(
                 "{}/{}/{}",
-                credential.acting_as.as_deref().unwrap_or("-"),
-                credential.user,
-                String::from_utf8_lossy(credential.password.expose())
+                claim.acting_as.as_deref().unwrap_or("-"),
+                claim.user,
+                String::from_utf8_lossy(claim.password.expose())
             ),
+            Step::Granted(identity) => format!("granted {}", identity.name),
+            Step::Refused(refusal) => format!("{refusal:?}"),
         }
     }
 
@@ -387,11 +422,61 @@ mod tests {
         assert!(!shown.contains("104, 117"), "{shown}");
     }
 
+    /// An exchange of PLAIN whose credential waits for its verdict.
+    fn verifying() -> Exchange {
+        let (exchange, step) = Exchange::start(Mechanism::Plain, Some(b"AHRpbQBzZWNyZXQ="));
+        assert_eq!(tell(&step), "-/tim/secret");
+        exchange
+    }
+
+    fn tim() -> Identity {
+        Identity {
+            name: "tim".to_owned(),
+            mail: "/srv/tim".into(),
+        }
+    }
+
     #[test]
-    fn names_are_found_in_any_case() {
-        assert_eq!(Mechanism::from_name("plain"), Some(Mechanism::Plain));
-        assert_eq!(Mechanism::from_name("LoGiN"), Some(Mechanism::Login));
-        assert_eq!(Mechanism::from_name("CRAM-MD5"), None);
+    fn a_verdict_ends_an_exchange() {
+        for (verdict, expected) in [
+            (Verdict::Granted(tim()), "granted tim"),
+            (Verdict::Denied, "Denied"),
+            (Verdict::Unavailable, "Unavailable"),
+            (Verdict::TooManySessions, "TooManySessions"),
+        ] {
+            let mut exchange = verifying();
+            assert_eq!(tell(&exchange.verified(verdict)), expected);
+            assert_eq!(tell(&exchange.respond(b"")), "Malformed");
+        }
+        let (mut exchange, step) = Exchange::password("tim", Secret::new("secret"));
+        assert_eq!(tell(&step), "-/tim/secret");
+        assert_eq!(tell(&exchange.verified(Verdict::Denied)), "Denied");
+    }
+
+    #[test]
+    fn the_last_word_before_success_wants_an_empty_response() {
+        for (line, expected) in [
+            ("", "granted tim"),
+            ("*", "Cancelled"),
+            ("AAAA", "Malformed"),
+        ] {
+            let mut exchange = verifying();
+            let verdict = Verdict::Continue(Challenge::before_success("v=proof", tim()));
+            assert_eq!(verdict.identity(), Some(&tim()));
+            assert_eq!(tell(&exchange.verified(verdict)), "challenge dj1wcm9vZg==");
+            assert_eq!(tell(&exchange.respond(line.as_bytes())), expected);
+        }
+    }
+
+    #[test]
+    fn the_last_word_before_failure_wants_any_response() {
+        for (line, expected) in [("", "Denied"), ("AQ==", "Denied"), ("*", "Cancelled")] {
+            let mut exchange = verifying();
+            let verdict = Verdict::Continue(Challenge::before_failure("{}"));
+            assert_eq!(verdict.identity(), None);
+            assert_eq!(tell(&exchange.verified(verdict)), "challenge e30=");
+            assert_eq!(tell(&exchange.respond(line.as_bytes())), expected);
+        }
     }
 
     proptest! {
@@ -411,12 +496,12 @@ mod tests {
         #[test]
         fn any_decoded_message_is_split_or_refused(message in proptest::collection::vec(any::<u8>(), 0..60)) {
             let (_, step) = Exchange::start(Mechanism::Plain, Some(b64(&message).as_bytes()));
-            if let Step::Verify(credential) = step {
-                let mut again = credential.acting_as.unwrap_or_default().into_bytes();
+            if let Step::Verify(Credential::Password(claim)) = step {
+                let mut again = claim.acting_as.unwrap_or_default().into_bytes();
                 again.push(0);
-                again.extend(credential.user.into_bytes());
+                again.extend(claim.user.into_bytes());
                 again.push(0);
-                again.extend(credential.password.expose());
+                again.extend(claim.password.expose());
                 prop_assert_eq!(again, message);
             }
         }

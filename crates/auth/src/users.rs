@@ -8,10 +8,11 @@ use std::collections::hash_map::Entry;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::Name;
 use crate::name::NameError;
 use crate::password::{Stored, StoredError};
+use crate::{Name, Secrets};
 
 mod edit;
 
@@ -20,7 +21,7 @@ pub use edit::{EditError, Editor};
 /// The accounts of a users file.
 #[derive(Clone, Debug, Default)]
 pub struct Users {
-    accounts: HashMap<Name, Stored>,
+    accounts: HashMap<Name, Arc<Secrets>>,
     /// The lines and names as they come in the file.
     order: Vec<(usize, Name)>,
     notes: Vec<Note>,
@@ -77,8 +78,8 @@ impl Users {
         })
     }
 
-    /// The hash of an account.
-    pub fn get(&self, name: &Name) -> Option<&Stored> {
+    /// What an account has.
+    pub fn get(&self, name: &Name) -> Option<&Arc<Secrets>> {
         self.accounts.get(name)
     }
 
@@ -97,9 +98,9 @@ impl Users {
         &self.notes
     }
 
-    /// Some account's hash, always the same for the same number: what an unknown user is checked
-    /// against, so that they cost what a known one costs also where schemes are mixed.
-    pub(crate) fn decoy(&self, number: u64) -> Option<&Stored> {
+    /// Some account, always the same for the same number: what an unknown user is checked against,
+    /// so that they cost what a known one costs also where schemes are mixed.
+    pub(crate) fn decoy(&self, number: u64) -> Option<&Arc<Secrets>> {
         let count = u64::try_from(self.order.len()).ok()?;
         let place = usize::try_from(number.checked_rem(count)?).ok()?;
         let (_, name) = self.order.get(place)?;
@@ -139,7 +140,10 @@ impl Users {
             }
         }
         self.order.push((line, account.name.clone()));
-        self.accounts.insert(account.name, account.stored);
+        let secrets = Secrets {
+            password: Some(account.stored),
+        };
+        self.accounts.insert(account.name, Arc::new(secrets));
     }
 }
 
@@ -374,7 +378,7 @@ mod tests {
         );
         assert_eq!(users.notes(), []);
         for name in users.names() {
-            let stored = users.get(name).unwrap();
+            let stored = users.get(name).unwrap().password.as_ref().unwrap();
             assert_eq!(stored.verify(&crate::Secret::new("example")), Ok(true));
         }
     }

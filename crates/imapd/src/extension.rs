@@ -34,6 +34,7 @@ pub(crate) mod unauthenticate;
 pub(crate) mod unselect;
 pub(crate) mod utf8_accept;
 
+use auth::sasl::{Mechanism, Mechanisms};
 use machine::{Link, Security};
 
 pub use capability::{Capabilities, Capability};
@@ -68,6 +69,8 @@ pub enum Shown {
     StartTls,
     /// Before login, if a password may be sent now.
     PasswordsAllowed,
+    /// Before login, if a password may be sent now and the server can do this mechanism.
+    Mechanism(Mechanism),
     /// Before login, if a password may not be sent now.
     PasswordsRefused,
 }
@@ -108,14 +111,14 @@ pub const REGISTRY: &[Extension] = &[
         is: Capability::AuthPlain,
         capability: "AUTH=PLAIN",
         rfc: 3501,
-        shown: Shown::PasswordsAllowed,
+        shown: Shown::Mechanism(Mechanism::Plain),
         enables: None,
     },
     Extension {
         is: Capability::AuthLogin,
         capability: "AUTH=LOGIN",
         rfc: 3501,
-        shown: Shown::PasswordsAllowed,
+        shown: Shown::Mechanism(Mechanism::Login),
         enables: None,
     },
     sasl_ir::ROW,
@@ -151,11 +154,13 @@ pub const REGISTRY: &[Extension] = &[
     unauthenticate::ROW,
 ];
 
-/// The capabilities of a connection as it is now, of those that are `offered` (RFC 3501 §7.2.1).
+/// The capabilities of a connection as it is now, of those that are `offered` (RFC 3501 §7.2.1),
+/// with those of `mechanisms`.
 pub(crate) fn capabilities(
     link: &Link,
     login: Login,
     offered: Capabilities,
+    mechanisms: Mechanisms,
     limits: &Limits,
 ) -> Vec<String> {
     let before = login == Login::Before;
@@ -164,6 +169,9 @@ pub(crate) fn capabilities(
         Shown::InPlaceOf(other) => !offered.has(other),
         Shown::StartTls => before && link.security == Security::StartTlsOffered,
         Shown::PasswordsAllowed => before && link.allows_passwords(),
+        Shown::Mechanism(mechanism) => {
+            before && link.allows_passwords() && mechanisms.has(mechanism)
+        }
         Shown::PasswordsRefused => before && !link.allows_passwords(),
     });
     let offered = rows.filter(|row| offered.has(row.is));
@@ -193,7 +201,8 @@ mod tests {
             peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
             waker: Waker::noop().clone(),
         };
-        let names = capabilities(&link, login, Capabilities::all(), &Limits::default());
+        let (offered, mechanisms) = (Capabilities::all(), Mechanisms::WITH_PASSWORD);
+        let names = capabilities(&link, login, offered, mechanisms, &Limits::default());
         names.join(" ").replace("=52428800", "")
     }
 

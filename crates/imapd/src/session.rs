@@ -75,7 +75,7 @@ pub(crate) enum Activity {
     /// A SASL exchange waits for a line.
     Authenticating(Box<Authenticating>),
     /// A credential is checked; it is taken out when it is handed to the driver.
-    Verifying(Tag, Option<Box<Credential>>),
+    Verifying(Box<Authenticating>, Option<Box<Credential>>),
     /// TLS is being started.
     StartingTls,
     /// Compression begins behind what is written now.
@@ -119,7 +119,8 @@ impl Session {
         let mut out = Responses::default();
         let hidden = hidden.union(settings.hidden_from(link.peer, None));
         let offered = imap_rev2::possible(Capabilities::all().without(hidden));
-        let names = capabilities(&link, Login::Before, offered, &settings.limits);
+        let mechanisms = settings.mechanisms.now();
+        let names = capabilities(&link, Login::Before, offered, mechanisms, &settings.limits);
         let greeting = format!("{} Pillarbox ready", settings.hostname);
         out.untagged(Untagged::Status(
             Status::Ok,

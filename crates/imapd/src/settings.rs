@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use auth::sasl::Offer;
 use ipnet::IpNet;
 use mailstore::Store;
 
@@ -26,6 +27,8 @@ pub struct Settings {
     pub client_id: ClientId,
     /// What becomes of an APPEND with octets of 8 bits in its header.
     pub utf8_headers: Utf8Headers,
+    /// How clients can authenticate.
+    pub mechanisms: Offer,
 }
 
 /// Capabilities that are neither shown to a client nor understood.
@@ -154,6 +157,7 @@ impl Settings {
             hidden: Vec::new(),
             client_id: ClientId::default(),
             utf8_headers: Utf8Headers::default(),
+            mechanisms: Offer::default(),
         }
     }
 }

@@ -447,10 +447,16 @@ where
 
     /// Takes a session's place for a user who proved who they are.
     fn admit(&mut self, verdict: Verdict) -> Verdict {
-        let Verdict::Granted(identity) = verdict else {
-            info!(?verdict, "login failed");
+        let Some(identity) = verdict.identity() else {
+            if let Verdict::Continue(_) = verdict {
+                debug!("login goes on");
+            } else {
+                info!(?verdict, "login failed");
+            }
             return verdict;
         };
+        // A place that was taken for a login that the client then broke off is free again.
+        self.permit = None;
         let limiter = &self.services.limiter;
         let Some(permit) = limiter.session(&identity.name, self.peer.ip()) else {
             info!(user = identity.name, "login refused: too many sessions");
@@ -459,7 +465,7 @@ where
         self.permit = Some(permit);
         Span::current().record("user", identity.name.as_str());
         debug!("credential accepted");
-        Verdict::Granted(identity)
+        verdict
     }
 
     /// Ready when the peer has closed its side and left nothing to read. Reads a little ahead to

@@ -197,8 +197,9 @@ pub fn capabilities(settings: &Settings, link: &Link) -> Vec<String> {
     list.push("EXPIRE NEVER".to_owned());
     if link.allows_passwords() {
         list.push("USER".to_owned());
-        let mechanisms = Mechanism::ALL.map(Mechanism::name).join(" ");
-        list.push(format!("SASL {mechanisms}"));
+        let mechanisms = settings.mechanisms.now();
+        let names: Vec<&str> = mechanisms.iter().map(Mechanism::name).collect();
+        list.push(format!("SASL {}", names.join(" ")));
     }
     if link.security == Security::StartTlsOffered {
         list.push("STLS".to_owned());

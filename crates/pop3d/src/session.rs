@@ -230,7 +230,7 @@ impl Session {
         let State::Authorization(state) = &mut self.state else {
             return;
         };
-        match state.verified(verdict) {
+        match state.verified(verdict, &mut self.context) {
             Ok(()) => {}
             Err(refused @ Refused::Denied) => self.refuse(&refused),
             Err(refused) => self.context.responses.refuse(&refused),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use auth::sasl::Offer;
 use mailstore::Store;
 
 use crate::unique_id::UidlFormat;
@@ -24,6 +25,8 @@ pub struct Settings {
     pub limits: Limits,
     /// How long a client may take.
     pub timeouts: Timeouts,
+    /// How clients can authenticate.
+    pub mechanisms: Offer,
 }
 
 /// How much a client may send.
@@ -72,6 +75,7 @@ impl Settings {
             uidl_format: UidlFormat::default(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
+            mechanisms: Offer::default(),
         }
     }
 }

@@ -115,11 +115,12 @@ impl Client {
     }
 
     fn verdict(&self, credential: &Credential) -> Verdict {
-        if credential.password.expose() != b"secret" {
+        let Credential::Password(claim) = credential;
+        if claim.password.expose() != b"secret" {
             return Verdict::Denied;
         }
         Verdict::Granted(Identity {
-            name: credential.user.clone(),
+            name: claim.user.clone(),
             mail: self.dir.path().to_owned(),
         })
     }

@@ -279,10 +279,8 @@ fn users_file(dir: &Path, users: &[User]) -> Result<PathBuf> {
 /// Stands in for the users file on the bare machine.
 fn verdict(users: &[User], root: &Path, credential: &Credential) -> Verdict {
     let name = |name: &str| Name::parse(name, None).ok();
-    let (claimed, password) = (
-        name(&credential.user),
-        prepare::password(&credential.password),
-    );
+    let Credential::Password(claim) = credential;
+    let (claimed, password) = (name(&claim.user), prepare::password(&claim.password));
     let known = users.iter().find(|user| {
         name(&user.name) == claimed
             && password
@@ -292,7 +290,7 @@ fn verdict(users: &[User], root: &Path, credential: &Credential) -> Verdict {
     let Some(user) = known else {
         return Verdict::Denied;
     };
-    if credential
+    if claim
         .acting_as
         .as_ref()
         .is_some_and(|other| name(other) != claimed)

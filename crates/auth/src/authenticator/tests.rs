@@ -2,12 +2,15 @@
 
 use std::fs;
 use std::net::IpAddr;
+use std::path::Path;
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::UserPassword;
 use crate::password::Work;
 use crate::password::tests::work_done;
+use crate::users::Users;
 
 const BOB: &str = "{BLF-CRYPT}$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
 const SECOND: Duration = Duration::from_secs(1);
@@ -83,7 +86,9 @@ impl World {
         match self.login(user, password).verdict {
             Verdict::Granted(identity) => Some(identity.name),
             Verdict::Denied => None,
-            other @ (Verdict::Unavailable | Verdict::TooManySessions) => panic!("{other:?}"),
+            other @ (Verdict::Continue(_) | Verdict::Unavailable | Verdict::TooManySessions) => {
+                panic!("{other:?}")
+            }
         }
     }
 
@@ -102,6 +107,14 @@ fn cost() -> Cost {
 
 fn credential(user: &str, password: &str) -> Credential {
     Credential::new(user, Secret::new(password))
+}
+
+fn acting(user: &str, acting_as: Option<&str>, password: &str) -> Credential {
+    Credential::Password(UserPassword {
+        user: user.to_owned(),
+        acting_as: acting_as.map(str::to_owned),
+        password: Secret::new(password),
+    })
 }
 
 fn origin(last: u8) -> Origin {
@@ -214,8 +227,7 @@ fn nobody_may_act_as_somebody_else() {
         (Some(""), false),
         (None, true),
     ] {
-        let mut credential = credential("ann", "secret");
-        credential.acting_as = acting_as.map(str::to_owned);
+        let credential = acting("ann", acting_as, "secret");
         work_done();
         let verdict = world.auth.verify(&credential, origin(1), world.now).verdict;
         assert_eq!(
@@ -418,19 +430,19 @@ fn an_upgrade_never_undoes_a_change_of_the_password() {
     let name = Name::parse("bob", Some("example.org")).unwrap();
     let path = world.dir.path().join("users");
     let old = Users::load(&path, Some("example.org")).unwrap();
-    let old = old.get(&name).unwrap();
+    let old = old.get(&name).unwrap().password.as_ref().unwrap();
     let changed = "bob:{PLAIN}changed meanwhile\n";
     world.write_users(changed);
-    world.auth.upgrade(&path, &name, old, &Secret::new("U*U"));
+    world.auth.upgrade(&name, old, &Secret::new("U*U"));
     assert_eq!(world.users(), changed);
     // Nor does it wait for whoever is changing it now, or make a file that was taken away.
     world.write_users(&format!("bob:{BOB}\n"));
     let editor = crate::users::Editor::open(&path, None).unwrap();
-    world.auth.upgrade(&path, &name, old, &Secret::new("U*U"));
+    world.auth.upgrade(&name, old, &Secret::new("U*U"));
     assert_eq!(world.users(), format!("bob:{BOB}\n"));
     drop(editor);
     fs::remove_file(&path).unwrap();
-    world.auth.upgrade(&path, &name, old, &Secret::new("U*U"));
+    world.auth.upgrade(&name, old, &Secret::new("U*U"));
     assert!(!path.exists());
 }
 
@@ -536,8 +548,7 @@ proptest! {
     fn any_credential_is_judged(user in ".{0,12}", acting_as in proptest::option::of(".{0,12}"), password in ".{0,12}") {
         thread_local! { static WORLD: World = World::plain(); }
         WORLD.with(|world| {
-            let mut credential = credential(&user, &password);
-            credential.acting_as = acting_as;
+            let credential = acting(&user, acting_as.as_deref(), &password);
             let outcome = world.auth.verify(&credential, origin(1), world.now);
             assert_eq!(outcome.verdict, Verdict::Denied);
         });

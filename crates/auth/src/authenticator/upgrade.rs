@@ -2,26 +2,24 @@
 //!
 //! The login has succeeded by then, and is answered the same whatever comes of the upgrade.
 
-use std::path::Path;
-
 use super::Authenticator;
 use crate::password::{Cost, HashingFailed, Stored, Work};
-use crate::users::{EditError, Editor};
+use crate::users::EditError;
 use crate::{Name, Secret};
 
 impl Authenticator {
-    /// Hashes a password that was right again and puts the hash into the users file at `path`, if
-    /// `old` is less than what new hashes cost.
-    pub(super) fn upgrade(&self, path: &Path, name: &Name, old: &Stored, password: &Secret) {
+    /// Hashes a password that was right again and puts the hash in the place of `old`, if that is
+    /// less than what new hashes cost.
+    pub(super) fn upgrade(&self, name: &Name, old: &Stored, password: &Secret) {
         let Some(cost) = self.upgrade_to.as_ref() else {
             return;
         };
         if !is_outdated(old.work(), cost, password) {
             return;
         }
-        match self.rewrite(path, name, old, password, cost) {
+        match self.rewrite(name, old, password, cost) {
             Ok(true) => tracing::info!(user = name.as_str(), "password hash upgraded"),
-            // Somebody else is changing the file; there will be other logins.
+            // It is being changed by somebody else; there will be other logins.
             Ok(false) => {}
             Err(error) => {
                 tracing::warn!(user = name.as_str(), %error, "password hash not upgraded");
@@ -32,7 +30,6 @@ impl Authenticator {
     /// Does it; says whether there was still the old hash to replace.
     fn rewrite(
         &self,
-        path: &Path,
         name: &Name,
         old: &Stored,
         password: &Secret,
@@ -41,15 +38,7 @@ impl Authenticator {
         let share = self.memory.take(u64::from(cost.memory_kib()));
         let hash = cost.hash(password, self.salt())?;
         drop(share);
-        let Some(mut editor) = Editor::open_now(path, self.default_domain.as_deref())? else {
-            return Ok(false);
-        };
-        if !editor.holds(name, old) {
-            return Ok(false);
-        }
-        editor.change(name, &hash)?;
-        editor.save()?;
-        Ok(true)
+        Ok(self.directory.upgrade(name, old, &hash)?)
     }
 
     fn salt(&self) -> [u8; 16] {

@@ -3,8 +3,8 @@
 use std::mem;
 use std::time::Instant;
 
-use auth::sasl::{Exchange, Failure, Mechanism, Step};
-use auth::{Credential, Secret, Verdict};
+use auth::sasl::{Exchange, Failure, Mechanism, Refusal, Step};
+use auth::{Secret, Verdict};
 use machine::Security;
 
 use super::running::{Operation, Running, Terms};
@@ -26,7 +26,7 @@ pub(crate) struct NotAuthenticated {
     bad_commands: u32,
 }
 
-/// A SASL exchange under way.
+/// A login under way: LOGIN, or the exchange of AUTHENTICATE.
 #[derive(Debug)]
 pub(crate) struct Authenticating {
     tag: Tag,
@@ -66,7 +66,10 @@ impl Session {
                 self.authenticate(tag, mechanism, initial);
             }
             LoginCommand::Login { user, password } => match String::from_utf8(user) {
-                Ok(user) => self.verify(tag, Credential::new(user, password)),
+                Ok(user) => {
+                    let (exchange, step) = Exchange::password(user, password);
+                    self.take_step(Authenticating { tag, exchange }, step);
+                }
                 Err(_) => self.refuse_login(tag, denied()),
             },
         }
@@ -88,7 +91,9 @@ impl Session {
     /// AUTHENTICATE (RFC 3501 §6.2.2, RFC 4959).
     fn authenticate(&mut self, tag: Tag, mechanism: Option<Mechanism>, initial: Option<Secret>) {
         let offered = self.offered();
-        let mechanism = mechanism.filter(|&it| offered.has(Capability::of_mechanism(it)));
+        let mechanisms = self.settings.mechanisms.now();
+        let mechanism =
+            mechanism.filter(|&it| mechanisms.has(it) && offered.has(Capability::of_mechanism(it)));
         let Some(mechanism) = mechanism else {
             let refusal = Completion::no("Unsupported authentication mechanism")
                 .with(Code::Plain(PlainCode::Cannot));
@@ -125,57 +130,58 @@ impl Session {
         true
     }
 
-    /// Does what the SASL exchange says.
+    /// Does what the exchange says.
     fn take_step(&mut self, authenticating: Authenticating, step: Step) {
         let mode = match &step {
             Step::Challenge(_) => Mode::Lines,
-            Step::Verify(_) | Step::Failed(_) => Mode::Commands,
+            Step::Verify(_) | Step::Granted(_) | Step::Refused(_) | Step::Failed(_) => {
+                Mode::Commands
+            }
         };
         self.framer.set_mode(mode);
+        let tag = authenticating.tag.clone();
         match step {
             Step::Challenge(challenge) => {
                 self.out.proceed(challenge);
                 self.activity = Activity::Authenticating(Box::new(authenticating));
             }
-            Step::Verify(credential) => self.verify(authenticating.tag, credential),
+            Step::Verify(credential) => {
+                let credential = Some(Box::new(credential));
+                self.activity = Activity::Verifying(Box::new(authenticating), credential);
+            }
+            Step::Granted(identity) => {
+                let operation = Ok(Operation::LogIn(identity));
+                let running = Running::new(tag, Terms::FREE, operation);
+                self.activity = Activity::Running(Box::new(running));
+            }
+            Step::Refused(Refusal::Denied) => self.refuse_login(tag, denied()),
+            Step::Refused(Refusal::Unavailable) => {
+                let text = "Authentication is not possible at the moment";
+                self.complete(tag, refusal(PlainCode::Unavailable, text));
+            }
+            Step::Refused(Refusal::TooManySessions) => {
+                self.complete(tag, refusal(PlainCode::Limit, "Too many sessions"));
+            }
             Step::Failed(failure) => {
                 let text = match failure {
                     Failure::Cancelled => "Authentication cancelled",
                     Failure::NotBase64 => "Expected base64",
                     Failure::Malformed => "Malformed authentication data",
                 };
-                self.bad(Some(authenticating.tag), text);
+                self.bad(Some(tag), text);
             }
         }
-    }
-
-    /// Has a credential checked.
-    fn verify(&mut self, tag: Tag, credential: Credential) {
-        self.activity = Activity::Verifying(tag, Some(Box::new(credential)));
     }
 
     /// The credential has been checked.
     pub(super) fn verified(&mut self, verdict: Verdict) {
         let activity = mem::replace(&mut self.activity, Activity::Ready);
-        let Activity::Verifying(tag, _) = activity else {
+        let Activity::Verifying(mut authenticating, _) = activity else {
             self.activity = activity;
             return;
         };
-        match verdict {
-            Verdict::Granted(identity) => {
-                let operation = Ok(Operation::LogIn(identity));
-                let running = Running::new(tag, Terms::FREE, operation);
-                self.activity = Activity::Running(Box::new(running));
-            }
-            Verdict::Denied => self.refuse_login(tag, denied()),
-            Verdict::Unavailable => {
-                let text = "Authentication is not possible at the moment";
-                self.complete(tag, refusal(PlainCode::Unavailable, text));
-            }
-            Verdict::TooManySessions => {
-                self.complete(tag, refusal(PlainCode::Limit, "Too many sessions"));
-            }
-        }
+        let step = authenticating.exchange.verified(verdict);
+        self.take_step(*authenticating, step);
     }
 
     /// Answers a login that counts as failed.

@@ -452,6 +452,7 @@ fn log_in(identity: &Identity, context: &Context<'_>, state: &mut State) -> Outc
         context.link,
         Login::After,
         offered,
+        context.settings.mechanisms.now(),
         &context.settings.limits,
     );
     let completion = Completion::ok("Logged in").with(Code::Capability(names));

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use auth::Verdict;
+use auth::sasl::{Mechanism, Mechanisms};
+use auth::{Challenge, Credential, Verdict};
 use machine::{Event, PlaintextAuth, Security};
 
 use crate::world::World;
@@ -89,10 +90,54 @@ fn sasl_exchanges_reach_the_authenticator() {
         for (line, expected) in steps {
             client.expect(line, expected);
         }
-        let asked = client.asked.expect("a credential was verified");
+        let Credential::Password(asked) = client.asked.expect("a credential was verified");
         assert_eq!(asked.user, "user");
         assert_eq!(asked.password.expose(), b"secret");
     }
+}
+
+#[test]
+fn the_last_word_of_a_verifier_is_a_challenge() {
+    const PLAIN: &str = "a AUTHENTICATE PLAIN AHVzZXIAc2VjcmV0\r\n";
+    let rows = [
+        ("\r\n", "a OK [CAPABILITY IMAP4rev1 …"),
+        ("*\r\n", "a BAD …"),
+        ("AAAA\r\n", "a BAD …"),
+    ];
+    for (line, expected) in rows {
+        let world = World::new();
+        let mut client = world.connect();
+        client.hear(&[GREETING]);
+        let Verdict::Granted(identity) = client.verdict.clone() else {
+            panic!("not let in");
+        };
+        client.verdict = Verdict::Continue(Challenge::before_success("v=proof", identity));
+        client.expect(PLAIN, &["+ dj1wcm9vZg=="]);
+        client.expect(line, &[expected]);
+    }
+    let world = World::new();
+    let mut client = world.connect();
+    client.hear(&[GREETING]);
+    client.verdict = Verdict::Continue(Challenge::before_failure("{}"));
+    client.expect(PLAIN, &["+ e30="]);
+    client.expect("AQ==\r\n", &["a NO [AUTHENTICATIONFAILED] …"]);
+}
+
+#[test]
+fn a_mechanism_that_is_not_offered_is_refused() {
+    let world = World::new();
+    let mut client = world.connect();
+    client.hear(&["* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN AUTH=LOGIN SASL-IR …"]);
+    world.offer(Mechanisms::NONE.with(Mechanism::Login));
+    client.expect(
+        "a CAPABILITY\r\n",
+        &[
+            "* CAPABILITY IMAP4rev1 AUTH=LOGIN SASL-IR …",
+            "a OK CAPABILITY completed",
+        ],
+    );
+    client.expect("b AUTHENTICATE PLAIN\r\n", &["b NO [CANNOT] …"]);
+    client.expect("c AUTHENTICATE LOGIN\r\n", &["+ VXNlcm5hbWU6"]);
 }
 
 #[test]

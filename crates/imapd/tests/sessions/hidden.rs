@@ -232,9 +232,11 @@ fn search_res() -> Vec<Probe> {
 fn in_its_place(row: &Extension) -> Capabilities {
     match row.shown {
         Shown::InPlaceOf(other) => Capabilities::NONE.with(other),
-        Shown::Always | Shown::StartTls | Shown::PasswordsAllowed | Shown::PasswordsRefused => {
-            Capabilities::NONE
-        }
+        Shown::Always
+        | Shown::StartTls
+        | Shown::PasswordsAllowed
+        | Shown::Mechanism(_)
+        | Shown::PasswordsRefused => Capabilities::NONE,
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
+use auth::sasl::Mechanisms;
 use auth::{Credential, Identity, Verdict};
 use imapd::{Session, Settings};
 use machine::{Effect, Event, Link, Machine, Now, PlaintextAuth, Security};
@@ -144,6 +145,11 @@ impl World {
         let answer = client.send("in EXAMINE INBOX\r\n");
         assert!(answer.contains("in OK [READ-ONLY] "), "{answer}");
         client
+    }
+
+    /// Lets the server do these mechanisms from here on.
+    pub(crate) fn offer(&self, mechanisms: Mechanisms) {
+        self.settings.mechanisms.set(mechanisms);
     }
 
     /// A connection that is allowed to log in.

@@ -174,7 +174,8 @@ impl Fixture {
 }
 
 fn grant(credential: &Credential) -> Outcome {
-    match credential.user.as_str() {
+    let Credential::Password(claim) = credential;
+    match claim.user.as_str() {
         "panic" => panic!("on purpose"),
         "denied" => Outcome {
             verdict: Verdict::Denied,

@@ -142,8 +142,14 @@ impl Builder {
         };
         let front = Arc::new(Front {
             services: Arc::new(services(settings, self.source, check, certificates)),
-            imap: Arc::new(settings.imap(&store)),
-            pop3: Arc::new(settings.pop3(&store)),
+            imap: Arc::new(imapd::Settings {
+                mechanisms: authenticator.offer(),
+                ..settings.imap(&store)
+            }),
+            pop3: Arc::new(pop3d::Settings {
+                mechanisms: authenticator.offer(),
+                ..settings.pop3(&store)
+            }),
         });
         Ok(Server::start(
             settings,

@@ -63,6 +63,9 @@ impl World {
         users
             .get(&name)
             .unwrap()
+            .password
+            .as_ref()
+            .unwrap()
             .verify(&Secret::new(password))
             .unwrap()
     }

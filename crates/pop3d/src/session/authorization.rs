@@ -1,6 +1,6 @@
 //! The AUTHORIZATION state (RFC 1939 §4): who is it?
 
-use auth::sasl::{Exchange, Failure, Step};
+use auth::sasl::{Exchange, Failure, Refusal, Step};
 use auth::{Credential, Identity, Verdict};
 use machine::Security;
 
@@ -24,9 +24,9 @@ enum Phase {
     /// A SASL response is next.
     Sasl(Exchange),
     /// This is to be verified.
-    Verify(Credential),
+    Verify(Exchange, Credential),
     /// The verdict is awaited.
-    Verifying,
+    Verifying(Exchange),
     /// TLS is to be started, after the answer to STLS.
     StartTls,
     /// The handshake is awaited.
@@ -59,12 +59,8 @@ impl Authorization {
                 let Phase::Password(user) = phase else {
                     return Err(Refused::NoUser);
                 };
-                self.phase = Phase::Verify(Credential {
-                    user,
-                    acting_as: None,
-                    password,
-                });
-                Ok(())
+                let (exchange, step) = Exchange::password(user, password);
+                self.take_step(exchange, step, context)
             }
             command::Authorization::Apop => Err(Refused::ApopNotOffered),
             command::Authorization::Auth(auth) => self.auth(auth, context),
@@ -89,33 +85,32 @@ impl Authorization {
             return Ok(());
         };
         let step = exchange.respond(line);
-        self.sasl_step(exchange, step, context)
+        self.take_step(exchange, step, context)
     }
 
     /// Takes the verdict on the credential.
-    pub(super) fn verified(&mut self, verdict: Verdict) -> Result<(), Refused> {
-        let Phase::Verifying = self.phase else {
+    pub(super) fn verified(
+        &mut self,
+        verdict: Verdict,
+        context: &mut Context,
+    ) -> Result<(), Refused> {
+        let phase = std::mem::replace(&mut self.phase, Phase::Command);
+        let Phase::Verifying(mut exchange) = phase else {
+            self.phase = phase;
             return Ok(());
         };
-        self.phase = Phase::Command;
-        match verdict {
-            Verdict::Granted(identity) => {
-                self.phase = Phase::Open(identity);
-                Ok(())
-            }
-            Verdict::Denied => Err(Refused::Denied),
-            Verdict::Unavailable => Err(Refused::AuthUnavailable),
-            Verdict::TooManySessions => Err(Refused::TooManySessions),
-        }
+        let step = exchange.verified(verdict);
+        self.take_step(exchange, step, context)
     }
 
     /// Takes the credential that is to be verified.
     pub(super) fn take_credential(&mut self) -> Option<Credential> {
-        let phase = std::mem::replace(&mut self.phase, Phase::Verifying);
-        let Phase::Verify(credential) = phase else {
+        let phase = std::mem::replace(&mut self.phase, Phase::Command);
+        let Phase::Verify(exchange, credential) = phase else {
             self.phase = phase;
             return None;
         };
+        self.phase = Phase::Verifying(exchange);
         Some(credential)
     }
 
@@ -138,8 +133,8 @@ impl Authorization {
     pub(super) const fn want(&self) -> Want {
         match self.phase {
             Phase::Command | Phase::Password(_) | Phase::Sasl(_) => Want::Command,
-            Phase::Verify(_) => Want::Verify,
-            Phase::Verifying | Phase::StartingTls => Want::Event,
+            Phase::Verify(..) => Want::Verify,
+            Phase::Verifying(_) | Phase::StartingTls => Want::Event,
             Phase::StartTls => Want::StartTls,
             Phase::Open(_) => Want::Work(Pace::Slow),
         }
@@ -156,7 +151,7 @@ impl Authorization {
 
     /// Whether a login is waiting for its verdict.
     pub(super) const fn is_verifying(&self) -> bool {
-        matches!(self.phase, Phase::Verifying)
+        matches!(self.phase, Phase::Verifying(_))
     }
 
     /// USER. Every name is accepted, so that nobody learns which ones exist (RFC 1939 §13).
@@ -175,7 +170,7 @@ impl Authorization {
             Auth::List => {
                 context.responses.ok("mechanisms follow");
                 if context.link.allows_passwords() {
-                    for mechanism in auth::sasl::Mechanism::ALL {
+                    for mechanism in context.settings.mechanisms.now().iter() {
                         context.responses.item(mechanism.name());
                     }
                 }
@@ -186,17 +181,20 @@ impl Authorization {
             Auth::Start { .. } if !context.link.allows_passwords() => {
                 Err(Refused::PlaintextRefused)
             }
+            Auth::Start { mechanism, .. } if !context.settings.mechanisms.now().has(mechanism) => {
+                Err(Refused::UnknownMechanism)
+            }
             Auth::Start { mechanism, initial } => {
                 let initial = initial.as_ref().map(auth::Secret::expose);
                 let (exchange, step) = Exchange::start(mechanism, initial);
-                self.sasl_step(exchange, step, context)
+                self.take_step(exchange, step, context)
             }
             Auth::Unsupported => Err(Refused::UnknownMechanism),
         }
     }
 
-    /// Does what a SASL exchange asks for.
-    fn sasl_step(
+    /// Does what a login asks for.
+    fn take_step(
         &mut self,
         exchange: Exchange,
         step: Step,
@@ -209,9 +207,16 @@ impl Authorization {
                 Ok(())
             }
             Step::Verify(credential) => {
-                self.phase = Phase::Verify(credential);
+                self.phase = Phase::Verify(exchange, credential);
                 Ok(())
             }
+            Step::Granted(identity) => {
+                self.phase = Phase::Open(identity);
+                Ok(())
+            }
+            Step::Refused(Refusal::Denied) => Err(Refused::Denied),
+            Step::Refused(Refusal::Unavailable) => Err(Refused::AuthUnavailable),
+            Step::Refused(Refusal::TooManySessions) => Err(Refused::TooManySessions),
             Step::Failed(Failure::Cancelled) => Err(Refused::AuthCancelled),
             Step::Failed(Failure::NotBase64) => Err(Refused::NotBase64),
             Step::Failed(Failure::Malformed) => Err(Refused::MalformedResponse),
