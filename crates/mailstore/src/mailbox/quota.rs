@@ -119,8 +119,19 @@ impl Transaction<'_> {
         self.own = self.own.and(Change::removing(usage));
     }
 
+    /// Notes that files have been put in their places, if anybody counts.
+    pub(super) fn note_placed(&mut self, names: &[Vec<u8>]) {
+        let mailbox = self.mailbox;
+        // Names that do not tell their octets cost a look at each file.
+        if mailbox.environment.ledger(&mailbox.root).is_some() {
+            let octets = names.iter().map(|name| self.octets_placed(name));
+            let messages = octets.map(Usage::of_message);
+            self.note_added(messages.fold(Usage::default(), Usage::plus));
+        }
+    }
+
     /// The octets of a file that has just been put in its place.
-    pub(super) fn octets_placed(&self, name: &[u8]) -> u64 {
+    fn octets_placed(&self, name: &[u8]) -> u64 {
         let path = || message_path(&self.mailbox.directory, Place::Cur, name);
         let asked = || fs::symlink_metadata(path()).ok();
         physical_size(name)

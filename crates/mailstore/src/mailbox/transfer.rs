@@ -24,7 +24,6 @@ use crate::filename::{self, Series};
 use crate::flag::{FlagChange, FlagOp, FlagSet};
 use crate::id::Uid;
 use crate::index::{Entry, FileTime, runs};
-use crate::quota::Usage;
 use crate::replace::failed;
 use crate::snapshot::{Added, Message, Place, Snapshot};
 use crate::store::Fsync;
@@ -181,12 +180,7 @@ impl Transaction<'_> {
         let put = self.place_all(&mut incoming, &mut placed);
         match put.and_then(|uids| Ok((uids, then(self)?))) {
             Ok((uids, done)) => {
-                let octets = placed.iter().map(|name| self.octets_placed(name));
-                self.note_added(
-                    octets
-                        .map(Usage::of_message)
-                        .fold(Usage::default(), Usage::plus),
-                );
+                self.note_placed(&placed);
                 Ok((Appended { uid_validity, uids }, done))
             }
             Err(error) => {
