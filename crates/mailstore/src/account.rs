@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
+use crate::acl::{self, Acl, Rights, Who};
 use crate::error::{Error, Result};
 use crate::file_system::is_read_only;
 use crate::foreign::Exported;
@@ -117,8 +118,41 @@ impl Account {
         self.index_again(name, Again::FromList)
     }
 
-    /// Creates a mailbox with a UIDVALIDITY that no mailbox of this account had before; its
-    /// missing parents become visible as non-existing names (RFC 3501 §6.3.3).
+    /// What somebody may do with a mailbox. Where its list of rights is of no use, only the owner
+    /// anything, and the log says so.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if it does not exist.
+    pub fn rights(&self, name: &MailboxName, who: Who<'_>) -> Result<Rights> {
+        let directory = self.tree().directory(name)?.ok_or(Error::NotFound)?;
+        Ok(Acl::rights_in(&directory, who))
+    }
+
+    /// The list of rights of a mailbox.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if it does not exist, [`Error::Corrupt`] if its list is damaged.
+    pub fn acl(&self, name: &MailboxName) -> Result<Acl> {
+        let directory = self.tree().directory(name)?.ok_or(Error::NotFound)?;
+        Acl::load(&directory)
+    }
+
+    /// Changes the list of rights of a mailbox, durably, and gives it as it is then.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if it does not exist, [`Error::Corrupt`] if its list is damaged, and what
+    /// `change` says; then nothing is changed.
+    pub fn change_acl(
+        &self,
+        name: &MailboxName,
+        change: impl FnOnce(&mut Acl) -> Result<()>,
+    ) -> Result<Acl> {
+        self.tree().change_acl(name, change)
+    }
+
+    /// Creates a mailbox with a UIDVALIDITY that no mailbox of this account had before, and with
+    /// the rights of the nearest mailbox above it; its missing parents become visible as
+    /// non-existing names (RFC 3501 §6.3.3, RFC 4314 §4).
     ///
     /// # Errors
     /// If it exists or cannot be made.
@@ -126,9 +160,22 @@ impl Account {
         let options = self.store.options();
         let created = self.tree().create(name, |directory| {
             let uid_validity = uid_validity::next(&self.root, &options.source)?;
-            mailbox::initialize(directory, uid_validity, options)
+            mailbox::initialize(directory, uid_validity, options)?;
+            match self.tree().nearest(name.parent())? {
+                Some((_, above)) => acl::inherit(&above, directory),
+                None => Ok(()),
+            }
         });
         self.changed(created)
+    }
+
+    /// The nearest mailbox above a name that exists.
+    ///
+    /// # Errors
+    /// If that cannot be found out.
+    pub fn nearest_above(&self, name: &MailboxName) -> Result<Option<MailboxName>> {
+        let nearest = self.tree().nearest(name.parent())?;
+        Ok(nearest.map(|(name, _)| name))
     }
 
     /// Deletes a mailbox with its messages; its children stay (RFC 3501 §6.3.4).
@@ -350,6 +397,7 @@ const MAILDROP_LOCK: &str = "pillarbox.maildrop.lock";
 #[cfg(test)]
 mod tests {
     use super::Account;
+    use crate::acl::{Acl, Combine, Identifier, Rights, Sign, Who};
     use crate::error::Error;
     use crate::flag::{FlagChange, FlagOp, FlagSet, Keyword, SystemFlag};
     use crate::mailbox::{Appending, Mailbox};
@@ -573,5 +621,96 @@ mod tests {
         append(&account.open(&MailboxName::inbox()).unwrap(), "not blocked");
         drop(held);
         account.lock_maildrop().unwrap();
+    }
+
+    #[test]
+    fn rights_are_inherited_and_follow_a_rename() {
+        let root = tempfile::tempdir().unwrap();
+        let account = account(root.path());
+        let bob = Who::Other("bob");
+        let give = |mailbox: &str, rights| {
+            let to = (Identifier::User("bob".to_owned()), Sign::Positive);
+            let change = |acl: &mut Acl| {
+                acl.change("ann", to, Combine::Replace, rights);
+                Ok(())
+            };
+            account.change_acl(&name(mailbox), change).unwrap()
+        };
+        let has = |mailbox: &str| account.rights(&name(mailbox), bob).unwrap();
+        account.create(&name("a")).unwrap();
+        assert_eq!(has("a"), Rights::NONE);
+        give("a", Rights::READ);
+        // The nearest mailbox that exists, also two levels up, and INBOX above its own.
+        account.create(&name("a/b/c")).unwrap();
+        account.create(&name("other")).unwrap();
+        give("INBOX", Rights::POST);
+        account.create(&name("INBOX/d")).unwrap();
+        assert_eq!((has("a/b/c"), has("other")), (Rights::READ, Rights::NONE));
+        assert_eq!(has("INBOX/d"), Rights::POST);
+        assert_eq!(
+            account.nearest_above(&name("a/b/c")).unwrap(),
+            Some(name("a"))
+        );
+        assert_eq!(account.nearest_above(&name("a")).unwrap(), None);
+        // From then on they are independent.
+        give("a", Rights::LOOKUP);
+        assert_eq!(has("a/b/c"), Rights::READ);
+        account.rename(&name("a"), &name("x/y")).unwrap();
+        assert_eq!((has("x/y"), has("x/y/b/c")), (Rights::LOOKUP, Rights::READ));
+        let open = account.open(&name("x/y")).unwrap();
+        assert_eq!(open.rights(bob), Rights::LOOKUP);
+        give("x/y", Rights::SEEN);
+        assert_eq!(open.rights(bob), Rights::SEEN);
+        // What is deleted takes its rights along.
+        account.delete(&name("x/y")).unwrap();
+        account.create(&name("x/y")).unwrap();
+        assert_eq!(has("x/y"), Rights::NONE);
+        assert!(matches!(account.acl(&name("never")), Err(Error::NotFound)));
+    }
+
+    #[test]
+    fn rights_are_changed_whole_or_not_at_all() {
+        let root = tempfile::tempdir().unwrap();
+        let account = account(root.path());
+        account.create(&name("a")).unwrap();
+        let file = root.path().join(".a/dovecot-acl");
+        fs::write(&file, "user=bob lr\nuser=cat lrz\n").unwrap();
+        let remove = |acl: &mut Acl| {
+            acl.remove("ann", (Identifier::User("bob".to_owned()), Sign::Positive));
+            Ok(())
+        };
+        // What is damaged stays as it is, for somebody to look at.
+        let refused = account.change_acl(&name("a"), remove);
+        assert!(matches!(refused, Err(Error::Corrupt { .. })));
+        assert_eq!(
+            fs::read_to_string(&file).unwrap(),
+            "user=bob lr\nuser=cat lrz\n"
+        );
+        assert_eq!(
+            account.rights(&name("a"), Who::Other("bob")).unwrap(),
+            Rights::NONE
+        );
+        assert_eq!(
+            account.rights(&name("a"), Who::Owner("ann")).unwrap(),
+            Rights::ALL
+        );
+        fs::write(&file, "user=bob lr\nuser=cat lr\n").unwrap();
+        let refused = account.change_acl(&name("a"), |acl| {
+            remove(acl)?;
+            Err(Error::Limit("on purpose"))
+        });
+        assert!(matches!(refused, Err(Error::Limit(_))));
+        assert_eq!(
+            fs::read_to_string(&file).unwrap(),
+            "user=bob lr\nuser=cat lr\n"
+        );
+        account.change_acl(&name("a"), remove).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "user=cat lr\n");
+        let names = fs::read_dir(root.path().join(".a")).unwrap();
+        let left = names.filter(|it| {
+            let name = it.as_ref().unwrap().file_name();
+            name.to_string_lossy().starts_with("dovecot-acl.")
+        });
+        assert_eq!(left.count(), 0, "neither lock nor temporary file");
     }
 }

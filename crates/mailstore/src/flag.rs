@@ -240,6 +240,58 @@ pub enum FlagOp {
     Remove,
     /// `FLAGS`: every flag not named is removed.
     Replace,
+    /// The same, of these flags; the others stay as they are.
+    ReplaceOf(FlagMask),
+}
+
+impl FlagOp {
+    /// What flags become, if these are named.
+    pub const fn apply(self, old: FlagSet, named: FlagSet) -> FlagSet {
+        match self {
+            Self::Add => old.union(named),
+            Self::Remove => old.without(named),
+            Self::Replace => named,
+            Self::ReplaceOf(mask) => FlagSet(old.0 & !mask.0 | named.0 & mask.0),
+        }
+    }
+}
+
+/// Which flags may be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlagMask(u64);
+
+impl FlagMask {
+    /// None of them.
+    pub const NONE: Self = Self(0);
+    /// All of them.
+    pub const ALL: Self = Self(u64::MAX);
+    /// `\Seen`.
+    pub const SEEN: Self = Self(SystemFlag::Seen.bit());
+    /// `\Deleted`.
+    pub const DELETED: Self = Self(SystemFlag::Deleted.bit());
+    /// All but these two, keywords among them.
+    pub const OTHERS: Self = Self(!(Self::SEEN.0 | Self::DELETED.0));
+
+    /// Those in either.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether a system flag is among them.
+    pub const fn has(self, flag: SystemFlag) -> bool {
+        self.0 & flag.bit() != 0
+    }
+
+    /// Whether keywords are among them.
+    pub const fn has_keywords(self) -> bool {
+        self.0 & Self::OTHERS.0 == Self::OTHERS.0
+    }
 }
 
 /// A change of flags by name, as a client asks for it; also the flags of a new message
@@ -254,9 +306,34 @@ pub struct FlagChange {
     pub keywords: Vec<Keyword>,
 }
 
+impl FlagChange {
+    /// The part of the change that is about these flags.
+    #[must_use]
+    pub fn only(mut self, mask: FlagMask) -> Self {
+        if mask == FlagMask::ALL {
+            return self;
+        }
+        self.system = FlagSet(self.system.0 & mask.0);
+        if !mask.has_keywords() {
+            self.keywords.clear();
+        }
+        self.op = match self.op {
+            FlagOp::Replace => FlagOp::ReplaceOf(mask),
+            FlagOp::ReplaceOf(before) => FlagOp::ReplaceOf(FlagMask(before.0 & mask.0)),
+            op @ (FlagOp::Add | FlagOp::Remove) => op,
+        };
+        self
+    }
+
+    /// Whether it names any flag.
+    pub fn is_empty(&self) -> bool {
+        self.system == FlagSet::EMPTY && self.keywords.is_empty()
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{FlagSet, Keyword, Keywords, SystemFlag};
+    use super::{FlagChange, FlagMask, FlagOp, FlagSet, Keyword, Keywords, SystemFlag};
 
     fn keyword(name: &str) -> Keyword {
         Keyword::new(name).expect(name)
@@ -335,5 +412,42 @@ mod tests {
         assert_eq!(keywords.add(&keyword("one-more")), None);
         assert_eq!(keywords.position(&keyword("D")), Some(3));
         assert_eq!(keywords.iter().count(), Keywords::MAX);
+    }
+
+    #[test]
+    fn a_part_of_a_change_leaves_the_other_flags_alone() {
+        let seen = FlagSet::EMPTY.with(SystemFlag::Seen);
+        let deleted = FlagSet::EMPTY.with(SystemFlag::Deleted);
+        let old = deleted
+            .with(SystemFlag::Flagged)
+            .with_keyword(0)
+            .with_keyword(58);
+        let change = |op| FlagChange {
+            op,
+            system: seen.union(deleted).with(SystemFlag::Draft),
+            keywords: vec![keyword("a")],
+        };
+        let apply = |change: FlagChange| {
+            let keywords = change.keywords.iter().map(|_| 1);
+            let named = keywords.fold(change.system, FlagSet::with_keyword);
+            change.op.apply(old, named)
+        };
+        let whole = change(FlagOp::Replace).only(FlagMask::ALL);
+        assert_eq!(
+            apply(whole).bits(),
+            change(FlagOp::Replace).system.with_keyword(1).bits()
+        );
+        let part = change(FlagOp::Replace).only(FlagMask::SEEN);
+        assert_eq!(apply(part), old.union(seen));
+        let part = change(FlagOp::Replace).only(FlagMask::OTHERS);
+        let others = deleted.with(SystemFlag::Draft).with_keyword(1);
+        assert_eq!(apply(part), others);
+        let both = FlagMask::SEEN.union(FlagMask::DELETED);
+        let part = change(FlagOp::Replace).only(both).only(FlagMask::DELETED);
+        assert_eq!(apply(part), old);
+        let part = change(FlagOp::Remove).only(FlagMask::DELETED);
+        assert_eq!(apply(part), old.without(deleted));
+        let none = change(FlagOp::Add).only(FlagMask::NONE);
+        assert!(none.is_empty() && apply(none) == old);
     }
 }

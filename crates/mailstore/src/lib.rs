@@ -10,6 +10,7 @@
 //! knows a protocol, MIME or an async runtime.
 
 pub mod account;
+pub mod acl;
 pub mod cache;
 pub mod content;
 pub mod deliver;
@@ -37,11 +38,12 @@ pub(crate) mod uid_validity;
 pub mod watch;
 
 pub use account::{Account, Entry, MaildropLock};
+pub use acl::{Acl, Combine, Identifier, Rights, Sign, Who};
 pub use cache::{Cached, Record};
 pub use content::{CrlfReader, MessageFile, RawPieces, crlf_size, push_crlf};
 pub use deliver::Staged;
 pub use error::{Error, Result};
-pub use flag::{FlagChange, FlagOp, FlagSet, Keyword, Keywords, SystemFlag};
+pub use flag::{FlagChange, FlagMask, FlagOp, FlagSet, Keyword, Keywords, SystemFlag};
 pub use id::{ModSeq, Uid, UidValidity};
 pub use mailbox::{Appended, Appending, Copied, Mailbox, Moving, Stored};
 pub use name::{MailboxName, NameError, Namespace};

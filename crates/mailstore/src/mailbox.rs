@@ -44,12 +44,13 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::task::Waker;
 use std::time::{Duration, SystemTime};
 
+use crate::acl::{Acl, Rights, Who};
 use crate::cache::{Cache, Cached, Record};
 use crate::content::MessageFile;
 use crate::deliver::Staged;
 use crate::error::{Error, Result};
 use crate::file_system::Reach;
-use crate::flag::FlagChange;
+use crate::flag::{FlagChange, FlagMask};
 use crate::foreign::served;
 use crate::id::{ModSeq, Uid, UidValidity};
 use crate::index::{Force, Index, State};
@@ -331,8 +332,22 @@ impl Mailbox {
     /// [`Error::Expunged`] if one of them is gone; or as for
     /// [`append`](Self::append).
     pub fn copy_to(&self, uids: &[Uid], target: &Self) -> Result<Copied> {
+        self.copy_keeping(uids, target, FlagMask::ALL)
+    }
+
+    /// The same, but the copies have no flags but these.
+    ///
+    /// # Errors
+    /// As for [`copy_to`](Self::copy_to).
+    pub fn copy_keeping(&self, uids: &[Uid], target: &Self, kept: FlagMask) -> Result<Copied> {
         let _admission = target.admit_copies(self, uids)?;
-        self.copy(uids, target)
+        self.copy(uids, target, kept)
+    }
+
+    /// What somebody may do with this mailbox, as its list of rights says now. Where that is of no
+    /// use, only the owner anything, and the log says so.
+    pub fn rights(&self, who: Who<'_>) -> Rights {
+        Acl::rights_in(&self.directory, who)
     }
 
     /// Starts a new message in `tmp/`.

@@ -31,6 +31,7 @@ use std::time::SystemTime;
 use rustix::fs::OFlags;
 
 use crate::account::Entry;
+use crate::acl::Acl;
 use crate::error::{Error, Result};
 use crate::lock::FileLock;
 use crate::name::{MailboxName, Namespace};
@@ -128,6 +129,32 @@ impl<'a> Tree<'a> {
             is_directory(&path)?
         };
         Ok(is_there.then_some(path))
+    }
+
+    /// The nearest of a name and those above it that is a mailbox, with its directory.
+    pub(crate) fn nearest(
+        &self,
+        name: Option<MailboxName>,
+    ) -> Result<Option<(MailboxName, PathBuf)>> {
+        let mut next = name;
+        while let Some(name) = next {
+            if let Some(directory) = self.directory(&name)? {
+                return Ok(Some((name, directory)));
+            }
+            next = name.parent();
+        }
+        Ok(None)
+    }
+
+    /// Changes the list of rights of a mailbox, which nobody renames or deletes meanwhile.
+    pub(crate) fn change_acl(
+        &self,
+        name: &MailboxName,
+        change: impl FnOnce(&mut Acl) -> Result<()>,
+    ) -> Result<Acl> {
+        let _lock = self.lock()?;
+        let directory = self.directory(name)?.ok_or(Error::NotFound)?;
+        Acl::change_in(&directory, self.options, change)
     }
 
     /// The directory of a mailbox that exists, complete with `cur`, `new` and `tmp`.

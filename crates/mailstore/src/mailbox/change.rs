@@ -172,11 +172,7 @@ impl Transaction<'_> {
         mut test: impl FnMut(Message<'_>) -> Test,
     ) -> Result<()> {
         let named = self.resolve(change)?;
-        let flags = |old: FlagSet| match change.op {
-            FlagOp::Add => old.union(named),
-            FlagOp::Remove => old.without(named),
-            FlagOp::Replace => named,
-        };
+        let flags = |old: FlagSet| change.op.apply(old, named);
         let changed = self.each(uids, |transaction, message| match test(message) {
             Test::Passed => transaction.restyle(message, flags(message.flags())),
             Test::Failed => Ok(Found::Yes),

@@ -21,7 +21,7 @@ use crate::content::MessageFile;
 use crate::deliver::{Staged, with_sizes};
 use crate::error::{Error, Result};
 use crate::filename::{self, Series};
-use crate::flag::{FlagChange, FlagOp, FlagSet};
+use crate::flag::{FlagChange, FlagMask, FlagOp, FlagSet};
 use crate::id::Uid;
 use crate::index::{Entry, FileTime, runs};
 use crate::replace::failed;
@@ -104,7 +104,7 @@ impl Mailbox {
             if uids.is_empty() {
                 return Ok(());
             }
-            let copied = self.copy(&uids, target)?;
+            let copied = self.copy(&uids, target, FlagMask::ALL)?;
             let moved: Vec<Uid> = copied.uids.iter().map(|(source, _)| *source).collect();
             self.remove(&moved, None)?;
         }

@@ -250,7 +250,7 @@ fn tell_change(change: &FlagChange) -> String {
     let sign = match change.op {
         FlagOp::Add => "+",
         FlagOp::Remove => "-",
-        FlagOp::Replace => "=",
+        FlagOp::Replace | FlagOp::ReplaceOf(_) => "=",
     };
     let system = change.system.system().map(|flag| flag.name().to_owned());
     let keywords = change.keywords.iter().map(ToString::to_string);

@@ -1,6 +1,6 @@
 //! What the client itself has changed, and so does not hear of as news.
 
-use mailstore::{FlagChange, FlagOp, FlagSet, Keywords, Snapshot, Uid};
+use mailstore::{FlagChange, FlagSet, Keywords, Snapshot, Uid};
 
 /// Which of the changed flags the client does not have to hear of as news.
 #[derive(Clone, Copy, Debug)]
@@ -43,9 +43,5 @@ fn changed(old: FlagSet, change: &FlagChange, keywords: &Keywords) -> FlagSet {
     let named = change.keywords.iter();
     let positions = named.filter_map(|keyword| keywords.position(keyword));
     let flags = positions.fold(change.system, FlagSet::with_keyword);
-    match change.op {
-        FlagOp::Add => old.union(flags),
-        FlagOp::Remove => old.without(flags),
-        FlagOp::Replace => flags,
-    }
+    change.op.apply(old, flags)
 }

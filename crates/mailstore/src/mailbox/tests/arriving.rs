@@ -274,7 +274,7 @@ fn save_dates_are_those_of_arriving() {
     };
     assert_eq!(saved(&mailbox), [Some(NOW), Some(delivered)]);
 
-    mailbox.copy(&[uid(2)], &target).unwrap();
+    mailbox.copy_to(&[uid(2)], &target).unwrap();
     assert_eq!(saved(&target), [Some(NOW)]);
     let flagged = change(FlagOp::Add, &[SystemFlag::Flagged], &[]);
     mailbox.store_flags(&[uid(1), uid(2)], &flagged).unwrap();

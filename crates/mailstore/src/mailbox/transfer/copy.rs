@@ -59,7 +59,7 @@ use rustix::fs::OFlags;
 use super::{ATTEMPTS, Arriving, Incoming, by_name, cannot_link};
 use crate::error::{Error, Result};
 use crate::filename::FileName;
-use crate::flag::{FlagChange, FlagSet};
+use crate::flag::{FlagChange, FlagMask, FlagSet};
 use crate::id::Uid;
 use crate::mailbox::directories::Directories;
 use crate::mailbox::{Appended, Copied, Mailbox};
@@ -177,24 +177,31 @@ fn written(metadata: &fs::Metadata) -> i64 {
 }
 
 impl Mailbox {
-    pub(in crate::mailbox) fn copy(&self, uids: &[Uid], target: &Self) -> Result<Copied> {
+    pub(in crate::mailbox) fn copy(
+        &self,
+        uids: &[Uid],
+        target: &Self,
+        kept: FlagMask,
+    ) -> Result<Copied> {
         let uids: BTreeSet<Uid> = uids.iter().copied().collect();
         for _ in 0..ATTEMPTS {
             self.check()?;
             target.check()?;
             if self.environment.distrusts_files() {
-                return self.copy_by_files(&uids, target);
+                return self.copy_by_files(&uids, target, kept);
             }
-            match self.copy_by_links(&uids, target) {
+            match self.copy_by_links(&uids, target, kept) {
                 // A file was renamed by somebody; nothing has been copied.
                 Err(Error::NotFound) if !target.is_gone() => {
                     self.transact(|transaction| transaction.scan())?;
                 }
                 Err(Error::Io { source, .. }) if cannot_link(&source) => {
-                    return self.copy_by_files(&uids, target);
+                    return self.copy_by_files(&uids, target, kept);
                 }
                 // Also what file systems say that have no links.
-                Err(Error::NoPermission { .. }) => return self.copy_by_files(&uids, target),
+                Err(Error::NoPermission { .. }) => {
+                    return self.copy_by_files(&uids, target, kept);
+                }
                 copied => return copied,
             }
         }
@@ -202,9 +209,9 @@ impl Mailbox {
     }
 
     /// Copies by second links in `cur/` of the target.
-    fn copy_by_links(&self, uids: &BTreeSet<Uid>, target: &Self) -> Result<Copied> {
+    fn copy_by_links(&self, uids: &BTreeSet<Uid>, target: &Self, kept: FlagMask) -> Result<Copied> {
         let snapshot = self.snapshot();
-        let mut translated = Translated::default();
+        let mut translated = Translated::keeping(kept);
         let originals = self.originals(&snapshot, uids)?;
         self.settle(&originals)?;
         let messages = uids.iter().filter_map(|uid| snapshot.by_uid(*uid));
@@ -226,9 +233,9 @@ impl Mailbox {
     }
 
     /// Copies by files in `tmp/` of the target: where links are not possible, the bytes.
-    fn copy_by_files(&self, uids: &BTreeSet<Uid>, target: &Self) -> Result<Copied> {
+    fn copy_by_files(&self, uids: &BTreeSet<Uid>, target: &Self, kept: FlagMask) -> Result<Copied> {
         let mut incoming = Vec::with_capacity(uids.len());
-        let mut translated = Translated::default();
+        let mut translated = Translated::keeping(kept);
         for uid in uids {
             let (mut staged, snapshot) = self.link(*uid, target)?;
             // Whoever delivered it may not have cared.
@@ -323,13 +330,23 @@ impl<'a> Forcing<'a> {
 }
 
 /// Flags in terms of another mailbox; many messages have the same.
-#[derive(Default)]
-pub(super) struct Translated(HashMap<FlagSet, FlagChange>);
+pub(super) struct Translated {
+    known: HashMap<FlagSet, FlagChange>,
+    /// Which flags the messages keep.
+    kept: FlagMask,
+}
 
 impl Translated {
+    pub(super) fn keeping(kept: FlagMask) -> Self {
+        Self {
+            known: HashMap::new(),
+            kept,
+        }
+    }
+
     pub(super) fn flags(&mut self, snapshot: &Snapshot, message: Message<'_>) -> FlagChange {
-        let flags = self.0.entry(message.flags());
-        let flags = flags.or_insert_with(|| by_name(snapshot, message.flags()));
+        let flags = self.known.entry(message.flags());
+        let flags = flags.or_insert_with(|| by_name(snapshot, message.flags()).only(self.kept));
         flags.clone()
     }
 }

@@ -24,6 +24,7 @@ use super::copy::{Translated, copied};
 use super::unfinished::Written;
 use super::{ATTEMPTS, Arriving, Incoming, cannot_link};
 use crate::error::{Error, Result};
+use crate::flag::FlagMask;
 use crate::id::Uid;
 use crate::mailbox::transaction::Transaction;
 use crate::mailbox::{Copied, Mailbox};
@@ -39,6 +40,8 @@ pub struct Moving {
     /// Who moves, if he watches the source.
     by: Option<WatchId>,
     uids: BTreeSet<Uid>,
+    /// Which flags they keep.
+    kept: FlagMask,
 }
 
 impl Mailbox {
@@ -56,7 +59,15 @@ impl Moving {
             target: Arc::clone(target),
             by,
             uids: BTreeSet::new(),
+            kept: FlagMask::ALL,
         }
+    }
+
+    /// Has the messages keep no flags but these.
+    #[must_use]
+    pub fn keeping(mut self, kept: FlagMask) -> Self {
+        self.kept = kept;
+        self
     }
 
     /// Adds messages to those that are moved. Nothing is done with them yet.
@@ -149,7 +160,7 @@ impl Moving {
         let (source, target) = (&self.source, &self.target);
         if source.directory == target.directory {
             return source.transact(|both| {
-                let incoming = incoming(both, &self.uids, arriving)?;
+                let incoming = self.incoming(both, arriving)?;
                 let note = Written::write(source, target, &incoming);
                 let moved = both.put(incoming).and_then(|appended| {
                     let copied = copied(&self.uids, appended);
@@ -176,7 +187,7 @@ impl Moving {
         to: &mut Transaction<'_>,
         arriving: Vec<Known>,
     ) -> Result<Copied> {
-        let incoming = incoming(from, &self.uids, arriving)?;
+        let incoming = self.incoming(from, arriving)?;
         let note = Written::write(&self.source, &self.target, &incoming);
         let moved = to.put(incoming).and_then(|appended| {
             let copied = copied(&self.uids, appended);
@@ -190,6 +201,29 @@ impl Moving {
             note.remove();
         }
         moved
+    }
+
+    /// The messages as they are to be in the target, with the names and flags that they have now.
+    fn incoming(&self, from: &Transaction<'_>, arriving: Vec<Known>) -> Result<Vec<Incoming>> {
+        let snapshot = from.snapshot();
+        let mut translated = Translated::keeping(self.kept);
+        let mut incoming = Vec::with_capacity(arriving.len());
+        let series = from.mailbox.environment.series();
+        for (uid, (mut file, size, date)) in self.uids.iter().zip(arriving) {
+            let message = snapshot.by_uid(*uid).ok_or(Error::Expunged)?;
+            if let Arriving::Original(original) = &mut file {
+                original.rename(message);
+            }
+            let size = size.or(message.rfc822_size());
+            incoming.push(Incoming {
+                flags: translated.flags(snapshot, message),
+                name: file.name(&series, size),
+                size,
+                date: date.or(message.internal_date()),
+                file,
+            });
+        }
+        Ok(incoming)
     }
 }
 
@@ -217,33 +251,6 @@ pub(super) fn take_back(from: &Transaction<'_>, to: &mut Transaction<'_>, copied
     if let Err(error) = to.remove(&doubled, None) {
         tracing::warn!(mailbox = %to.mailbox.name, %error, "messages stay in two mailboxes");
     }
-}
-
-/// The messages as they are to be in the target, with the names and flags that they have now.
-fn incoming(
-    from: &Transaction<'_>,
-    uids: &BTreeSet<Uid>,
-    arriving: Vec<Known>,
-) -> Result<Vec<Incoming>> {
-    let snapshot = from.snapshot();
-    let mut translated = Translated::default();
-    let mut incoming = Vec::with_capacity(arriving.len());
-    let series = from.mailbox.environment.series();
-    for (uid, (mut file, size, date)) in uids.iter().zip(arriving) {
-        let message = snapshot.by_uid(*uid).ok_or(Error::Expunged)?;
-        if let Arriving::Original(original) = &mut file {
-            original.rename(message);
-        }
-        let size = size.or(message.rfc822_size());
-        incoming.push(Incoming {
-            flags: translated.flags(snapshot, message),
-            name: file.name(&series, size),
-            size,
-            date: date.or(message.internal_date()),
-            file,
-        });
-    }
-    Ok(incoming)
 }
 
 #[cfg(test)]

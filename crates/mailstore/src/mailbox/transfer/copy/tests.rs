@@ -238,7 +238,7 @@ fn a_file_that_cannot_be_linked_takes_the_others_back() {
     maildir(&to, &["kept"]);
     let (source, target) = (open(&from), open(&to));
     let snapshot = source.snapshot();
-    let mut translated = Translated::default();
+    let mut translated = Translated::keeping(FlagMask::ALL);
     let directories = Rc::new(Directories::of(&from));
     let series = target.environment.series();
     let mut incoming: Vec<Incoming> = snapshot
@@ -284,7 +284,7 @@ fn bytes_are_copied_where_links_cannot_be() {
             source.copy_to(&uids(&source), &target).unwrap()
         } else {
             let uids: BTreeSet<Uid> = uids(&source).into_iter().collect();
-            source.copy_by_files(&uids, &target).unwrap()
+            source.copy_by_files(&uids, &target, FlagMask::ALL).unwrap()
         };
         assert_eq!(copied.uids.len(), 2);
     }
