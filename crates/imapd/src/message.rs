@@ -4,7 +4,8 @@
 //! over them once and keeps a flat tree of offsets; the views are made from it on demand:
 //!
 //! - [`Parsed::envelope`] and [`Parsed::body_structure`] give header text raw: unfolded, and
-//!   without RFC 5322 quoting where RFC 3501 §7.4.2 says so, but never decoded;
+//!   without RFC 5322 quoting where RFC 3501 §7.4.2 says so; decoded are only parameters, for
+//!   IMAP4rev2 (RFC 9051 §7.5.2);
 //! - [`Parsed::section`] finds the octets of a body section (RFC 3501 §6.4.5);
 //! - [`Parsed::header_contains`], [`Parsed::body_contains`] and [`Parsed::text_contains`] search
 //!   decoded text (RFC 3501 §6.4.4).
@@ -19,6 +20,7 @@
 mod address;
 mod body_structure;
 mod charset;
+mod continuation;
 mod date;
 mod decoder;
 mod encoded_word;
@@ -29,6 +31,7 @@ mod mime;
 mod record;
 mod section;
 mod steps;
+mod structures;
 mod text;
 mod token;
 mod transcoding;
@@ -48,6 +51,8 @@ pub use record::{Listed, Record, Summary};
 pub use section::{SectionOctets, part_of};
 pub use text::Needle;
 pub use transcoding::Transcoding;
+
+pub use crate::extension::imap_rev2::Revision;
 
 /// How many addresses, parameters and language tags one ENVELOPE or BODYSTRUCTURE holds, those of
 /// nested messages included. The rest is left out (S32).

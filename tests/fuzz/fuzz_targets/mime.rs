@@ -1,7 +1,7 @@
 //! Any octets as a message: all parts lie in it, and what is written about it is well-formed (S33).
 #![no_main]
 
-use imapd::message::{Form, MAX_LEVELS, MAX_PARTS, Needle, Parsed};
+use imapd::message::{Form, MAX_LEVELS, MAX_PARTS, Needle, Parsed, Revision};
 use imapd::message::{write_body_structure, write_envelope};
 use libfuzzer_sys::fuzz_target;
 
@@ -46,11 +46,13 @@ fuzz_target!(|message: &[u8]| {
     let mut out = Vec::new();
     write_envelope(&parsed.envelope(message), &mut out);
     assert_well_formed(&out);
-    let structure = parsed.body_structure(message);
-    for form in [Form::Body, Form::BodyStructure] {
-        out.clear();
-        write_body_structure(&structure, form, &mut out);
-        assert_well_formed(&out);
+    for revision in [Revision::Rev1, Revision::Rev2] {
+        let structure = parsed.body_structure(message, revision);
+        for form in [Form::Body, Form::BodyStructure] {
+            out.clear();
+            write_body_structure(&structure, form, &mut out);
+            assert_well_formed(&out);
+        }
     }
     let needle = Needle::new("a");
     let _ = parsed.text_contains(message, &needle);

@@ -10,6 +10,7 @@ use std::io::Read;
 
 use mailstore::{Error, Mailbox, Message};
 
+use super::imap_rev2::Revision;
 use super::{Capability, Extension, Shown};
 use crate::command::Section;
 use crate::error::Refused;
@@ -69,7 +70,7 @@ impl Source {
             .is_none_or(|it| it == snapshot.uid_validity());
         let message = snapshot.by_uid(url.uid).filter(|_| valid);
         let message = message.ok_or_else(bad)?;
-        match Self::of(&url, &mailbox, message) {
+        match Self::of(&url, &mailbox, message, account.enabled.revision()) {
             Ok(found) => found.ok_or_else(bad),
             Err(Error::Expunged | Error::NotFound) => Err(bad()),
             Err(error) => Err(error.into()),
@@ -81,6 +82,7 @@ impl Source {
         url: &MessageUrl,
         mailbox: &Mailbox,
         message: Message<'_>,
+        revision: Revision,
     ) -> Result<Option<Self>, Error> {
         let (first, most) = url.partial.unwrap_or((0, u64::MAX));
         if url.section == Section::default() {
@@ -88,7 +90,7 @@ impl Source {
             return Ok(Some(Self::Stretch(from, first, most)));
         }
         let Content { octets, parsed } = Content::whole(mailbox, message)?;
-        Ok(match parsed.section(&octets, &url.section) {
+        Ok(match parsed.section(&octets, &url.section, revision) {
             None => None,
             Some(SectionOctets::Fields(fields)) => {
                 let first = usize::try_from(first).unwrap_or(usize::MAX);

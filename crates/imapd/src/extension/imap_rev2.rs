@@ -26,7 +26,7 @@ pub(super) const ROW: Extension = Extension {
 
 /// The version of the protocol that a session follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Revision {
+pub enum Revision {
     /// IMAP4rev1.
     Rev1,
     /// IMAP4rev2.

@@ -205,7 +205,7 @@ pub(crate) fn tell_arrivals(
             true => ByUid::No,
             false => ByUid::Yes,
         };
-        let fetching = Fetching::new(positions, items, by_uid);
+        let fetching = Fetching::new(positions, items, by_uid, selected.view.revision());
         notify.fetching = Some(Box::new(fetching));
     }
     let Some(mut fetching) = notify.fetching.take() else {

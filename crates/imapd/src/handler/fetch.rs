@@ -16,6 +16,7 @@ use mailstore::{Error, Mailbox, Message, crlf_size};
 use crate::command::FetchItem;
 use crate::encode::Fetch;
 use crate::error::completion;
+use crate::extension::imap_rev2::Revision;
 use crate::extension::qresync::Earlier;
 use crate::handler::content::{Resume, correct_size};
 use crate::message::{Form, Undecodable};
@@ -91,8 +92,13 @@ enum Complete {
 
 impl Fetching {
     /// Fetches items of the messages at these positions.
-    pub(crate) fn new(left: Positions, items: Vec<FetchItem>, by_uid: ByUid) -> Self {
-        let plan = Plan::new(items, by_uid);
+    pub(crate) fn new(
+        left: Positions,
+        items: Vec<FetchItem>,
+        by_uid: ByUid,
+        revision: Revision,
+    ) -> Self {
+        let plan = Plan::new(items, by_uid, revision);
         Self {
             coming: Coming::new(left),
             quick: plan.quick(),

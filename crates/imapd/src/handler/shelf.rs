@@ -7,7 +7,8 @@ use mailstore::{Cached, Error, Mailbox, Message, Snapshot, Uid};
 
 use super::ahead::{Made, make_ahead};
 use super::content::{Content, header_octets};
-use crate::message::{Form, Header, Parsed, Record, Summary, write_body_structure};
+use crate::extension::imap_rev2::Revision;
+use crate::message::{Form, Header, Parsed, Record, Summary};
 
 /// The records at hand.
 #[derive(Debug, Default)]
@@ -54,9 +55,9 @@ impl Found {
         Summary::read(self.get(Record::Summary)?)
     }
 
-    /// The structure in a form, as it is sent.
-    pub(crate) fn structure(&self, form: Form) -> Option<&[u8]> {
-        self.get(Record::for_form(form))
+    /// The structure in a form, as it is sent to a session of this revision.
+    pub(crate) fn structure(&self, form: Form, revision: Revision) -> Option<&[u8]> {
+        Record::structure(self.get(Record::for_form(form))?, revision)
     }
 
     /// The header, or as much of it as `record` has.
@@ -246,11 +247,7 @@ pub(crate) fn make(record: Record, octets: &[u8], parsed: Option<&Parsed>) -> Ve
     let header = octets.get(header).unwrap_or_default();
     match (record, record.form(), parsed) {
         (Record::Summary, ..) => Summary::make(header),
-        (_, Some(form), Some(parsed)) => {
-            let mut made = Vec::new();
-            write_body_structure(&parsed.body_structure(octets), form, &mut made);
-            made
-        }
+        (_, Some(form), Some(parsed)) => Record::make_structure(parsed, octets, form),
         (Record::Header | Record::BodyStructure | Record::Body, ..) => header.to_vec(),
     }
 }
@@ -259,7 +256,8 @@ pub(crate) fn make(record: Record, octets: &[u8], parsed: Option<&Parsed>) -> Ve
 fn is_readable(record: Record, octets: &[u8]) -> bool {
     match record {
         Record::Summary => Summary::read(octets).is_some(),
-        Record::Header | Record::BodyStructure | Record::Body => true,
+        Record::Header => true,
+        Record::BodyStructure | Record::Body => Record::structure(octets, Revision::Rev1).is_some(),
     }
 }
 

@@ -1,7 +1,12 @@
 //! BODYSTRUCTURE and BODY (RFC 3501 §7.4.2).
 //!
-//! Values are raw header text. Added are only the defaults that the grammar asks for: the type of
-//! a part without a valid Content-Type, `US-ASCII` for text without a charset, `7BIT`.
+//! Values are raw header text, but for parameters in pieces or in charsets. Added are only the
+//! defaults that the grammar asks for: the type of a part without a valid Content-Type, `US-ASCII`
+//! for text without a charset, `7BIT`.
+//!
+//! IMAP4rev2 tells the message in a message/global part, as that in message/rfc822 (RFC 9051
+//! §7.5.2). Where such a part is encoded, or beyond the limits, it is told to hold an empty message:
+//! nothing else has this type then.
 //! A multipart or message beyond the limits is application/octet-stream, because its parts cannot
 //! be told.
 
@@ -9,8 +14,9 @@ use super::envelope::{Envelope, envelope, write_envelope};
 use super::header::{Fields, trim};
 use super::media::{self, ContentType, Parameter, Parameters};
 use super::mime::{Implied, Kind, Parsed, Part};
-use super::{Budget, steps};
+use super::{Budget, continuation, steps};
 use crate::encode::string::{nstring, string};
+use crate::extension::imap_rev2::Revision;
 
 /// The structure of a part and of all within it (`body`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,14 +106,21 @@ pub enum Form {
 }
 
 impl Parsed {
-    /// The body structure of the message.
-    pub fn body_structure(&self, message: &[u8]) -> BodyStructure {
+    /// The body structure of the message, as it is told to sessions of a revision.
+    pub fn body_structure(&self, message: &[u8], revision: Revision) -> BodyStructure {
+        self.structure(message, revision).0
+    }
+
+    /// The same, and whether it is told otherwise to sessions of the other revision.
+    pub(super) fn structure(&self, message: &[u8], revision: Revision) -> (BodyStructure, bool) {
         let mut builder = Builder {
             parsed: self,
             message,
+            revision,
+            differs: false,
             budget: Budget::new(),
         };
-        builder.part(0)
+        (builder.part(0), builder.differs)
     }
 }
 
@@ -220,6 +233,9 @@ fn write_number(number: usize, out: &mut Vec<u8>) {
 struct Builder<'a> {
     parsed: &'a Parsed,
     message: &'a [u8],
+    revision: Revision,
+    /// Whether there was anything that the other revision tells otherwise.
+    differs: bool,
     budget: Budget,
 }
 
@@ -243,7 +259,7 @@ impl<'a> Builder<'a> {
         let described = Described::new(self.message.get(part.header()).unwrap_or_default());
         match part.kind {
             Kind::Multipart => BodyStructure::Multipart(self.multipart(position, &described)),
-            Kind::Leaf | Kind::Message | Kind::Opaque => {
+            Kind::Leaf | Kind::Message | Kind::Global | Kind::Opaque => {
                 BodyStructure::Single(self.single(position, part, &described))
             }
         }
@@ -305,25 +321,28 @@ impl<'a> Builder<'a> {
             (None, _, Implied::Message) => (b"MESSAGE".to_vec(), b"RFC822".to_vec()),
         };
         let is_text = media_type.eq_ignore_ascii_case(b"TEXT");
+        let is_global = found.as_ref().is_some_and(ContentType::is_global);
         let mut parameters = found.map_or_else(Vec::new, |found| self.parameters(found.parameters));
         let has_charset = parameters
             .iter()
-            .any(|parameter| parameter.name.eq_ignore_ascii_case(b"charset"));
+            .any(|parameter| is_charset(&parameter.name));
         if is_text && !has_charset {
-            // RFC 2046 §4.1.2.
-            parameters.push(Parameter {
-                name: b"CHARSET".to_vec(),
-                value: b"US-ASCII".to_vec(),
-            });
+            parameters.push(us_ascii());
         }
-        let content = match part.kind {
+        self.differs |= is_global;
+        let content = match part.kind.seen_by(self.revision) {
             Kind::Message => {
                 let inner = position + 1;
                 let envelope = envelope(self.parsed.part(inner), self.message, &mut self.budget);
                 Content::Message(Box::new((envelope, self.part(inner))), part.lines)
             }
+            // There is no other form for the type (RFC 9051 §9, `body-type-basic`).
+            Kind::Leaf if is_global && self.revision == Revision::Rev2 => {
+                let nothing = (Envelope::default(), BodyStructure::nothing());
+                Content::Message(Box::new(nothing), part.lines)
+            }
             Kind::Leaf if is_text => Content::Text(part.lines),
-            Kind::Leaf | Kind::Multipart | Kind::Opaque => Content::Basic,
+            Kind::Leaf | Kind::Multipart | Kind::Global | Kind::Opaque => Content::Basic,
         };
         (media_type, subtype, parameters, content)
     }
@@ -339,7 +358,9 @@ impl<'a> Builder<'a> {
                 value: value.into_owned(),
             });
         }
-        out
+        let joined = continuation::join(out, self.revision);
+        self.differs |= joined.differs;
+        joined.parameters
     }
 
     fn extension(&mut self, described: &Described<'_>) -> Extension {
@@ -370,6 +391,38 @@ impl<'a> Builder<'a> {
                 .map(|text| text.into_owned()),
         }
     }
+}
+
+impl BodyStructure {
+    /// The structure of an empty text.
+    fn nothing() -> Self {
+        Self::Single(Single {
+            media_type: b"TEXT".to_vec(),
+            subtype: b"PLAIN".to_vec(),
+            parameters: vec![us_ascii()],
+            id: None,
+            description: None,
+            encoding: b"7BIT".to_vec(),
+            octets: 0,
+            content: Content::Text(0),
+            md5: None,
+            extension: Extension::default(),
+        })
+    }
+}
+
+/// The charset of text that names none (RFC 2046 §4.1.2).
+fn us_ascii() -> Parameter {
+    Parameter {
+        name: b"CHARSET".to_vec(),
+        value: b"US-ASCII".to_vec(),
+    }
+}
+
+/// Whether a parameter is the charset, be it encoded itself.
+fn is_charset(name: &[u8]) -> bool {
+    let name = name.strip_suffix(b"*").unwrap_or(name);
+    name.eq_ignore_ascii_case(b"charset")
 }
 
 impl<'a> Described<'a> {

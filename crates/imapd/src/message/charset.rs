@@ -107,7 +107,8 @@ fn decoder(charset: &[u8]) -> Option<DecoderFnc> {
     charset_decoder(charset)
 }
 
-fn is_utf8(charset: &[u8]) -> bool {
+/// Whether a charset is UTF-8, or US-ASCII, which is read as that.
+pub(super) fn is_utf8(charset: &[u8]) -> bool {
     [b"utf-8" as &[u8], b"us-ascii", b"utf8", b"ascii"]
         .iter()
         .any(|name| charset.eq_ignore_ascii_case(name))

@@ -31,6 +31,11 @@ impl Encoding {
         Self::named(field.and_then(|field| first_word(field.value)))
     }
 
+    /// Whether the octets are those of the part.
+    pub(super) fn is_none(self) -> bool {
+        matches!(self, Self::Identity | Self::Binary)
+    }
+
     /// By the value of Content-Transfer-Encoding; without one it is 7bit (RFC 2045 §6.1).
     fn named(name: Option<&[u8]>) -> Self {
         let known: [(&[u8], Self); 6] = [

@@ -1,10 +1,12 @@
 //! The values of Content-Type, Content-Disposition and Content-Language (RFC 2045 §5.1, RFC 2183
 //! §2, RFC 3282 §2).
 //!
-//! Values are raw: quoting and folding are undone, RFC 2047 and RFC 2231 encodings stay.
+//! Values are raw: quoting and folding are undone, RFC 2047 and RFC 2231 encodings stay, but where
+//! the value of one parameter is wanted.
 
 use std::borrow::Cow;
 
+use super::continuation;
 use super::header::is_space;
 use super::token::Lexer;
 
@@ -58,12 +60,14 @@ impl<'a> ContentType<'a> {
         self.is_kind(kind) && self.subtype.eq_ignore_ascii_case(subtype)
     }
 
-    /// The value of the first parameter of that name.
+    /// Whether this is message/global (RFC 6532 §3.7).
+    pub(super) fn is_global(&self) -> bool {
+        self.is(b"message", b"global")
+    }
+
+    /// The value of the first parameter of that name, or of its pieces.
     pub(super) fn parameter(&self, name: &[u8]) -> Option<Cow<'a, [u8]>> {
-        self.parameters
-            .clone()
-            .find(|parameter| parameter.0.eq_ignore_ascii_case(name))
-            .map(|parameter| parameter.1)
+        continuation::find(self.parameters.clone(), name)
     }
 }
 

@@ -10,9 +10,10 @@
 //! - A delimiter within a part's header ends the header and the part.
 //! - A multipart without a delimiter (none in the body, or no boundary parameter) has one part:
 //!   its whole body as text/plain, so that `1*body` (RFC 3501 §9) holds and the text is reachable.
-//! - A message/rfc822 part has one child: the message in it, even if that is empty.
-//! - Beyond [`MAX_LEVELS`] multiparts and messages are [`Kind::Opaque`]; after [`MAX_PARTS`] the
-//!   last part goes on to the end.
+//! - A message/rfc822 part has one child: the message in it, even if that is empty. So has a
+//!   message/global part, unless it is encoded, as it alone may be (RFC 6532 §3.5).
+//! - Beyond [`MAX_LEVELS`] multiparts and messages are [`Kind::Opaque`], and message/global parts
+//!   leaves; after [`MAX_PARTS`] the last part goes on to the end.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -20,9 +21,11 @@ use std::ops::Range;
 
 use memchr::memmem::Finder;
 
+use super::decoder::Encoding;
 use super::header::{Fields, is_blank, line_len, trim_end};
 use super::media::ContentType;
 use super::steps;
+use crate::extension::imap_rev2::Revision;
 
 /// How deep parts are followed; the message itself is level 1 (S32).
 pub const MAX_LEVELS: usize = 100;
@@ -64,6 +67,9 @@ pub enum Kind {
     Multipart,
     /// A message, its only child (RFC 2046 §5.2.1).
     Message,
+    /// A message/global part that is not encoded (RFC 6532 §3.7), with the message in it as its only
+    /// child: a message in IMAP4rev2, a leaf in IMAP4rev1 (RFC 9051 §7.5.2).
+    Global,
     /// Parts or a message, beyond the limits and so not looked into.
     Opaque,
 }
@@ -75,6 +81,17 @@ pub enum Implied {
     Text,
     /// message/rfc822: in multipart/digest.
     Message,
+}
+
+impl Kind {
+    /// What a session of this revision takes it for.
+    pub(super) fn seen_by(self, revision: Revision) -> Self {
+        match (self, revision) {
+            (Self::Global, Revision::Rev1) => Self::Leaf,
+            (Self::Global, Revision::Rev2) => Self::Message,
+            (Self::Leaf | Self::Multipart | Self::Message | Self::Opaque, _) => self,
+        }
+    }
 }
 
 impl Parsed {
@@ -243,7 +260,7 @@ impl<'a> Builder<'a> {
             let header = self.message.get(at..body).unwrap_or_default();
             let content_type = Fields::named(header, b"Content-Type")
                 .and_then(|field| ContentType::parse(field.value));
-            let kind = self.kind(content_type.as_ref(), implied);
+            let kind = self.kind(header, content_type.as_ref(), implied);
             let position = self.parts.len();
             self.parts.push(Part {
                 start: at,
@@ -256,7 +273,7 @@ impl<'a> Builder<'a> {
             });
             let multipart = content_type.filter(|_| kind == Kind::Multipart);
             self.push(position, multipart.as_ref());
-            if kind != Kind::Message {
+            if !matches!(kind, Kind::Message | Kind::Global) {
                 return body;
             }
             at = body;
@@ -265,18 +282,26 @@ impl<'a> Builder<'a> {
     }
 
     /// What a part holds, by its content type and what the limits leave.
-    fn kind(&self, content_type: Option<&ContentType<'_>>, implied: Implied) -> Kind {
+    fn kind(
+        &self,
+        header: &[u8],
+        content_type: Option<&ContentType<'_>>,
+        implied: Implied,
+    ) -> Kind {
         let kind = match content_type {
             None if implied == Implied::Message => Kind::Message,
             Some(found) if found.is(b"message", b"rfc822") => Kind::Message,
+            Some(found) if found.is_global() && Encoding::of(header).is_none() => Kind::Global,
             Some(found) if found.is_kind(b"multipart") => Kind::Multipart,
             None | Some(_) => return Kind::Leaf,
         };
         // The part itself and its first child have to fit.
-        if self.open.len() + 2 > MAX_LEVELS || self.parts.len() + 2 > MAX_PARTS {
-            return Kind::Opaque;
+        let fits = self.open.len() + 2 <= MAX_LEVELS && self.parts.len() + 2 <= MAX_PARTS;
+        match (kind, fits) {
+            (kind, true) => kind,
+            (Kind::Global, false) => Kind::Leaf,
+            (_, false) => Kind::Opaque,
         }
-        kind
     }
 
     /// Opens a part; its content type if that is a multipart.

@@ -6,7 +6,10 @@
 use super::body_structure::Form;
 use super::envelope::{Envelope, write_envelope};
 use super::header::{Field, Header, is_blank};
+use super::mime::Parsed;
+use super::structures;
 use crate::command::SectionText;
+use crate::extension::imap_rev2::Revision;
 
 /// The kinds of records. A number is never used again for another form: what the store has may be
 /// older than this program.
@@ -17,10 +20,10 @@ pub enum Record {
     Header = 2,
     /// [`Summary`]: the envelope, and the header fields that message lists show.
     Summary = 4,
-    /// BODYSTRUCTURE, as it is sent.
-    BodyStructure = 5,
-    /// BODY without section, as it is sent.
-    Body = 6,
+    /// BODYSTRUCTURE, as it is sent to sessions of either revision.
+    BodyStructure = 7,
+    /// BODY without section, as it is sent to sessions of either revision.
+    Body = 8,
 }
 
 impl Record {
@@ -62,13 +65,23 @@ impl Record {
         }
     }
 
+    /// Makes the structure in a form.
+    pub fn make_structure(parsed: &Parsed, message: &[u8], form: Form) -> Vec<u8> {
+        structures::make(parsed, message, form)
+    }
+
+    /// What a session of this revision is told of a structure; `None` if it is not readable.
+    pub fn structure(octets: &[u8], revision: Revision) -> Option<&[u8]> {
+        structures::read(octets, revision)
+    }
+
     /// The number that the store knows it by.
     pub fn number(self) -> u8 {
         match self {
             Self::Header => 2,
             Self::Summary => 4,
-            Self::BodyStructure => 5,
-            Self::Body => 6,
+            Self::BodyStructure => 7,
+            Self::Body => 8,
         }
     }
 }

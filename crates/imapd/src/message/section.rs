@@ -1,7 +1,8 @@
 //! Body sections (RFC 3501 §6.4.5): which octets of a message a client asks for.
 //!
 //! Part numbers are those of the RFC: a message that is no multipart has the one part 1, and so
-//! has the message in a message/rfc822 part. Of the text forms only MIME is about the part itself;
+//! has the message in a message/rfc822 part. IMAP4rev2 numbers the parts within message/global, too
+//! (RFC 9051 §6.4.5.1). Of the text forms only MIME is about the part itself;
 //! HEADER and TEXT are about the message in it. MIME of part 1 of a message that is no multipart
 //! is the header of that message, for there its MIME header fields are.
 
@@ -12,6 +13,7 @@ use super::decoder::Encoding;
 use super::header::{Field, Header};
 use super::mime::{Kind, Parsed};
 use crate::command::{Partial, Section, SectionText};
+use crate::extension::imap_rev2::Revision;
 
 /// The octets of a section.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,13 +69,13 @@ enum Place {
 
 impl Parsed {
     /// The octets of a section; `None` if the message has no such part, which is told as NIL.
-    pub fn section(&self, message: &[u8], section: &Section) -> Option<SectionOctets> {
-        let place = section
-            .part
-            .iter()
-            .try_fold(Place::Message(0), |place, &number| {
-                self.numbered(place, number)
-            })?;
+    pub fn section(
+        &self,
+        message: &[u8],
+        section: &Section,
+        revision: Revision,
+    ) -> Option<SectionOctets> {
+        let place = self.place(&section.part, revision)?;
         let Some(text) = &section.text else {
             return Some(SectionOctets::Range(match place {
                 Place::Message(_) => 0..message.len(),
@@ -83,7 +85,7 @@ impl Parsed {
         if let (SectionText::Mime, Place::Part(position)) = (text, place) {
             return Some(SectionOctets::Range(self.part(position).header()));
         }
-        let inner = self.part(self.message_at(place)?);
+        let inner = self.part(self.message_at(place, revision)?);
         Some(match text {
             SectionText::Header | SectionText::Mime => SectionOctets::Range(inner.header()),
             SectionText::Text => SectionOctets::Range(inner.body()),
@@ -96,11 +98,13 @@ impl Parsed {
 
     /// The octets of a part, and how they are encoded (RFC 3516 §3); `None` if there is no such
     /// part. A message and a multipart are not encoded, whatever they say (RFC 2045 §6.4).
-    pub fn encoded(&self, message: &[u8], part: &[u32]) -> Option<(Range<usize>, Encoding)> {
-        let place = part.iter().try_fold(Place::Message(0), |place, &number| {
-            self.numbered(place, number)
-        })?;
-        let Place::Part(position) = place else {
+    pub fn encoded(
+        &self,
+        message: &[u8],
+        part: &[u32],
+        revision: Revision,
+    ) -> Option<(Range<usize>, Encoding)> {
+        let Place::Part(position) = self.place(part, revision)? else {
             return Some((0..message.len(), Encoding::Identity));
         };
         let part = self.part(position);
@@ -109,18 +113,25 @@ impl Parsed {
                 let header = message.get(part.header()).unwrap_or_default();
                 Encoding::of(header)
             }
-            Kind::Multipart | Kind::Message | Kind::Opaque => Encoding::Identity,
+            Kind::Multipart | Kind::Message | Kind::Global | Kind::Opaque => Encoding::Identity,
         };
         Some((part.body(), encoding))
     }
 
+    /// What a path of part numbers leads to.
+    fn place(&self, path: &[u32], revision: Revision) -> Option<Place> {
+        path.iter().try_fold(Place::Message(0), |place, &number| {
+            self.numbered(place, number, revision)
+        })
+    }
+
     /// The part with a number (RFC 3501 §6.4.5).
-    fn numbered(&self, place: Place, number: u32) -> Option<Place> {
+    fn numbered(&self, place: Place, number: u32, revision: Revision) -> Option<Place> {
         let number = usize::try_from(number).ok()?.checked_sub(1)?;
         let multipart = match place {
             Place::Part(position) if self.part(position).kind == Kind::Multipart => position,
             Place::Part(_) | Place::Message(_) => {
-                let inner = self.message_at(place)?;
+                let inner = self.message_at(place, revision)?;
                 if self.part(inner).kind != Kind::Multipart {
                     return (number == 0).then_some(Place::Part(inner));
                 }
@@ -130,12 +141,13 @@ impl Parsed {
         self.children(multipart).nth(number).map(Place::Part)
     }
 
-    /// The position of the message at a place: itself, or the one in a message/rfc822 part.
-    fn message_at(&self, place: Place) -> Option<usize> {
+    /// The position of the message at a place: itself, or the one in a part that holds a message.
+    fn message_at(&self, place: Place, revision: Revision) -> Option<usize> {
         match place {
             Place::Message(position) => Some(position),
             Place::Part(position) => {
-                (self.part(position).kind == Kind::Message).then_some(position + 1)
+                let kind = self.part(position).kind.seen_by(revision);
+                (kind == Kind::Message).then_some(position + 1)
             }
         }
     }
@@ -208,8 +220,46 @@ mod tests {
             part: part.to_vec(),
             text,
         };
-        let found = Parsed::new(message).section(message, &section)?;
+        let parsed = Parsed::new(message);
+        let found = parsed.section(message, &section, Revision::Rev1)?;
+        let same = parsed.section(message, &section, Revision::Rev2);
+        assert_eq!(Some(&found), same.as_ref());
         Some(found.octets(message, None).to_vec())
+    }
+
+    #[test]
+    fn message_global_has_parts_in_imap4rev2() {
+        let message = "Content-Type: multipart/mixed; boundary=A\r\n\r\n\
+            --A\r\nContent-Type: message/global\r\n\r\n\
+            Subject: \u{e9}\r\nContent-Type: multipart/mixed; boundary=B\r\n\r\n\
+            --B\r\n\r\none\r\n--B--\r\n\
+            --A\r\nContent-Type: message/global\r\nContent-Transfer-Encoding: base64\r\n\r\n\
+            U3ViamVjdDogYQ0KDQpi\r\n--A--\r\n";
+        let parsed = Parsed::new(message.as_bytes());
+        let found = |part: &[u32], text: Option<SectionText>, revision| {
+            let part = part.to_vec();
+            let found = parsed.section(message.as_bytes(), &Section { part, text }, revision)?;
+            Some(String::from_utf8(found.octets(message.as_bytes(), None).to_vec()).unwrap())
+        };
+        let fields = SectionText::HeaderFields(vec![b"subject".to_vec()]);
+        for (part, text, expected) in [
+            (&[1_u32, 1] as &[u32], None, "one"),
+            (&[1], Some(fields), "Subject: \u{e9}\r\n\r\n"),
+            (&[1], Some(SectionText::Text), "--B\r\n\r\none\r\n--B--"),
+            (&[1, 1], Some(SectionText::Mime), "\r\n"),
+        ] {
+            assert_eq!(found(part, text.clone(), Revision::Rev1), None, "{part:?}");
+            let rev2 = found(part, text, Revision::Rev2);
+            assert_eq!(rev2.as_deref(), Some(expected), "{part:?}");
+        }
+        for revision in [Revision::Rev1, Revision::Rev2] {
+            let whole = found(&[1], None, revision).unwrap();
+            assert!(whole.starts_with("Subject: \u{e9}\r\n"), "{whole}");
+            // What is encoded has no parts that could be told.
+            assert_eq!(found(&[2, 1], None, revision), None);
+            let (_, encoding) = parsed.encoded(message.as_bytes(), &[2], revision).unwrap();
+            assert_eq!(encoding, Encoding::Base64);
+        }
     }
 
     #[test]
@@ -314,7 +364,8 @@ mod tests {
             part: vec![1],
             text: None,
         };
-        let found = Parsed::new(message).section(message, &section).unwrap();
+        let parsed = Parsed::new(message);
+        let found = parsed.section(message, &section, Revision::Rev1).unwrap();
         for (origin, octets, expected) in [
             (0, 4, "0123"),
             (8, 4, "89"),

@@ -4,7 +4,7 @@
 //!   windows-1252.
 //! - Of bodies, parts of type text and those of type message that hold no message (a delivery
 //!   status, say) are searched, after transfer encoding and charset are undone, in nested messages
-//!   too. Other parts are not text. HTML is searched as its source.
+//!   too, those of message/global included. Other parts are not text. HTML is searched as its source.
 //! - BODY looks at bodies only. TEXT looks at the headers besides, those of parts and of nested
 //!   messages included.
 //! - Case is that of Unicode. There is no normalization: an accent as a character of its own is

@@ -116,6 +116,7 @@ fn has_lone_line_end(octets: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::extension::imap_rev2::Revision;
     use crate::message::Decoder;
 
     fn transcoded(message: &[u8]) -> Option<Vec<u8>> {
@@ -179,7 +180,9 @@ mod tests {
         let body: Vec<u8> = octets.collect();
         let header = b"Content-Transfer-Encoding: BINARY\r\n\r\n";
         let out = transcoded(&[&header[..], &body].concat()).unwrap();
-        let (range, encoding) = Parsed::new(&out).encoded(&out, &[1]).unwrap();
+        let (range, encoding) = Parsed::new(&out)
+            .encoded(&out, &[1], Revision::Rev1)
+            .unwrap();
         let encoded = out.get(range).unwrap();
         assert!(
             encoded

@@ -232,7 +232,7 @@ impl Selected {
             true => ByUid::No,
             false => messages.by_uid(),
         };
-        let fetch = fetch::Fetching::new(positions, items, by_uid);
+        let fetch = fetch::Fetching::new(positions, items, by_uid, self.view.revision());
         Ok(fetch.after(earlier))
     }
 

@@ -45,7 +45,7 @@ impl Loaded {
     ) -> Result<Result<(), Undecodable>, Error> {
         let found = self.content.as_ref().and_then(|content| {
             let Content { octets, parsed } = content;
-            let (range, encoding) = parsed.encoded(octets, &section.part)?;
+            let (range, encoding) = parsed.encoded(octets, &section.part, self.revision)?;
             let start = u64::try_from(range.start).unwrap_or(u64::MAX);
             Some((octets.get(range)?, start, encoding))
         });

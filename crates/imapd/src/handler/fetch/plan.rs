@@ -8,6 +8,7 @@ use super::pieces::{End, Pieces};
 use super::quick::{Quick, Source};
 use crate::command::{BinaryWanted, FetchItem, FetchSection, Partial, Section, SectionText, Seen};
 use crate::encode::Fetch;
+use crate::extension::imap_rev2::Revision;
 use crate::handler::content::{Content, Resume};
 use crate::handler::shelf::{Found, Shelf};
 use crate::message::{Form, Record, SectionOctets, part_of, write_body_structure, write_envelope};
@@ -19,6 +20,7 @@ use crate::types::ByUid;
 pub(super) struct Plan {
     items: Vec<FetchItem>,
     by_uid: ByUid,
+    revision: Revision,
     need: Need,
     /// What is needed besides the whole of a message that is left to be read when it is sent.
     need_besides: Need,
@@ -49,6 +51,8 @@ pub(super) struct Loaded {
     found: Found,
     /// Whether it is all of the message.
     extent: Extent,
+    /// For whom.
+    pub(super) revision: Revision,
 }
 
 /// How much of a message was read.
@@ -62,7 +66,7 @@ enum Extent {
 
 impl Plan {
     /// Looks through the items.
-    pub(super) fn new(items: Vec<FetchItem>, by_uid: ByUid) -> Self {
+    pub(super) fn new(items: Vec<FetchItem>, by_uid: ByUid, revision: Revision) -> Self {
         let others = items.iter().map(need).filter(|it| *it != Need::Octets);
         Self {
             need: most(items.iter().map(need)),
@@ -70,6 +74,7 @@ impl Plan {
             records: records(&items),
             items,
             by_uid,
+            revision,
         }
     }
 
@@ -86,6 +91,11 @@ impl Plan {
     /// The items.
     pub(super) fn items(&self) -> &[FetchItem] {
         &self.items
+    }
+
+    /// The revision that the session follows.
+    pub(super) fn revision(&self) -> Revision {
+        self.revision
     }
 
     /// Whether the UID is told: when asked for, and always in a UID command (RFC 3501 §6.4.8).
@@ -150,18 +160,20 @@ impl Plan {
         if !self.records.is_empty() {
             return Ok(Loaded {
                 found: shelf.take(mailbox, &self.records, message)?,
-                ..Loaded::NOTHING
+                ..Loaded::nothing(self.revision)
             });
         }
         let file = match self.need {
-            Need::Nothing => return Ok(Loaded::NOTHING),
-            Need::Header => return Loaded::header(mailbox, message),
+            Need::Nothing => return Ok(Loaded::nothing(self.revision)),
+            Need::Header => return Loaded::header(mailbox, message, self.revision),
             Need::Octets | Need::Structure => mailbox.read(message)?,
         };
         if self.need == Need::Octets && file.physical_size() > STREAMED_FROM {
             return match self.need_besides {
-                Need::Nothing => Ok(Loaded::NOTHING),
-                Need::Header | Need::Octets | Need::Structure => Loaded::header(mailbox, message),
+                Need::Nothing => Ok(Loaded::nothing(self.revision)),
+                Need::Header | Need::Octets | Need::Structure => {
+                    Loaded::header(mailbox, message, self.revision)
+                }
             };
         }
         let content = if self.need_besides == Need::Nothing && self.need == Need::Octets {
@@ -172,24 +184,27 @@ impl Plan {
         Ok(Loaded {
             content: Some(content),
             extent: Extent::Whole,
-            ..Loaded::NOTHING
+            ..Loaded::nothing(self.revision)
         })
     }
 }
 
 impl Loaded {
     /// Nothing but what the index knows.
-    const NOTHING: Self = Self {
-        content: None,
-        found: Found::NOTHING,
-        extent: Extent::Header,
-    };
+    const fn nothing(revision: Revision) -> Self {
+        Self {
+            content: None,
+            found: Found::NOTHING,
+            extent: Extent::Header,
+            revision,
+        }
+    }
 
     /// The header.
-    fn header(mailbox: &Mailbox, message: Message<'_>) -> Result<Self, Error> {
+    fn header(mailbox: &Mailbox, message: Message<'_>, revision: Revision) -> Result<Self, Error> {
         Ok(Self {
             content: Some(Content::header(mailbox, message)?),
-            ..Self::NOTHING
+            ..Self::nothing(revision)
         })
     }
 
@@ -233,12 +248,13 @@ impl Loaded {
             Form::Body => "BODY",
             Form::BodyStructure => "BODYSTRUCTURE",
         };
-        if let Some(structure) = self.found.structure(form) {
+        if let Some(structure) = self.found.structure(form, self.revision) {
             return fetch.wire(out, name, structure);
         }
         let mut wire = Vec::new();
         if let Some(Content { octets, parsed }) = &self.content {
-            write_body_structure(&parsed.body_structure(octets), form, &mut wire);
+            let structure = parsed.body_structure(octets, self.revision);
+            write_body_structure(&structure, form, &mut wire);
         }
         fetch.wire(out, name, &wire);
     }
@@ -279,7 +295,7 @@ impl Loaded {
             return Ok(());
         }
         let content = self.content.as_ref();
-        let found = content.and_then(|it| find(it, &wanted.section));
+        let found = content.and_then(|it| find(it, &wanted.section, self.revision));
         let (Some(content), Some(found)) = (content, found) else {
             let nil = FetchData::Section(wanted.clone(), None);
             fetch.item(pieces.wire(), &nil);
@@ -343,11 +359,11 @@ pub(super) fn record_for(section: &Section) -> Option<Record> {
 }
 
 /// Finds a section; the whole of a message is found without its structure.
-fn find(content: &Content, section: &Section) -> Option<SectionOctets> {
+fn find(content: &Content, section: &Section, revision: Revision) -> Option<SectionOctets> {
     if *section == Section::default() {
         return Some(SectionOctets::Range(0..content.octets.len()));
     }
-    content.parsed.section(&content.octets, section)
+    content.parsed.section(&content.octets, section, revision)
 }
 
 /// The part of `size` octets that a partial fetch names: where it begins, and how long it is

@@ -10,6 +10,7 @@ use super::pieces::substitute_nul;
 use super::plan::{Plan, record_for};
 use crate::command::{FetchItem, FetchSection, Partial, Section, SectionText};
 use crate::encode::{Fetch, section_name};
+use crate::extension::imap_rev2::Revision;
 use crate::handler::shelf::{Shelf, header_in};
 use crate::message::{Form, Listed, Record, Summary, part_of};
 use crate::response::FetchData;
@@ -21,6 +22,7 @@ use crate::types::SeqNum;
 #[derive(Debug)]
 pub(super) struct Quick {
     items: Vec<Item>,
+    revision: Revision,
     flags: Flags,
     source: Source,
 }
@@ -157,6 +159,7 @@ impl Quick {
         };
         (fits && all.len() <= ITEMS_MAX).then(|| Self {
             items: all,
+            revision: plan.revision(),
             flags: Flags::default(),
             source,
         })
@@ -300,7 +303,8 @@ impl Quick {
                     fetch.wire(out, "ENVELOPE", summary.envelope);
                 }
                 Item::Structure(name, form) => {
-                    fetch.wire(out, name, kept(Record::for_form(*form))?);
+                    let record = kept(Record::for_form(*form))?;
+                    fetch.wire(out, name, Record::structure(record, self.revision)?);
                 }
                 Item::Fields(named, listed) => {
                     let summary = Summary::read(kept(Record::Summary)?)?;

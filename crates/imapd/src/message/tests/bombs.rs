@@ -12,6 +12,13 @@ const BOMBS: &[(&str, Bomb)] = &[
     ("nested messages", |n| {
         b"Content-Type: message/rfc822\r\n\r\n".repeat(n)
     }),
+    ("nested global messages", |n| {
+        b"Content-Type: message/global\r\n\r\n".repeat(n)
+    }),
+    ("encoded global messages", |n| {
+        let part = b"Content-Type: message/global\r\nContent-Transfer-Encoding: base64\r\n\r\n";
+        part.repeat(n)
+    }),
     ("many parts", many_parts),
     ("parts under a long header", |n| {
         let mut message = b"X-Long: ".to_vec();
@@ -86,6 +93,31 @@ const BOMBS: &[(&str, Bomb)] = &[
             .into_iter()
             .chain(parameters.flat_map(String::into_bytes))
             .collect()
+    }),
+    ("continuations from the last to the first", |n| {
+        let parameters = (0..n).rev().map(|at| format!(";\r\n x*{at}=a"));
+        let header = "Content-Type: a/b".to_owned();
+        [header]
+            .into_iter()
+            .chain(parameters)
+            .collect::<String>()
+            .into_bytes()
+    }),
+    ("continuations of many names", |n| {
+        let parameters = (0..n).map(|at| format!("; x{at}*0*=''%C3; x{at}*1*=%A9"));
+        let header = "Content-Type: a/b".to_owned();
+        [header]
+            .into_iter()
+            .chain(parameters)
+            .collect::<String>()
+            .into_bytes()
+    }),
+    ("the same continuation", |n| {
+        [b"Content-Type: a/b", &b"; x*0=a"[..].repeat(n)[..]].concat()
+    }),
+    ("a continuation in long pieces", |n| {
+        let piece = "%E2%82%AC".repeat(n);
+        format!("Content-Type: a/b; x*0*=utf-8''{piece}; x*1=\"{piece}\"").into_bytes()
     }),
     ("languages", |n| {
         [b"Content-Language: ", &b"a,"[..].repeat(n)[..]].concat()
@@ -191,7 +223,9 @@ fn addresses_and_parameters_are_bounded() {
     let envelope = Parsed::new(&message).envelope(&message);
     assert_eq!(envelope.from.len(), MAX_ITEMS);
     let message = [b"Content-Type: a/b", &b";c=d"[..].repeat(2 * MAX_ITEMS)[..]].concat();
-    let BodyStructure::Single(single) = Parsed::new(&message).body_structure(&message) else {
+    let BodyStructure::Single(single) =
+        Parsed::new(&message).body_structure(&message, Revision::Rev1)
+    else {
         panic!("a single part");
     };
     assert_eq!(single.parameters.len(), MAX_ITEMS);

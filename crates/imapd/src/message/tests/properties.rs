@@ -25,6 +25,8 @@ const PIECES: &[&str] = &[
     "Content-Type: multipart/mixed; boundary=b\r\n",
     "Content-Type: multipart/digest; boundary=\"c\"\r\n\r\n",
     "Content-Type: message/rfc822\r\n\r\n",
+    "Content-Type: message/global\r\n\r\n",
+    "; n*0*=utf-8''%c3\r\n; n*1*=%a9\r\n",
     "Content-Type: multipart/alternative\r\n",
     "Content-Type: text/html; charset=utf-16; a=\"b\\\"\r\n c\"\r\n",
     "Content-Transfer-Encoding: base64\r\n",
@@ -72,7 +74,7 @@ fn check_tree(message: &[u8], parsed: &Parsed) {
         let children: Vec<_> = parsed.children(position).collect();
         match part.kind {
             Kind::Multipart => assert!(!children.is_empty()),
-            Kind::Message => assert_eq!(children.len(), 1),
+            Kind::Message | Kind::Global => assert_eq!(children.len(), 1),
             Kind::Leaf | Kind::Opaque => assert!(children.is_empty()),
         }
         let mut at = part.body;
@@ -154,7 +156,7 @@ proptest! {
     ) {
         use crate::command::Partial;
         let parsed = Parsed::new(&message);
-        let section = parsed.section(&message, &Section::default()).unwrap();
+        let section = parsed.section(&message, &Section::default(), Revision::Rev1).unwrap();
         let found = section.octets(&message, Some(Partial { origin, octets }));
         let wanted = message.iter().skip(origin as usize).take(octets as usize);
         prop_assert!(found.iter().eq(wanted));

@@ -1,6 +1,6 @@
 //! A small strict reader of what is written: RFC 3501 §9 `envelope` and `body`.
 
-use super::Form;
+use super::{Form, Revision};
 
 /// A value on the wire.
 #[derive(Debug, PartialEq, Eq)]
@@ -131,8 +131,13 @@ pub(super) fn check_envelope(envelope: &Value) {
     }
 }
 
-/// Checks `body`.
+/// Checks `body` as IMAP4rev1 has it.
 pub(super) fn check_body(body: &Value, form: Form) {
+    check_body_of(body, form, Revision::Rev1);
+}
+
+/// Checks `body`.
+pub(super) fn check_body_of(body: &Value, form: Form, revision: Revision) {
     let extended = form == Form::BodyStructure;
     let Value::List(members) = body else {
         panic!("{body:?}");
@@ -143,7 +148,9 @@ pub(super) fn check_body(body: &Value, form: Form) {
         .count();
     if parts > 0 {
         let (parts, rest) = members.split_at(parts);
-        parts.iter().for_each(|part| check_body(part, form));
+        parts
+            .iter()
+            .for_each(|part| check_body_of(part, form, revision));
         check_string(&rest[0]);
         assert_eq!(rest.len(), if extended { 5 } else { 1 });
         if extended {
@@ -164,9 +171,11 @@ pub(super) fn check_body(body: &Value, form: Form) {
     if is(0, "text") {
         check_number(&members[7]);
         at = 8;
-    } else if is(0, "message") && is(1, "rfc822") {
+    } else if is(0, "message")
+        && (is(1, "rfc822") || (is(1, "global") && revision == Revision::Rev2))
+    {
         check_envelope(&members[7]);
-        check_body(&members[8], form);
+        check_body_of(&members[8], form, revision);
         check_number(&members[9]);
         at = 10;
     }
