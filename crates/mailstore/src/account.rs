@@ -99,6 +99,11 @@ impl Account {
             .open_mailbox(&self.root, &directory, name.clone())
     }
 
+    /// Whether a mailbox is in memory already, so that opening it costs little.
+    pub fn is_in_memory(&self, name: &MailboxName) -> bool {
+        self.store.is_registered(&self.tree().path(name))
+    }
+
     /// Indexes a mailbox anew under a new UIDVALIDITY, whatever its index or another server's list
     /// says: clients download it again. Sessions that have it open lose it.
     ///

@@ -308,6 +308,11 @@ impl Store {
         }
     }
 
+    /// Whether the mailbox in `directory` is in memory.
+    pub(crate) fn is_registered(&self, directory: &Path) -> bool {
+        self.registry().mailboxes.contains_key(directory)
+    }
+
     /// Indexes the mailbox in `directory` again; sessions that have it open lose it.
     pub(crate) fn index_again(
         &self,

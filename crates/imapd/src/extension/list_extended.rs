@@ -242,14 +242,12 @@ impl ExtendedListing {
         out: &mut Responses,
     ) -> bool {
         let items = self.status_items();
-        let batch = match items {
-            Some(_) => list_status::BATCH,
-            None => BATCH,
-        };
-        for _ in 0..batch {
+        let mut cost = 0;
+        while cost < BATCH {
             let Some(mut entry) = entries.pop() else {
                 return true;
             };
+            cost += 1;
             let mut attributes = self.attributes(&entry, account.offered);
             let mut status = None;
             // Only of mailboxes, and of those that meet the criteria (RFC 5819 §2, §3).
@@ -258,6 +256,7 @@ impl ExtendedListing {
                 && entry.name.is.mailbox
             {
                 let (name, sizing) = (&entry.name.shown, &mut entry.sizing);
+                cost += list_status::cost(account, name);
                 match list_status::status(account, selected, name, items, sizing) {
                     Status::Reading => {
                         entries.push(entry);

@@ -21,8 +21,17 @@ pub(super) const ROW: Extension = Extension {
     enables: None,
 };
 
-/// How many mailboxes one slice of work opens.
-pub(super) const BATCH: usize = 8;
+/// What it costs to look into a mailbox, where telling a name costs 1.
+pub(super) fn cost(account: &Authenticated, name: &str) -> usize {
+    let name = account.name(name.as_bytes());
+    match name {
+        // A look at the times of its directories.
+        Ok(name) if account.account.is_in_memory(&name) => 8,
+        // Its index is read, and its directories may have to be.
+        Ok(_) => 64,
+        Err(_) => 1,
+    }
+}
 
 /// What came of looking into a mailbox.
 pub(super) enum Status {
