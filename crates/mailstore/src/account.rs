@@ -1,23 +1,27 @@
 //! An account: the Maildir++ tree of one user.
 
+mod attaching;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use crate::acl::{self, Acl, Rights, Who};
+use crate::acl::{Acl, Rights, Who};
 use crate::error::{Error, Result};
 use crate::file_system::is_read_only;
 use crate::foreign::Exported;
 use crate::lock::FileLock;
-use crate::mailbox::{self, Again, Mailbox};
+use crate::mailbox::{Again, Mailbox};
 use crate::name::{MailboxName, Namespace};
 use crate::quota::{Counting, Ledger, Limits, Origin, Policy, Resource, Usage};
+use crate::special::SpecialUses;
 use crate::store::Store;
 use crate::subscriptions::{self, Change};
 use crate::tree::Tree;
 use crate::uid_validity;
 use crate::watch::AccountWatch;
+pub use attaching::{AnnotateError, Annotation, AnnotationLimits};
 
 /// One user's Maildir++ tree.
 #[derive(Clone, Debug)]
@@ -162,16 +166,7 @@ impl Account {
     /// # Errors
     /// If it exists or cannot be made.
     pub fn create(&self, name: &MailboxName) -> Result<()> {
-        let options = self.store.options();
-        let created = self.tree().create(name, |directory| {
-            let uid_validity = uid_validity::next(&self.root, &options.source)?;
-            mailbox::initialize(directory, uid_validity, options)?;
-            match self.tree().nearest(name.parent())? {
-                Some((_, above)) => acl::inherit(&above, directory),
-                None => Ok(()),
-            }
-        });
-        self.changed(created)
+        self.create_special(name, SpecialUses::NONE)
     }
 
     /// The nearest mailbox above a name that exists.
@@ -188,11 +183,13 @@ impl Account {
     /// # Errors
     /// If it is INBOX, does not exist, or cannot be removed.
     pub fn delete(&self, name: &MailboxName) -> Result<()> {
+        let tree = self.tree();
         let forget = |directory: &Path| {
             self.store.forget(directory);
             self.note_removal(directory);
+            tree.attached().end(name);
         };
-        self.changed(self.tree().delete(name, forget))
+        self.changed(tree.delete(name, forget))
     }
 
     /// Renames a mailbox and its children; renaming INBOX moves its messages into a new mailbox
@@ -205,7 +202,8 @@ impl Account {
             return self.move_inbox(to);
         }
         let forget = |directory: &Path| self.store.forget(directory);
-        let renamed = self.tree().rename(from, to, forget);
+        let special = self.store.special_names();
+        let renamed = self.tree().rename(from, to, special, forget);
         self.ledger.doubt();
         self.changed(renamed)
     }
@@ -352,6 +350,7 @@ impl Account {
         }
         self.create(to)?;
         let target = self.open(to)?;
+        self.copy_annotations(&MailboxName::inbox(), to);
         let inbox = self.open(&MailboxName::inbox());
         let moved = inbox.and_then(|inbox| move_all(&inbox, &target));
         if moved.is_err() && target.refresh().is_ok_and(|snapshot| snapshot.is_empty()) {

@@ -11,6 +11,7 @@
 
 pub mod account;
 pub mod acl;
+pub(crate) mod attached;
 pub mod cache;
 pub mod content;
 pub mod deliver;
@@ -30,6 +31,7 @@ pub mod quota;
 pub(crate) mod replace;
 pub mod snapshot;
 pub mod source;
+pub mod special;
 pub mod store;
 pub(crate) mod subscriptions;
 mod sync;
@@ -37,8 +39,9 @@ pub(crate) mod tree;
 pub(crate) mod uid_validity;
 pub mod watch;
 
-pub use account::{Account, Entry, MaildropLock};
+pub use account::{Account, AnnotateError, Annotation, AnnotationLimits, Entry, MaildropLock};
 pub use acl::{Acl, Combine, Identifier, Rights, Sign, Who};
+pub use attached::annotations::{Annotations, Entries, Place};
 pub use cache::{Cached, Record};
 pub use content::{CrlfReader, MessageFile, RawPieces, crlf_size, push_crlf};
 pub use deliver::Staged;
@@ -50,5 +53,6 @@ pub use name::{MailboxName, NameError, Namespace};
 pub use quota::{Counting, Usage};
 pub use snapshot::{Difference, Kept, Message, Snapshot};
 pub use source::Source;
+pub use special::{Missing, SpecialMailboxes, SpecialNames, SpecialUse, SpecialUses};
 pub use store::{Fsync, Options, Store};
 pub use watch::{AccountChange, AccountWatch, Notices, Observation, Watch};

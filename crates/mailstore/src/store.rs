@@ -14,6 +14,7 @@ use crate::mailbox::{Again, Mailbox};
 use crate::name::{MailboxName, Namespace};
 use crate::quota::Ledger;
 use crate::source::Source;
+use crate::special::SpecialNames;
 use crate::watch::{Notices, Roster, Shared, warn_of_limit};
 
 /// When data is forced to the disk.
@@ -51,6 +52,8 @@ pub struct Options {
 #[derive(Debug)]
 pub(crate) struct Environment {
     pub(crate) options: Options,
+    /// What names say of mailboxes.
+    pub(crate) special: SpecialNames,
     /// Names for new files.
     pub(crate) unique: Unique,
     boot: OnceLock<u64>,
@@ -67,6 +70,7 @@ impl Environment {
         Self {
             unique: Unique::new(&options.hostname),
             options,
+            special: SpecialNames::default(),
             boot: OnceLock::new(),
             writes_back_soon: OnceLock::new(),
             distrusts_files: AtomicBool::new(false),
@@ -197,7 +201,15 @@ struct Registered {
 impl Store {
     /// Makes a store. Nothing is read yet.
     pub fn new(options: Options) -> Arc<Self> {
-        let environment = Arc::new(Environment::new(options));
+        Self::with_special(options, SpecialNames::default())
+    }
+
+    /// Makes a store in which names say what mailboxes are for.
+    pub fn with_special(options: Options, special: SpecialNames) -> Arc<Self> {
+        let environment = Arc::new(Environment {
+            special,
+            ..Environment::new(options)
+        });
         Arc::new(Self {
             registry: Mutex::new(Registry {
                 full_at: environment.options.cache_bytes,
@@ -211,6 +223,11 @@ impl Store {
     /// How this store works.
     pub fn options(&self) -> &Options {
         &self.environment.options
+    }
+
+    /// What names say of mailboxes.
+    pub fn special_names(&self) -> &SpecialNames {
+        &self.environment.special
     }
 
     /// The account whose Maildir++ tree has this root; made (with an INBOX) if it is not there.

@@ -32,10 +32,12 @@ use rustix::fs::OFlags;
 
 use crate::account::Entry;
 use crate::acl::Acl;
+use crate::attached::{Attached, Renames};
 use crate::error::{Error, Result};
 use crate::lock::FileLock;
 use crate::name::{MailboxName, Namespace};
 use crate::replace::{failed, open_regular, sync_directory};
+use crate::special::SpecialNames;
 use crate::store::{Fsync, Options};
 use crate::uid_validity;
 use directory::{exists, is_directory, make_mailbox, remove_tree, rename_to_new};
@@ -217,12 +219,14 @@ impl<'a> Tree<'a> {
     }
 
     /// Renames a mailbox with all of its children, or the children of a parent that does not
-    /// exist. `gone` is told every directory that is another mailbox's, or nobody's, by that: the
-    /// new ones before anybody can open them, the old ones when nobody can any more.
+    /// exist, and with what hangs on them. `gone` is told every directory that is another mailbox's,
+    /// or nobody's, by that: the new ones before anybody can open them, the old ones when nobody can
+    /// any more.
     pub(crate) fn rename(
         &self,
         from: &MailboxName,
         to: &MailboxName,
+        special: &SpecialNames,
         gone: impl Fn(&Path),
     ) -> Result<()> {
         if from.is_inbox() {
@@ -233,15 +237,25 @@ impl<'a> Tree<'a> {
         }
         let _lock = self.lock()?;
         let moves = self.plan(from, to)?;
-        if moves.len() > 1 {
-            journal::write(self.root, &moves)?;
+        let renames = self.renames(&moves);
+        let attached = self.attached();
+        let exists = |name: &MailboxName| is_directory(&self.path(name)).unwrap_or_default();
+        let follow = attached.prepare(&renames, special, exists);
+        let is_noted = moves.len() > 1 || follow.is_some();
+        if is_noted {
+            journal::write(self.root, &moves, follow)?;
         }
         for step in &moves {
             self.settle(&self.root.join(&step.from));
             gone(&self.root.join(&step.to));
         }
         let moved = self.carry_out(&moves);
-        if moves.len() > 1 {
+        if let (Ok(()), Some(before)) = (&moved, follow) {
+            // What is noted must not be there before what it is about.
+            self.sync(self.root)?;
+            attached.follow(&renames, before);
+        }
+        if is_noted {
             journal::remove(self.root);
         }
         moved?;
@@ -249,6 +263,20 @@ impl<'a> Tree<'a> {
             gone(&self.root.join(&step.from));
         }
         self.sync(self.root)
+    }
+
+    /// Does something while mailboxes neither come nor go nor get other names.
+    pub(crate) fn hold<T, E: From<Error>>(
+        &self,
+        act: impl FnOnce(&Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let _lock = self.lock()?;
+        act(self)
+    }
+
+    /// What hangs on mailboxes by their names.
+    pub(crate) fn attached(&self) -> Attached<'a> {
+        Attached::new(self.root, self.namespace(), self.options.lock_timeout)
     }
 
     /// The directory of a mailbox, whether it exists or not.
@@ -365,15 +393,29 @@ impl<'a> Tree<'a> {
         if !journal::exists(self.root) {
             return Ok(());
         }
-        for step in journal::read(self.root, self.namespace())? {
+        let journal = journal::read(self.root, self.namespace())?;
+        for step in &journal.moves {
             let (from, to) = (self.root.join(&step.from), self.root.join(&step.to));
             if is_directory(&from)? && !exists(&to)? {
                 rename_to_new(&from, &to)?;
             }
         }
         self.sync(self.root)?;
+        if let Some(before) = journal.attached {
+            self.attached()
+                .follow(&self.renames(&journal.moves), before);
+        }
         journal::remove(self.root);
         Ok(())
+    }
+
+    /// The names of mailboxes that are renamed by these moves.
+    fn renames(&self, moves: &[Move]) -> Renames {
+        let name = |directory: &str| self.namespace().from_directory(directory.as_bytes());
+        let both = moves
+            .iter()
+            .map(|step| Some((name(&step.from)?, name(&step.to)?)));
+        both.flatten().collect()
     }
 
     fn complete(&self, path: &Path) -> Result<()> {

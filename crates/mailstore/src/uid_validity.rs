@@ -252,7 +252,7 @@ fn number(text: &[u8]) -> Option<u32> {
 }
 
 /// The file of the account's own state.
-const FILE: &str = "pillarbox.account";
+pub(crate) const FILE: &str = "pillarbox.account";
 /// Its lock, never replaced or removed, and the copy of the value.
 pub(crate) const LOCK: &str = "pillarbox.account.lock";
 /// How a line with the value begins.

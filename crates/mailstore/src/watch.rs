@@ -30,6 +30,7 @@
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 mod absent;
 mod account;
+mod hanging;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod inotify;
 mod noticed;

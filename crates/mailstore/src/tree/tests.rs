@@ -4,6 +4,7 @@ use super::{Tree, is_directory, journal, journal::Move};
 use crate::error::Error;
 use crate::name::{MailboxName, NameError, Namespace};
 use crate::source::Source;
+use crate::special::SpecialNames;
 use crate::store::{Fsync, Options};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -66,7 +67,12 @@ fn delete(root: &TempDir, mailbox: &str) -> super::Result<()> {
 }
 
 fn rename(root: &TempDir, from: &str, to: &str) -> super::Result<()> {
-    Tree::new(root.path(), &options()).rename(&name(from), &name(to), |_| {})
+    Tree::new(root.path(), &options()).rename(
+        &name(from),
+        &name(to),
+        &SpecialNames::default(),
+        |_| {},
+    )
 }
 
 /// What the message in a mailbox's directory says.
@@ -356,7 +362,7 @@ fn a_rename_that_a_crash_cut_short_is_finished() {
         let options = options();
         let tree = Tree::new(root.path(), &options);
         let moves = tree.plan(&name("a"), &name("x")).unwrap();
-        journal::write(root.path(), &moves).unwrap();
+        journal::write(root.path(), &moves, None).unwrap();
         tree.carry_out(&moves[..done]).unwrap();
         assert_eq!(list(&root), ["INBOX", "x", "x.b", "x.c"], "{done}");
         assert!(!journal::exists(root.path()));

@@ -21,7 +21,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, SystemTime};
 
+use super::hanging::Hanging;
 use super::notices::WatchNumber;
+use crate::attached;
+use crate::attached::annotations::Place;
 use crate::error::Result;
 use crate::file_system::Reach;
 use crate::name::MailboxName;
@@ -47,6 +50,10 @@ pub enum AccountChange {
     Subscribed(MailboxName),
     /// A name was taken off the subscription list.
     Unsubscribed(MailboxName),
+    /// Entries of a mailbox, or of the account itself, were set or removed.
+    Annotated(Place, Vec<String>),
+    /// A mailbox has other special uses.
+    SpecialUses(MailboxName),
 }
 
 /// A session's interest in an account; ends when dropped. Its waker is called when there may be
@@ -77,6 +84,7 @@ struct Known {
     has_looked: bool,
     census: BTreeMap<MailboxName, Identity>,
     subscribed: BTreeSet<MailboxName>,
+    attached: Hanging,
     log: VecDeque<AccountChange>,
     /// How many changes are not in the log any more.
     forgotten: u64,
@@ -84,9 +92,9 @@ struct Known {
     settled: Option<Times>,
 }
 
-/// When entries of the root, and the subscription lists, were changed.
+/// When entries of the root, and its files, were changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Times([Option<SystemTime>; 3]);
+struct Times([Option<SystemTime>; 5]);
 
 #[derive(Debug, Default)]
 struct Wakers {
@@ -260,7 +268,8 @@ impl Roster {
         let options = &self.environment.options;
         let began = options.source.wall();
         let times = self.times();
-        let census = Tree::new(&self.root, options).census()?;
+        let tree = Tree::new(&self.root, options);
+        let census = tree.census()?;
         let subscribed = match subscriptions::load(&self.root, &options.namespace) {
             Ok(subscribed) => subscribed.into_iter().collect(),
             // Whoever asks for the list is told.
@@ -269,7 +278,9 @@ impl Roster {
                 known.subscribed.clone()
             }
         };
-        known.learn(census, subscribed);
+        let special = &self.environment.special;
+        let attached = Hanging::look(&tree.attached(), special, &census, &known.attached);
+        known.learn(census, subscribed, attached);
         let guard = self.reach.guard(options.mtime_guard);
         known.settled = times.filter(|times| times.are_older(began, guard));
         Ok(())
@@ -279,8 +290,10 @@ impl Roster {
     fn times(&self) -> Option<Times> {
         let modified = |path: &Path| path.symlink_metadata().and_then(|it| it.modified()).ok();
         let root = modified(&self.root)?;
-        let [ours, couriers] = subscriptions::LISTS.map(|name| modified(&self.root.join(name)));
-        Some(Times([Some(root), ours, couriers]))
+        let of = |name: &str| modified(&self.root.join(name));
+        let [ours, couriers] = subscriptions::LISTS.map(of);
+        let [uses, annotations] = attached::FILES.map(of);
+        Some(Times([Some(root), ours, couriers, uses, annotations]))
     }
 
     /// Has the kernel watch the root, where it can.
@@ -349,9 +362,13 @@ impl Known {
         &mut self,
         census: BTreeMap<MailboxName, Identity>,
         subscribed: BTreeSet<MailboxName>,
+        attached: Hanging,
     ) {
         if self.has_looked {
             let mut changes = changes(&self.census, &census);
+            let mut before = std::mem::take(&mut self.attached);
+            before.rename(&changes);
+            changes.extend(attached.changes(&before, &census));
             let gone = self.subscribed.difference(&subscribed).cloned();
             changes.extend(gone.map(AccountChange::Unsubscribed));
             let new = subscribed.difference(&self.subscribed).cloned();
@@ -365,6 +382,7 @@ impl Known {
         self.has_looked = true;
         self.census = census;
         self.subscribed = subscribed;
+        self.attached = attached;
     }
 }
 

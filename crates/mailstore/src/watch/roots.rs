@@ -10,7 +10,7 @@ use std::sync::{Arc, MutexGuard, PoisonError, Weak};
 
 use super::account::Roster;
 use super::notices::{Event, Role, Shared, WatchNumber};
-use crate::{subscriptions, tree};
+use crate::{attached, subscriptions, tree};
 
 /// Whose roots these are.
 pub(super) type Roots = HashMap<WatchNumber, Vec<Weak<Roster>>>;
@@ -92,10 +92,9 @@ impl Shared {
     }
 }
 
-/// Whether an entry of a root tells of a mailbox or of the subscriptions.
+/// Whether an entry of a root tells of a mailbox, of the subscriptions, or of what hangs on mailboxes.
 fn is_of_account(name: &[u8]) -> bool {
-    let is_list = subscriptions::LISTS
-        .iter()
-        .any(|list| list.as_bytes() == name);
-    name.starts_with(b".") && !tree::is_hidden(name) || is_list
+    let mut files = subscriptions::LISTS.iter().chain(&attached::FILES);
+    let is_file = files.any(|file| file.as_bytes() == name);
+    name.starts_with(b".") && !tree::is_hidden(name) || is_file
 }

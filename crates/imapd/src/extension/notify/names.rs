@@ -68,7 +68,9 @@ impl Names {
             }
             AccountChange::Created(_)
             | AccountChange::Deleted(_)
-            | AccountChange::Renamed { .. } => None,
+            | AccountChange::Renamed { .. }
+            | AccountChange::Annotated(..)
+            | AccountChange::SpecialUses(_) => None,
         }));
         let mut affected = Vec::new();
         for (position, change) in changes.iter().enumerate() {
@@ -93,6 +95,7 @@ impl Names {
                         affected.push((name.clone(), None));
                     }
                 }
+                AccountChange::Annotated(..) | AccountChange::SpecialUses(_) => {}
             }
         }
         affected

@@ -1,7 +1,9 @@
 //! Which mailboxes there are and what is subscribed, as sessions that watch the account hear of it.
 
 use super::*;
-use crate::{Account, AccountChange, AccountWatch};
+use crate::{
+    Account, AccountChange, AccountWatch, Annotation, AnnotationLimits, SpecialUse, SpecialUses,
+};
 
 /// An account that a session watches, and the same account in another process.
 struct Accounts {
@@ -61,6 +63,11 @@ fn shown(change: &AccountChange) -> String {
         AccountChange::Renamed { from, to } => format!("{from}>{to}"),
         AccountChange::Subscribed(name) => format!("!{name}"),
         AccountChange::Unsubscribed(name) => format!("?{name}"),
+        AccountChange::Annotated(place, entries) => {
+            let place = place.as_ref().map(ToString::to_string);
+            format!("{}={}", place.unwrap_or_default(), entries.join(","))
+        }
+        AccountChange::SpecialUses(name) => format!("{name}*"),
     }
 }
 
@@ -110,6 +117,49 @@ fn what_another_process_does_is_told() {
     assert_eq!(it.heard(), ["!c"]);
     theirs.unsubscribe(&name("c")).unwrap();
     assert_eq!(it.heard(), ["?c"]);
+}
+
+#[test]
+fn annotations_and_special_uses_are_told_whoever_changes_them() {
+    let mut it = Accounts::new();
+    let limits = AnnotationLimits {
+        entries: 10,
+        octets: 1000,
+    };
+    let entry = |entry: &str, value: &str| {
+        let value = Some(value.as_bytes().to_vec()).filter(|it| !it.is_empty());
+        (entry.to_owned(), value)
+    };
+    let trash = SpecialUses::NONE.with(SpecialUse::Trash);
+    for account in [it.account.clone(), it.theirs.clone()] {
+        let annotate = |place: Option<&str>, changes: &[Annotation]| {
+            let place = place.map(name);
+            account.annotate(&place, changes, limits).unwrap();
+        };
+        annotate(None, &[entry("/private/a", "x"), entry("/private/b", "y")]);
+        assert_eq!(it.heard(), ["=/private/a,/private/b"]);
+        annotate(Some("a"), &[entry("/private/c", "1")]);
+        annotate(Some("INBOX"), &[entry("/private/c", "1")]);
+        assert_eq!(it.heard(), ["INBOX=/private/c", "a=/private/c"]);
+        annotate(Some("a"), &[entry("/private/c", "2")]);
+        annotate(None, &[entry("/private/a", "x"), entry("/private/b", "")]);
+        assert_eq!(it.heard(), ["=/private/b", "a=/private/c"]);
+        account.set_special_uses(&name("a"), trash).unwrap();
+        assert_eq!(it.heard(), ["a*"]);
+        account.set_special_uses(&name("a.b"), trash).unwrap();
+        assert_eq!(it.heard(), ["a*", "a.b*"]);
+        // They go along without more words, and with their mailbox.
+        account.rename(&name("a"), &name("x")).unwrap();
+        assert_eq!(it.heard(), ["a>x", "a.b>x.b"]);
+        account.delete(&name("x.b")).unwrap();
+        account.delete(&name("x")).unwrap();
+        assert_eq!(it.heard(), ["-x", "-x.b"]);
+        account.create(&name("a")).unwrap();
+        account.create(&name("a.b")).unwrap();
+        annotate(None, &[entry("/private/a", "")]);
+        annotate(Some("INBOX"), &[entry("/private/c", "")]);
+        assert_eq!(it.heard().len(), 4);
+    }
 }
 
 #[test]
