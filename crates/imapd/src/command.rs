@@ -119,7 +119,13 @@ pub enum Authenticated {
     /// EXAMINE (RFC 3501 §6.3.2).
     Examine(MailboxArg, SelectParameters),
     /// CREATE (RFC 3501 §6.3.3).
-    Create(MailboxArg),
+    Create {
+        /// The mailbox.
+        mailbox: MailboxArg,
+        /// Its special uses, if the command says so with USE (RFC 6154 §3): attributes as the client
+        /// wrote them.
+        uses: Option<Vec<Vec<u8>>>,
+    },
     /// DELETE (RFC 3501 §6.3.4).
     Delete(MailboxArg),
     /// RENAME (RFC 3501 §6.3.5).
@@ -142,6 +148,13 @@ pub enum Authenticated {
     },
     /// LIST with options or several patterns (RFC 5258 §3).
     ListExtended(Box<ExtendedList>),
+    /// XLIST: as LIST, with the names that Gmail has for special mailboxes.
+    Xlist {
+        /// The reference name.
+        reference: MailboxArg,
+        /// The mailbox name with possible wildcards.
+        pattern: MailboxArg,
+    },
     /// LSUB (RFC 3501 §6.3.9).
     Lsub {
         /// The reference name.

@@ -27,12 +27,14 @@ pub(crate) mod replace;
 pub(crate) mod sasl_ir;
 mod save_date;
 pub(crate) mod searchres;
+pub(crate) mod special_use;
 pub(crate) mod status_size;
 pub(crate) mod uid_only;
 pub(crate) mod uidplus;
 pub(crate) mod unauthenticate;
 pub(crate) mod unselect;
 pub(crate) mod utf8_accept;
+pub(crate) mod xlist;
 
 use auth::sasl::{Mechanism, Mechanisms};
 use machine::{Link, Security};
@@ -134,6 +136,9 @@ pub const REGISTRY: &[Extension] = &[
     uidplus::ROW,
     list_extended::ROW,
     list_status::ROW,
+    special_use::ROW,
+    special_use::CREATE,
+    xlist::ROW,
     r#move::ROW,
     replace::ROW,
     notify::ROW,

@@ -25,6 +25,8 @@ pub enum Untagged {
     ListWithOldName(ListEntry, String),
     /// `* LSUB …` (RFC 3501 §7.2.3).
     Lsub(ListEntry),
+    /// `* XLIST …`, as Gmail has it.
+    Xlist(ListEntry),
     /// `* STATUS …` (RFC 3501 §7.2.4): the mailbox as clients see it, items in the order asked.
     StatusData(String, Vec<(StatusItem, u64)>),
     /// `* SEARCH …` (RFC 3501 §7.2.5), with the highest mod-sequence of what was found if it was
@@ -186,6 +188,8 @@ pub enum Code {
     BadUrl(Vec<u8>),
     /// `UNKNOWN-CTE` (RFC 3516 §4.3).
     UnknownCte,
+    /// `USEATTR` (RFC 6154 §3).
+    UseAttr,
     /// A code without arguments of RFC 5530 §3, such as `NONEXISTENT`.
     Plain(PlainCode),
 }

@@ -178,7 +178,7 @@ impl SpecialMailboxes {
     }
 
     /// The mailboxes that have uses, each once.
-    pub(crate) fn mailboxes(&self) -> BTreeSet<&MailboxName> {
+    pub fn mailboxes(&self) -> BTreeSet<&MailboxName> {
         self.0.values().collect()
     }
 }

@@ -23,8 +23,8 @@ pub use imapd::extension::Capabilities;
 
 pub use finding::{Finding, Report, Severity};
 pub use settings::{
-    Auth, ChangeNotices, Imap, Limits, Listener, Log, LogFormat, LogLevel, PlaintextAuth, Pop3,
-    Protocol, Settings, Storage, Timeouts, Tls, TlsMode,
+    Auth, ChangeNotices, Imap, Limits, Listener, Log, LogFormat, LogLevel, Mailboxes,
+    PlaintextAuth, Pop3, Protocol, Settings, Storage, Timeouts, Tls, TlsMode,
 };
 
 /// Reads the configuration at `path`. There are settings even if there are mistakes, with the

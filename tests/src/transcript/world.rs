@@ -59,9 +59,7 @@ impl World {
             _ => TlsStart::Never,
         };
         let service = match transport {
-            Transport::Bare => {
-                Service::Bare(Store::new(settings.store(&pillarbox::Source::system())))
-            }
+            Transport::Bare => Service::Bare(settings.open_store(&pillarbox::Source::system())),
             Transport::Tcp | Transport::Tls => {
                 let accounts = Accounts::File(users_file(dir.path(), &users)?);
                 Service::Network(Server::start(settings.clone(), plaintext, accounts)?, start)
@@ -317,6 +315,7 @@ fn settings(header: &Header, dir: &Path) -> Result<pillarbox::Settings> {
     let mut settings = pillarbox::Settings {
         hostname: "dewey.example".to_owned(),
         mail: MailTemplate::parse(&format!("{}/mail/{{user}}", dir.display()))?,
+        mailboxes: pillarbox::config::Mailboxes::none(),
         ..pillarbox::Settings::default()
     };
     settings.auth.delays = auth::throttle::Delays::NONE;
@@ -341,6 +340,17 @@ fn settings(header: &Header, dir: &Path) -> Result<pillarbox::Settings> {
                 settings.storage.namespace.separator = value.parse()?;
             }
             "prefix" => settings.storage.namespace.prefix.clone_from(value),
+            "special-mailboxes" => settings.mailboxes.create = value == "create",
+            "special-names" => {
+                let (special_use, names) = value.split_once(' ').context("a use and names")?;
+                let names = names.split(',').map(str::to_owned).collect();
+                match special_use {
+                    "drafts" => settings.mailboxes.drafts = names,
+                    "sent" => settings.mailboxes.sent = names,
+                    "trash" => settings.mailboxes.trash = names,
+                    _ => bail!("drafts, sent or trash"),
+                }
+            }
             "append-utf8-headers" => {
                 settings.imap.utf8_headers = match value.as_str() {
                     "take" => imapd::Utf8Headers::Take,

@@ -1,4 +1,4 @@
-//! What an extended LIST asks for (RFC 5258 §3, RFC 5819 §2).
+//! What an extended LIST asks for (RFC 5258 §3, RFC 5819 §2, RFC 6154 §2).
 
 use super::{MailboxArg, StatusItem};
 
@@ -27,7 +27,7 @@ impl ExtendedList {
     }
 }
 
-/// `list-select-opt` (RFC 5258 §3.1).
+/// `list-select-opt` (RFC 5258 §3.1, RFC 6154 §6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SelectionOption {
     /// `SUBSCRIBED`: names that are subscribed, whether or not they exist.
@@ -36,15 +36,19 @@ pub enum SelectionOption {
     Remote,
     /// `RECURSIVEMATCH`: also names that have such below them.
     RecursiveMatch,
+    /// `SPECIAL-USE`: mailboxes that have a special use (RFC 6154 §2).
+    SpecialUse,
 }
 
-/// `return-option` (RFC 5258 §3.2, RFC 5819 §4).
+/// `return-option` (RFC 5258 §3.2, RFC 5819 §4, RFC 6154 §6).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReturnOption {
     /// `SUBSCRIBED`: whether the name is subscribed.
     Subscribed,
     /// `CHILDREN`: whether there are mailboxes below it.
     Children,
+    /// `SPECIAL-USE`: what it is for, if anything.
+    SpecialUse,
     /// `STATUS`: what STATUS tells of it, in the order asked.
     Status(Vec<StatusItem>),
 }

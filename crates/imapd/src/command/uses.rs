@@ -5,7 +5,7 @@
 
 use super::{
     Any, Append, Authenticated, Command, ExtendedList, FetchItem, NotAuthenticated, Notify,
-    NotifyEvent, Piece, ReturnOption, Search, SearchKey, Selected, StatusItem,
+    NotifyEvent, Piece, ReturnOption, Search, SearchKey, Selected, SelectionOption, StatusItem,
 };
 use crate::extension::{Capabilities, Capability, condstore};
 use crate::types::Messages;
@@ -55,7 +55,9 @@ impl Authenticated {
             Self::Idle => one(Capability::Idle),
             Self::Notify(notify) => notify.uses(),
             Self::Select(_, parameters) | Self::Examine(_, parameters) => parameters.uses(),
-            Self::Create(_)
+            Self::Create { uses: Some(_), .. } => one(Capability::CreateSpecialUse),
+            Self::Xlist { .. } => one(Capability::Xlist),
+            Self::Create { uses: None, .. }
             | Self::Delete(_)
             | Self::Rename { .. }
             | Self::Subscribe(_)
@@ -89,9 +91,15 @@ impl ExtendedList {
     fn uses(&self) -> Capabilities {
         let options = self.returns.iter().map(|option| match option {
             ReturnOption::Status(items) => status(items).with(Capability::ListStatus),
+            ReturnOption::SpecialUse => one(Capability::SpecialUse),
             ReturnOption::Subscribed | ReturnOption::Children => Capabilities::NONE,
         });
-        options.fold(one(Capability::ListExtended), Capabilities::union)
+        let all = options.fold(one(Capability::ListExtended), Capabilities::union);
+        if self.selection.contains(&SelectionOption::SpecialUse) {
+            all.with(Capability::SpecialUse)
+        } else {
+            all
+        }
     }
 }
 

@@ -51,6 +51,7 @@ pub(super) fn resp_text_code(out: &mut Vec<u8>, code: &Code) {
         Code::TooBig => out.extend_from_slice(b"TOOBIG"),
         Code::BadUrl(url) => bad_url(out, url),
         Code::UnknownCte => out.extend_from_slice(b"UNKNOWN-CTE"),
+        Code::UseAttr => out.extend_from_slice(b"USEATTR"),
         Code::Plain(code) => out.extend_from_slice(plain_code(*code).as_bytes()),
     }
 }

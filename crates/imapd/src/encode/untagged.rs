@@ -58,6 +58,7 @@ fn response_data(out: &mut Vec<u8>, response: &Untagged) {
             old_name(out, old);
         }
         Untagged::Lsub(entry) => mailbox_list(out, "LSUB", entry),
+        Untagged::Xlist(entry) => mailbox_list(out, "XLIST", entry),
         Untagged::StatusData(mailbox, items) => status_data(out, mailbox, items),
         Untagged::Search(numbers, mod_seq) => search(out, numbers, *mod_seq),
         Untagged::ExtendedSearch(found) => esearch_response(out, found),

@@ -28,6 +28,9 @@ pub enum Capability {
     UidPlus,
     ListExtended,
     ListStatus,
+    SpecialUse,
+    CreateSpecialUse,
+    Xlist,
     Move,
     Replace,
     AppendLimit,
@@ -82,16 +85,21 @@ impl Capability {
     }
 }
 
-/// What cannot be offered without another one: QRESYNC brings CONDSTORE (RFC 7162 §3.2.3), SEARCHRES
-/// and LIST-STATUS are options of ESEARCH and LIST-EXTENDED (RFC 5182 §2.1, RFC 5819 §2), and some
-/// are switched on by ENABLE only.
-const DEPENDENTS: [(Capability, Capability); 6] = [
+/// What cannot be offered without another one: QRESYNC brings CONDSTORE (RFC 7162 §3.2.3), SEARCHRES,
+/// LIST-STATUS and SPECIAL-USE are options of ESEARCH and LIST-EXTENDED (RFC 5182 §2.1,
+/// RFC 5819 §2, RFC 6154 §2), XLIST tells special uses alone, and some are switched on by ENABLE
+/// only.
+const DEPENDENTS: [(Capability, Capability); 9] = [
     (Capability::Qresync, Capability::Condstore),
     (Capability::Qresync, Capability::Enable),
     (Capability::UidOnly, Capability::Enable),
     (Capability::Utf8Accept, Capability::Enable),
     (Capability::SearchRes, Capability::Esearch),
     (Capability::ListStatus, Capability::ListExtended),
+    (Capability::SpecialUse, Capability::ListExtended),
+    // And what is not there without that, directly or not.
+    (Capability::Xlist, Capability::SpecialUse),
+    (Capability::Xlist, Capability::ListExtended),
 ];
 
 /// A set of capabilities.

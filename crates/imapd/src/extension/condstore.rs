@@ -138,9 +138,12 @@ fn is_enabling(command: &Command) -> bool {
             Authenticated::Status { items, .. } => items.contains(&StatusItem::HighestModSeq),
             Authenticated::ListExtended(list) => list.returns.iter().any(|option| match option {
                 ReturnOption::Status(items) => items.contains(&StatusItem::HighestModSeq),
-                ReturnOption::Subscribed | ReturnOption::Children => false,
+                ReturnOption::Subscribed | ReturnOption::Children | ReturnOption::SpecialUse => {
+                    false
+                }
             }),
-            Authenticated::Create(_)
+            Authenticated::Create { .. }
+            | Authenticated::Xlist { .. }
             | Authenticated::Delete(_)
             | Authenticated::Rename { .. }
             | Authenticated::Subscribe(_)

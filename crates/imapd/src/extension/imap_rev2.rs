@@ -9,7 +9,7 @@ use mailstore::{Error, MailboxName};
 
 use super::children::{Children, attribute};
 use super::enable::{Enabled, Feature};
-use super::{Capabilities, Capability, Extension, Shown};
+use super::{Capabilities, Capability, Extension, Shown, special_use};
 use crate::error::Refused;
 use crate::response::{ListEntry, PlainCode, Untagged};
 use crate::session::authenticated::Authenticated;
@@ -123,6 +123,7 @@ fn entry(account: &Authenticated, name: &MailboxName) -> ListEntry {
         };
         attributes.push(attribute(children));
     }
+    attributes.extend(special_use::attributes_of(account, name));
     ListEntry {
         attributes,
         separator: Some(account.namespace().separator),

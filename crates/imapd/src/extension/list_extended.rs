@@ -7,8 +7,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use mailstore::SpecialUses;
+
 use super::children::{Children, attribute};
 use super::list_status::{self, Status};
+use super::special_use::{self, Special};
 use super::status_size::Sizing;
 use super::{Capabilities, Capability, Extension, Shown};
 use crate::command::{ExtendedList, ReturnOption, SelectionOption, StatusItem};
@@ -62,6 +65,7 @@ struct Name {
     shown: String,
     is: Is,
     children: Children,
+    special: SpecialUses,
     fits: Fits,
 }
 
@@ -167,7 +171,9 @@ impl ExtendedListing {
     fn collect(&self, account: &Authenticated) -> Result<Vec<Name>, Refused> {
         let namespace = account.namespace();
         let mut all: BTreeMap<String, Is> = BTreeMap::new();
-        for entry in account.account.list()? {
+        let mailboxes = account.account.list()?;
+        let special = Special::among(&mailboxes, account);
+        for entry in mailboxes {
             let is = all.entry(account.shown(&entry.name)).or_default();
             is.mailbox |= entry.selectable;
         }
@@ -189,12 +195,13 @@ impl ExtendedListing {
         for parent in above {
             all.entry(parent).or_default();
         }
-        let name = |(shown, is)| Name {
+        let name = |(shown, is): (String, Is)| Name {
             children: if above_mailboxes.contains(&shown) {
                 Children::Some
             } else {
                 Children::None
             },
+            special: special.of(&shown),
             shown,
             is,
             fits: Fits::No,
@@ -217,8 +224,11 @@ impl ExtendedListing {
             }
         }
         let recursive = self.has(SelectionOption::RecursiveMatch);
-        // Exactly the subscribed names are wanted (RFC 5258 §3.1).
-        let parents_too = recursive || !self.has(SelectionOption::Subscribed);
+        // Exactly the names are wanted that are subscribed (RFC 5258 §3.1), or only those of
+        // special mailboxes (RFC 6154 §2).
+        let is_narrow =
+            self.has(SelectionOption::Subscribed) || self.has(SelectionOption::SpecialUse);
+        let parents_too = recursive || !is_narrow;
         let fit = names.into_iter().filter(|name| name.fits == Fits::Yes);
         let mut entries: Vec<Entry> = fit
             .map(|name| Entry {
@@ -287,8 +297,8 @@ impl ExtendedListing {
         entries.is_empty()
     }
 
-    /// The attributes of an entry (RFC 5258 §3, §4). Those of CHILDREN cost nothing and are told
-    /// also if only that extension is offered and nobody asked for them here.
+    /// The attributes of an entry (RFC 5258 §3, §4, RFC 6154 §2). Those of CHILDREN and SPECIAL-USE
+    /// cost nothing and are told also if nobody asked for them here.
     fn attributes(&self, entry: &Entry, offered: Capabilities) -> Vec<&'static str> {
         let mut attributes = Vec::new();
         if !entry.name.is.mailbox {
@@ -301,12 +311,16 @@ impl ExtendedListing {
         if asked || offered.has(Capability::Children) {
             attributes.push(attribute(entry.name.children));
         }
+        attributes.extend(special_use::attributes(entry.name.special));
         attributes
     }
 
     /// Whether a name meets the selection criteria.
     fn selects(&self, name: &Name) -> bool {
-        if self.has(SelectionOption::Subscribed) {
+        let is_special = !name.special.is_empty();
+        if self.has(SelectionOption::SpecialUse) && !is_special {
+            false
+        } else if self.has(SelectionOption::Subscribed) {
             name.is.subscribed
         } else {
             name.is.mailbox
@@ -329,7 +343,7 @@ impl ExtendedListing {
     fn status_items(&self) -> Option<&[StatusItem]> {
         self.asked.returns.iter().find_map(|option| match option {
             ReturnOption::Status(items) => Some(items.as_slice()),
-            ReturnOption::Subscribed | ReturnOption::Children => None,
+            ReturnOption::Subscribed | ReturnOption::Children | ReturnOption::SpecialUse => None,
         })
     }
 }

@@ -131,7 +131,7 @@ impl Authenticated {
     pub(crate) fn note_change(&mut self, change: &Change) {
         let name = |name: &[u8]| self.name(name).ok();
         let change = match change {
-            Change::Create(created) => name(created).map(AccountChange::Created),
+            Change::Create(created, _) => name(created).map(AccountChange::Created),
             Change::Delete(deleted) => name(deleted).map(AccountChange::Deleted),
             Change::Rename(from, to) => name(from)
                 .zip(name(to))

@@ -26,7 +26,7 @@ use super::core::{
 use super::fetch::fetch_items;
 use super::flag::store_att_flags;
 use super::list::list;
-use super::mailbox::{lsub, mailbox, rename, status};
+use super::mailbox::{create, lsub, mailbox, rename, status, xlist};
 use super::notify::notify;
 use super::search::search;
 use super::{Failed, Parsed};
@@ -123,7 +123,7 @@ fn about_mailboxes<'a>(name: &[u8], input: &'a [u8]) -> Option<Parsed<'a, Authen
             |(name, parameters)| Authenticated::Examine(name, parameters),
         )
         .parse(input),
-        b"CREATE" => of(Authenticated::Create).parse(input),
+        b"CREATE" => preceded(sp, create).parse(input),
         b"DELETE" => of(Authenticated::Delete).parse(input),
         b"SUBSCRIBE" => of(Authenticated::Subscribe).parse(input),
         b"UNSUBSCRIBE" => of(Authenticated::Unsubscribe).parse(input),
@@ -131,6 +131,7 @@ fn about_mailboxes<'a>(name: &[u8], input: &'a [u8]) -> Option<Parsed<'a, Authen
         b"STATUS" => preceded(sp, status).parse(input),
         b"LIST" => preceded(sp, list).parse(input),
         b"LSUB" => preceded(sp, lsub).parse(input),
+        b"XLIST" => preceded(sp, xlist).parse(input),
         b"NOTIFY" => map(preceded(sp, notify), |notify| {
             Authenticated::Notify(Box::new(notify))
         })

@@ -1,4 +1,4 @@
-//! LIST with its options (RFC 5258 §6, RFC 5819 §4).
+//! LIST with its options (RFC 5258 §6, RFC 5819 §4, RFC 6154 §6).
 
 use nom::Parser;
 use nom::bytes::complete::tag_no_case;
@@ -75,7 +75,7 @@ fn patterns(input: &[u8]) -> Parsed<'_, Vec<MailboxArg>> {
 }
 
 /// `list-select-opts` (RFC 5258 §6). `RECURSIVEMATCH` needs an option that it can apply to
-/// (RFC 5258 §3.1)
+/// (RFC 5258 §3.1), which `SPECIAL-USE` is not: that is independent, as `REMOTE` is (RFC 6154 §6)
 fn list_select_opts(input: &[u8]) -> Parsed<'_, Vec<SelectionOption>> {
     let mut options = Vec::new();
     let option = |input| {
@@ -99,6 +99,7 @@ fn list_select_opt(input: &[u8]) -> Parsed<'_, SelectionOption> {
         ("SUBSCRIBED", SelectionOption::Subscribed),
         ("REMOTE", SelectionOption::Remote),
         ("RECURSIVEMATCH", SelectionOption::RecursiveMatch),
+        ("SPECIAL-USE", SelectionOption::SpecialUse),
     ];
     let option = map_opt(atom, |name| {
         let mut known = known.iter();
@@ -125,8 +126,11 @@ fn list_return_opts(input: &[u8]) -> Parsed<'_, Vec<ReturnOption>> {
                     }
                 }
             }
-            ReturnOption::Subscribed | ReturnOption::Children if options.contains(&option) => {}
-            ReturnOption::Subscribed | ReturnOption::Children => options.push(option),
+            ReturnOption::Subscribed | ReturnOption::Children | ReturnOption::SpecialUse => {
+                if !options.contains(&option) {
+                    options.push(option);
+                }
+            }
         }
         Ok((input, ()))
     };
@@ -137,8 +141,8 @@ fn list_return_opts(input: &[u8]) -> Parsed<'_, Vec<ReturnOption>> {
     Ok((input, options))
 }
 
-/// `return-option = "SUBSCRIBED" / "CHILDREN" / status-option` (RFC 5258 §6, RFC 5819 §4); one
-/// that we do not know is an error (RFC 5258 §3)
+/// `return-option = "SUBSCRIBED" / "CHILDREN" / "SPECIAL-USE" / status-option` (RFC 5258 §6,
+/// RFC 6154 §6, RFC 5819 §4); one that we do not know is an error (RFC 5258 §3)
 fn return_option(input: &[u8]) -> Parsed<'_, ReturnOption> {
     let (rest, name) = context("a return option", atom).parse(input)?;
     if name.eq_ignore_ascii_case("STATUS") {
@@ -148,6 +152,8 @@ fn return_option(input: &[u8]) -> Parsed<'_, ReturnOption> {
         Ok((rest, ReturnOption::Subscribed))
     } else if name.eq_ignore_ascii_case("CHILDREN") {
         Ok((rest, ReturnOption::Children))
+    } else if name.eq_ignore_ascii_case("SPECIAL-USE") {
+        Ok((rest, ReturnOption::SpecialUse))
     } else {
         Err(Failed::error(input, "a return option"))
     }

@@ -3,19 +3,64 @@
 use nom::Parser;
 use nom::branch::alt;
 use nom::bytes::complete::take_while1;
-use nom::combinator::{map, map_opt};
+use nom::character::complete::char;
+use nom::combinator::{map, map_opt, recognize, verify};
 use nom::error::context;
-use nom::sequence::separated_pair;
+use nom::sequence::{preceded, separated_pair};
 
 use crate::command::{Authenticated, MailboxArg, StatusItem};
 
-use super::Parsed;
-use super::core::{astring, is_astring_char, list1, sp, string, word};
+use super::core::{astring, atom, is_astring_char, list0, list1, sp, string, word};
+use super::{Failed, Parsed};
 
 /// `mailbox = "INBOX" / astring` (RFC 3501 §9): kept as sent
 pub(super) fn mailbox(input: &[u8]) -> Parsed<'_, MailboxArg> {
     context("a mailbox name", astring).parse(input)
 }
+
+/// `create = "CREATE" SP mailbox [create-params]` (RFC 4466 §2.2), behind the name and its space
+pub(super) fn create(input: &[u8]) -> Parsed<'_, Authenticated> {
+    let (rest, mailbox) = mailbox(input)?;
+    let (rest, uses) = if rest.starts_with(b" (") {
+        map(preceded(sp, create_params), Some).parse(rest)?
+    } else {
+        (rest, None)
+    };
+    Ok((rest, Authenticated::Create { mailbox, uses }))
+}
+
+/// `"(" create-param *(SP create-param) ")"` (RFC 4466 §2.2); one that we do not know is an error,
+/// and one that is given twice adds to what it says
+fn create_params(input: &[u8]) -> Parsed<'_, Vec<Vec<u8>>> {
+    map(list1(create_param), |params| params.concat()).parse(input)
+}
+
+/// `create-param = "USE" SP "(" [use-attr *(SP use-attr)] ")"` (RFC 6154 §6)
+fn create_param(input: &[u8]) -> Parsed<'_, Vec<Vec<u8>>> {
+    let name = verify(atom, |name: &str| name.eq_ignore_ascii_case("USE"));
+    let (rest, _) = context("USE", name).parse(input)?;
+    let (rest, _) = sp(rest)?;
+    let mut uses = Vec::new();
+    let attribute = |input| {
+        let (input, attribute) = use_attr(input)?;
+        if uses.len() >= MAX_USES {
+            return Err(Failed::error(input, "at most 100 special uses"));
+        }
+        uses.push(attribute.to_vec());
+        Ok((input, ()))
+    };
+    let (rest, ()) = list0(attribute, rest)?;
+    Ok((rest, uses))
+}
+
+/// `use-attr-ext = "\" atom` (RFC 6154 §6), which all others are as well
+pub(crate) fn use_attr(input: &[u8]) -> Parsed<'_, &[u8]> {
+    let attribute = recognize((char('\\'), atom));
+    context("a special-use attribute", attribute).parse(input)
+}
+
+/// The most special uses that a mailbox is made for; there are not so many.
+const MAX_USES: usize = 100;
 
 /// `rename = "RENAME" SP mailbox SP mailbox` (RFC 3501 §9), behind the name and its space
 pub(super) fn rename(input: &[u8]) -> Parsed<'_, Authenticated> {
@@ -27,6 +72,16 @@ pub(super) fn rename(input: &[u8]) -> Parsed<'_, Authenticated> {
 pub(super) fn lsub(input: &[u8]) -> Parsed<'_, Authenticated> {
     let names = separated_pair(mailbox, sp, list_mailbox);
     map(names, |(reference, pattern)| Authenticated::Lsub {
+        reference,
+        pattern,
+    })
+    .parse(input)
+}
+
+/// XLIST, in the form of the plain LIST, behind the name and its space
+pub(super) fn xlist(input: &[u8]) -> Parsed<'_, Authenticated> {
+    let names = separated_pair(mailbox, sp, list_mailbox);
+    map(names, |(reference, pattern)| Authenticated::Xlist {
         reference,
         pattern,
     })

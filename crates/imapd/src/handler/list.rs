@@ -1,12 +1,13 @@
-//! LIST and LSUB (RFC 3501 §6.3.8, §6.3.9).
+//! LIST, LSUB (RFC 3501 §6.3.8, §6.3.9) and XLIST.
 
 use std::collections::{BTreeMap, HashSet};
 
-use mailstore::Namespace;
+use mailstore::{Namespace, SpecialUses};
 
 use crate::error::Refused;
-use crate::extension::Capability;
 use crate::extension::children::{Children, attribute};
+use crate::extension::special_use::{self, Special};
+use crate::extension::{Capability, xlist};
 use crate::response::{Completion, ListEntry, Untagged};
 use crate::session::authenticated::Authenticated;
 use crate::session::responses::Responses;
@@ -18,7 +19,7 @@ mod pattern;
 /// How many names one slice of work matches.
 const BATCH: usize = 500;
 
-/// A LIST or LSUB under way.
+/// A LIST, LSUB or XLIST under way.
 #[derive(Debug)]
 pub(crate) struct Listing {
     kind: Kind,
@@ -31,13 +32,15 @@ pub(crate) struct Listing {
     names: Option<Vec<Name>>,
 }
 
-/// Which of the two it is.
+/// Which of them it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     /// LIST.
     List,
     /// LSUB.
     Lsub,
+    /// XLIST.
+    Xlist,
 }
 
 /// A name as clients see it.
@@ -46,6 +49,7 @@ struct Name {
     shown: String,
     is: Is,
     children: Children,
+    special: SpecialUses,
 }
 
 /// What a name stands for.
@@ -68,6 +72,11 @@ impl Listing {
         Self::new(Kind::Lsub, reference, pattern)
     }
 
+    /// XLIST.
+    pub(crate) fn xlist(reference: &[u8], pattern: &[u8]) -> Self {
+        Self::new(Kind::Xlist, reference, pattern)
+    }
+
     fn new(kind: Kind, reference: &[u8], pattern: &[u8]) -> Self {
         Self {
             kind,
@@ -82,6 +91,7 @@ impl Listing {
         let text = match self.kind {
             Kind::List => "LIST completed",
             Kind::Lsub => "LSUB completed",
+            Kind::Xlist => "XLIST completed",
         };
         let separator = account.namespace().separator;
         if self.separator_only {
@@ -111,9 +121,11 @@ impl Listing {
     /// All names, in reverse order.
     fn collect(&self, account: &Authenticated) -> Result<Vec<Name>, Refused> {
         let namespace = account.namespace();
+        let special;
         let names: Vec<(String, Is)> = match self.kind {
-            Kind::List => {
+            Kind::List | Kind::Xlist => {
                 let entries = account.account.list()?;
+                special = Special::among(&entries, account);
                 let is = |selectable| if selectable { Is::Mailbox } else { Is::Parent };
                 let entries = entries.iter();
                 entries
@@ -121,6 +133,7 @@ impl Listing {
                     .collect()
             }
             Kind::Lsub => {
+                special = Special::all(account);
                 let names = account.account.subscriptions()?;
                 let names = names.iter();
                 names
@@ -129,6 +142,9 @@ impl Listing {
             }
         };
         let mut names = with_parents(names, namespace);
+        for name in &mut names {
+            name.special = special.of(&name.shown);
+        }
         names.reverse();
         Ok(names)
     }
@@ -136,7 +152,7 @@ impl Listing {
     /// Whether a name that matches is told. LSUB tells a parent that is not subscribed only if a
     /// subscribed name below it does not match itself, which is so if `%` hides it.
     fn is_told(&self, name: &Name, pattern: &Pattern) -> bool {
-        self.kind == Kind::List || name.is == Is::Mailbox || pattern.has_level_wildcard()
+        self.kind != Kind::Lsub || name.is == Is::Mailbox || pattern.has_level_wildcard()
     }
 
     /// The entry of a response.
@@ -145,8 +161,12 @@ impl Listing {
         if name.is == Is::Parent {
             attributes.push("\\Noselect");
         }
-        if self.kind == Kind::List && account.offered.has(Capability::Children) {
+        if self.kind != Kind::Lsub && account.offered.has(Capability::Children) {
             attributes.push(attribute(name.children));
+        }
+        match self.kind {
+            Kind::List | Kind::Lsub => attributes.extend(special_use::attributes(name.special)),
+            Kind::Xlist => attributes.extend(xlist::attributes(&name.shown, name.special)),
         }
         ListEntry {
             attributes,
@@ -160,6 +180,7 @@ impl Listing {
         match self.kind {
             Kind::List => Untagged::List(entry),
             Kind::Lsub => Untagged::Lsub(entry),
+            Kind::Xlist => Untagged::Xlist(entry),
         }
     }
 }
@@ -203,6 +224,7 @@ fn with_parents(names: Vec<(String, Is)>, namespace: &Namespace) -> Vec<Name> {
             },
             shown,
             is,
+            special: SpecialUses::NONE,
         })
         .collect();
     names.sort_by_key(|name| name.shown != INBOX);

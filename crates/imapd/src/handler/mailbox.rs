@@ -9,7 +9,7 @@ use mailstore::{Error, Mailbox, Snapshot, SystemFlag};
 
 use crate::command::StatusItem;
 use crate::error::Refused;
-use crate::extension::{append_limit, imap_rev2, status_size};
+use crate::extension::{append_limit, imap_rev2, special_use, status_size};
 use crate::response::Untagged;
 use crate::session::authenticated::Authenticated;
 use crate::session::responses::Responses;
@@ -18,9 +18,11 @@ use crate::session::selected::Selected;
 /// The text of a command's completion.
 type Done = Result<&'static str, Refused>;
 
-/// CREATE (RFC 3501 §6.3.3).
-pub(crate) fn create(account: &Authenticated, name: &[u8]) -> Done {
-    account.account.create(&account.new_name(name)?)?;
+/// CREATE (RFC 3501 §6.3.3), perhaps with special uses (RFC 6154 §3).
+pub(crate) fn create(account: &Authenticated, name: &[u8], uses: Option<&[Vec<u8>]>) -> Done {
+    let name = account.new_name(name)?;
+    let uses = special_use::wanted(&name, uses.unwrap_or_default())?;
+    account.account.create_special(&name, uses)?;
     Ok("CREATE completed")
 }
 

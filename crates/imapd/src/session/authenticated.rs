@@ -41,8 +41,8 @@ pub(crate) struct Authenticated {
 /// A command that changes mailboxes as a whole, or the subscription list.
 #[derive(Debug)]
 pub(crate) enum Change {
-    /// CREATE.
-    Create(Vec<u8>),
+    /// CREATE, perhaps with special uses.
+    Create(Vec<u8>, Option<Vec<Vec<u8>>>),
     /// DELETE.
     Delete(Vec<u8>),
     /// RENAME.
@@ -75,7 +75,7 @@ pub(crate) fn begin(
     Ok(match command {
         Is::Select(name, parameters) => select(name, Access::ReadWrite, parameters, enabled)?,
         Is::Examine(name, parameters) => select(name, Access::ReadOnly, parameters, enabled)?,
-        Is::Create(name) => Operation::Change(Change::Create(name)),
+        Is::Create { mailbox, uses } => Operation::Change(Change::Create(mailbox, uses)),
         Is::Delete(name) => Operation::Change(Change::Delete(name)),
         Is::Rename { from, to } => Operation::Change(Change::Rename(from, to)),
         Is::Subscribe(name) => Operation::Change(Change::Subscribe(name)),
@@ -89,6 +89,9 @@ pub(crate) fn begin(
             Operation::List(Box::new(list::Listing::list(&reference, &pattern)))
         }
         Is::ListExtended(asked) => Operation::ListExtended(Box::new(ExtendedListing::new(*asked))),
+        Is::Xlist { reference, pattern } => {
+            Operation::List(Box::new(list::Listing::xlist(&reference, &pattern)))
+        }
         Is::Lsub { reference, pattern } => {
             Operation::List(Box::new(list::Listing::lsub(&reference, &pattern)))
         }
@@ -167,7 +170,7 @@ impl Change {
     /// Carries it out.
     pub(crate) fn apply(&self, account: &Authenticated, out: &mut Responses) -> Outcome {
         let text = match self {
-            Self::Create(name) => mailbox::create(account, name)?,
+            Self::Create(name, uses) => mailbox::create(account, name, uses.as_deref())?,
             Self::Delete(name) => mailbox::delete(account, name)?,
             Self::Rename(from, to) => mailbox::rename(account, from, to, out)?,
             Self::Subscribe(name) => mailbox::subscribe(account, name)?,

@@ -440,6 +440,9 @@ fn log_in(identity: &Identity, context: &Context<'_>, state: &mut State) -> Outc
             "Mail is not available at the moment",
         )
     })?;
+    if let Err(error) = account.make_missing() {
+        tracing::warn!(%error, "mailboxes for special uses not made");
+    }
     // Who it is, the connection's span says.
     tracing::info!("logged in");
     *state = State::Authenticated(Box::new(Authenticated::new(

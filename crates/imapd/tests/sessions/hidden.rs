@@ -67,16 +67,15 @@ fn probes(capability: Capability) -> Vec<Probe> {
             Probe(LoggedIn, "LIST \"\" (INBOX)", "\\HasNoChildren"),
         ],
         Capability::UidPlus => uid_plus(),
-        Capability::ListExtended => vec![
-            Probe(LoggedIn, "LIST (SUBSCRIBED) \"\" *", "x OK"),
-            Probe(LoggedIn, "LIST \"\" (INBOX)", "x OK"),
-            Probe(LoggedIn, "LIST \"\" * RETURN (CHILDREN)", "x OK"),
-        ],
+        Capability::ListExtended => list_extended(),
         Capability::ListStatus => vec![Probe(
             LoggedIn,
             "LIST \"\" * RETURN (STATUS (MESSAGES))",
             "x OK",
         )],
+        Capability::SpecialUse => special_use(),
+        Capability::CreateSpecialUse => vec![Probe(LoggedIn, "CREATE a (USE ())", "x OK")],
+        Capability::Xlist => vec![Probe(LoggedIn, "XLIST \"\" *", "* XLIST (")],
         Capability::Esearch => vec![
             Probe(Selected, "SEARCH RETURN (MIN) ALL", "* ESEARCH "),
             Probe(Selected, "UID SEARCH RETURN () ALL", "* ESEARCH "),
@@ -129,6 +128,27 @@ fn save_date() -> Vec<Probe> {
 fn understood(lines: &[&'static str]) -> Vec<Probe> {
     let probe = |line: &&'static str| Probe(Place::Selected, line, "x OK");
     lines.iter().map(probe).collect()
+}
+
+/// What LIST-EXTENDED brings.
+fn list_extended() -> Vec<Probe> {
+    use Place::LoggedIn;
+    vec![
+        Probe(LoggedIn, "LIST (SUBSCRIBED) \"\" *", "x OK"),
+        Probe(LoggedIn, "LIST \"\" (INBOX)", "x OK"),
+        Probe(LoggedIn, "LIST \"\" * RETURN (CHILDREN)", "x OK"),
+    ]
+}
+
+/// What SPECIAL-USE brings.
+fn special_use() -> Vec<Probe> {
+    use Place::LoggedIn;
+    let made = "CREATE a (USE (\\Sent))\r\nx LIST \"\" a";
+    vec![
+        Probe(LoggedIn, "LIST (SPECIAL-USE) \"\" *", "x OK"),
+        Probe(LoggedIn, "LIST \"\" * RETURN (SPECIAL-USE)", "x OK"),
+        Probe(LoggedIn, made, "(\\HasNoChildren \\Sent)"),
+    ]
 }
 
 /// What CONDSTORE brings (RFC 7162 §3.1).

@@ -22,6 +22,12 @@ impl Settings {
         }
     }
 
+    /// The store itself.
+    pub fn open_store(&self, source: &Source) -> Arc<Store> {
+        let special = self.mailboxes.special_names(&self.storage.namespace);
+        Store::with_special(self.store(source), special)
+    }
+
     /// What IMAP sessions over `store` go by.
     pub fn imap(&self, store: &Arc<Store>) -> imapd::Settings {
         let limits = &self.limits;

@@ -13,7 +13,8 @@ use toml::de::DeTable;
 use super::finding::Report;
 use super::raw;
 use super::settings::{
-    Auth, Limits, Listener, PlaintextAuth, Protocol, Settings, Storage, Timeouts, Tls, TlsMode,
+    Auth, Limits, Listener, Mailboxes, PlaintextAuth, Protocol, Settings, Storage, Timeouts, Tls,
+    TlsMode, without_prefix,
 };
 use super::table::{Document, Lines};
 use super::unit::show_duration;
@@ -39,6 +40,7 @@ pub(super) fn known_keys(
 fn all<'i>(document: &mut Document<'i>, mut top: DeTable<'i>, path: &Path) -> (Settings, Lines) {
     let directory = path.parent().unwrap_or(Path::new(""));
     let (values, lines): (raw::Top, _) = document.read("", &top);
+    let storage = storage(document, &mut top);
     let settings = Settings {
         hostname: values.hostname,
         mail: values.mail,
@@ -52,7 +54,8 @@ fn all<'i>(document: &mut Document<'i>, mut top: DeTable<'i>, path: &Path) -> (S
         capabilities: capabilities(document, &mut top),
         limits: limits(document, &mut top),
         timeouts: timeouts(document, &mut top),
-        storage: storage(document, &mut top),
+        mailboxes: mailboxes(document, &mut top, &storage.namespace),
+        storage,
         imap: document.table("imap", &mut top).0,
         pop3: document.table("pop3", &mut top).0,
         auth: auth(document, &mut top),
@@ -288,6 +291,34 @@ fn storage<'i>(document: &mut Document<'i>, top: &mut DeTable<'i>) -> Storage {
         mtime_guard: raw.mtime_guard,
         cache: raw.cache,
     }
+}
+
+/// `[mailboxes]`
+fn mailboxes<'i>(
+    document: &mut Document<'i>,
+    top: &mut DeTable<'i>,
+    namespace: &mailstore::Namespace,
+) -> Mailboxes {
+    let (mailboxes, lines): (Mailboxes, _) = document.table("mailboxes", top);
+    let namespace = without_prefix(namespace);
+    for (_, key, names) in mailboxes.each() {
+        for name in names {
+            match namespace.parse_utf8(name.as_bytes()) {
+                Err(error) => document.error(
+                    lines.of(key),
+                    format!("`{key}` has {name:?}: {error}"),
+                    "write the names of mailboxes, like \"Sent\"",
+                ),
+                Ok(name) if name.is_inbox() => document.error(
+                    lines.of(key),
+                    format!("`{key}` has INBOX, which is for nothing else"),
+                    "take it out",
+                ),
+                Ok(_) => {}
+            }
+        }
+    }
+    mailboxes
 }
 
 /// `[auth]`

@@ -1,6 +1,7 @@
 //! Everything that can be set, checked, with its default.
 
 mod log;
+mod mailboxes;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -17,6 +18,8 @@ use super::unit::{GIB, HOUR, KIB, MIB, MINUTE, SECOND};
 use super::value::{duration, number, size};
 
 pub use log::{Log, LogFormat, LogLevel};
+pub use mailboxes::Mailboxes;
+pub(crate) use mailboxes::without_prefix;
 
 /// Everything that can be set, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +44,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// How mail is kept.
     pub storage: Storage,
+    /// What mailboxes are for.
+    pub mailboxes: Mailboxes,
     /// What is particular to IMAP.
     pub imap: Imap,
     /// What is particular to POP3.
@@ -89,6 +94,7 @@ impl Default for Settings {
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             storage: Storage::default(),
+            mailboxes: Mailboxes::default(),
             imap: Imap::default(),
             pop3: Pop3::default(),
             auth: Auth::default(),

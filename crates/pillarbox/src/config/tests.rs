@@ -101,6 +101,19 @@ fn the_document_names_every_setting() {
     }
 }
 
+/// What administrators copy from the page about folders.
+#[test]
+fn the_examples_of_the_page_about_folders_are_good() {
+    let page = include_str!("../../../../docs/folders.md");
+    let blocks = page.split("```toml\n").skip(1);
+    let examples: Vec<&str> = blocks.filter_map(|it| it.split("```").next()).collect();
+    assert!(examples.len() >= 3, "{examples:?}");
+    let settings: Vec<Settings> = examples.into_iter().map(good).collect();
+    assert_eq!(settings[0], Settings::default());
+    assert_eq!(settings[1].mailboxes.sent, ["Gesendet", "Sent"]);
+    assert!(settings[2].mailboxes.create);
+}
+
 #[test]
 fn an_empty_file_is_the_defaults() {
     assert_eq!(good(""), Settings::default());
@@ -168,6 +181,13 @@ change_notices = "poll"
 poll_interval = "100ms"
 mtime_guard = "3s"
 cache = 0
+[mailboxes]
+create = true
+drafts = ["Entwürfe"]
+sent = ["Mail.Gesendet", "Sent"]
+trash = []
+junk = ["Spam"]
+archive = ["Archiv"]
 [pop3]
 utf8_headers = "refuse"
 uidl_format = "UID%u-%v"
@@ -242,6 +262,27 @@ fn every_delay() -> auth::throttle::Delays {
     }
 }
 
+fn all_mailboxes() -> Mailboxes {
+    Mailboxes {
+        create: true,
+        drafts: vec!["Entwürfe".into()],
+        sent: vec!["Mail.Gesendet".into(), "Sent".into()],
+        trash: Vec::new(),
+        junk: vec!["Spam".into()],
+        archive: vec!["Archiv".into()],
+    }
+}
+
+#[test]
+fn the_store_knows_what_names_say() {
+    let store = good(EVERYTHING).open_store(&crate::Source::system());
+    let names = store.special_names();
+    assert_eq!(names.missing, mailstore::Missing::Made);
+    let sent = &names.names[1];
+    assert_eq!(sent.0, mailstore::SpecialUse::Sent);
+    assert_eq!(sent.1[0].as_str(), "Mail.Gesendet");
+}
+
 #[test]
 fn every_setting_is_taken() {
     let settings = good(EVERYTHING);
@@ -291,6 +332,7 @@ fn every_setting_is_taken() {
             mtime_guard: seconds(3),
             cache: 0,
         },
+        mailboxes: all_mailboxes(),
         imap: Imap {
             utf8_headers: imapd::Utf8Headers::Refuse,
         },
@@ -354,6 +396,12 @@ mistakes! {
     key_of_a_listener_at_the_top:
         "tls = \"none\"\n"
         => "error: p.toml:1: unknown key `tls`\n  fix: move it below the line [[listeners]]";
+    names_of_mailboxes_that_cannot_be:
+        "[mailboxes]\nsent = [\"Sent\", \"../x\"]\ntrash = [\"inbox\"]\njunk = \"Junk\"\n"
+        => "error: p.toml:2: `sent` has \"../x\": mailbox name contains a character that cannot be stored: '.' or '/' inside a level, or '~' at its start\n  \
+            fix: write the names of mailboxes, like \"Sent\"\n\
+            error: p.toml:3: `trash` has INBOX, which is for nothing else\n  fix: take it out\n\
+            error: p.toml:4: `junk` must be a list of strings\n  fix: write for example [\"Sent\"]";
     key_like_no_other:
         "[log]\nzzz = 1\n"
         => "error: p.toml:2: unknown key `zzz` in [log]\n  fix: remove it; what can be set is format, level, client_id";

@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use auth::{Accounts, Authenticator};
-use mailstore::Store;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tracing::{info, warn};
@@ -133,7 +132,7 @@ impl Builder {
             authenticator.keep_failures_in(directory, now.instant, now.wall);
         }
         let sockets = bind_all(&settings.listeners)?;
-        let store = Store::new(settings.store(&self.source));
+        let store = settings.open_store(&self.source);
         let check = {
             let authenticator = Arc::clone(&authenticator);
             Arc::new(move |credential: &_, origin, now| {

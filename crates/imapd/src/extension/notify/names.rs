@@ -6,8 +6,8 @@ use std::collections::HashSet;
 use mailstore::{AccountChange, MailboxName};
 
 use super::events::{Events, Groups, Subscribed};
-use crate::extension::Capability;
 use crate::extension::children::{Children, attribute};
+use crate::extension::{Capability, special_use};
 use crate::response::{ListEntry, Untagged};
 use crate::session::authenticated::Authenticated;
 
@@ -122,6 +122,7 @@ impl Names {
                 Children::None
             }));
         }
+        attributes.extend(special_use::attributes_of(account, name));
         let entry = ListEntry {
             attributes,
             separator: Some(account.namespace().separator),

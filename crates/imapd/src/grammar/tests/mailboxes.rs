@@ -47,6 +47,38 @@ fn names_are_kept_as_sent() {
 }
 
 #[test]
+fn create_takes_special_uses() {
+    check(&[
+        ("CREATE a", "Create a"),
+        ("CREATE a (USE ())", "Create a"),
+        (
+            "create \"a b\" (use (\\Drafts \\x-Other))",
+            r#"Create "a b" "\\\\Drafts" "\\\\x-Other""#,
+        ),
+        (
+            "CREATE a (USE (\\Sent) USE (\\Junk))",
+            r#"Create a "\\\\Sent" "\\\\Junk""#,
+        ),
+        ("XLIST \"\" *", "Xlist \"\" \"*\""),
+    ]);
+    check_refused(&[
+        ("CREATE a ()", "USE at octet 12"),
+        ("CREATE a (USED (\\Sent))", "USE at octet 12"),
+        ("CREATE a (USE)", "a space at octet 15"),
+        (
+            "CREATE a (USE \\Sent)",
+            "an opening parenthesis at octet 16",
+        ),
+        (
+            "CREATE a (USE (Sent))",
+            "a special-use attribute at octet 17",
+        ),
+        ("CREATE a (USE (\\)) ", "an atom at octet 18"),
+        ("CREATE a b", "the end of the command at octet 10"),
+    ]);
+}
+
+#[test]
 fn replace_is_parsed_up_to_its_message() {
     let table = [
         (

@@ -46,7 +46,10 @@ fn tell_authenticated(command: &Authenticated) -> String {
         Authenticated::Examine(name, parameters) => {
             format!("Examine {}{}", text(name), tell_parameters(parameters))
         }
-        Authenticated::Create(name) => format!("Create {}", text(name)),
+        Authenticated::Create { mailbox, uses } => {
+            let uses = uses.iter().flatten().map(|it| format!(" {}", text(it)));
+            format!("Create {}{}", text(mailbox), uses.collect::<String>())
+        }
         Authenticated::Delete(name) => format!("Delete {}", text(name)),
         Authenticated::Subscribe(name) => format!("Subscribe {}", text(name)),
         Authenticated::Unsubscribe(name) => format!("Unsubscribe {}", text(name)),
@@ -57,6 +60,9 @@ fn tell_authenticated(command: &Authenticated) -> String {
         Authenticated::ListExtended(list) => tell_list(list),
         Authenticated::Lsub { reference, pattern } => {
             format!("Lsub {} {}", text(reference), text(pattern))
+        }
+        Authenticated::Xlist { reference, pattern } => {
+            format!("Xlist {} {}", text(reference), text(pattern))
         }
         Authenticated::Status { mailbox, items } => format!("Status {} {items:?}", text(mailbox)),
         Authenticated::Append(append) => tell_append(append),

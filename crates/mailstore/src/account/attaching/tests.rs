@@ -1,3 +1,5 @@
+//! What hangs on mailboxes goes where they go, and is the same for all processes.
+
 use super::*;
 use std::fs;
 use std::path::Path;

@@ -1,3 +1,5 @@
+//! Files that are written, read, cut and damaged.
+
 use super::*;
 use proptest::prelude::*;
 use std::fs;

@@ -1,3 +1,5 @@
+//! Lines that are written, read, cut and damaged.
+
 use super::*;
 use std::fs;
 
