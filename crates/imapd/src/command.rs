@@ -3,6 +3,7 @@
 //! Arguments are parsed and checked when a command is built; a handler never sees raw bytes.
 //! Mailbox names are kept as the client wrote them: the session's namespace decides what they mean.
 
+mod acl;
 mod append;
 mod list;
 mod notify;
@@ -19,6 +20,7 @@ pub use crate::extension::condstore::{
 };
 pub use crate::extension::esearch::{ResultOption, ResultOptions};
 pub use crate::extension::qresync::Known;
+pub use acl::{AclCommand, IdentifierArg, ModRights, Newer};
 pub use append::{Append, Behind, Piece};
 pub use list::{ExtendedList, ReturnOption, SelectionOption};
 pub use notify::{EventGroup, InitialStatus, MailboxFilter, Notify, NotifyEvent};
@@ -183,6 +185,8 @@ pub enum Authenticated {
     Enable(Vec<Vec<u8>>),
     /// UNAUTHENTICATE (RFC 8437 §3).
     Unauthenticate,
+    /// A command about rights (RFC 4314 §3).
+    Acl(AclCommand),
 }
 
 /// What STATUS can tell (RFC 3501 §6.3.10).

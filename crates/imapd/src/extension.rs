@@ -2,6 +2,7 @@
 //!
 //! CAPABILITY, the greeting and the code in the answer to a login are made from these rows.
 
+pub(crate) mod acl;
 pub(crate) mod append_limit;
 mod binary;
 mod capability;
@@ -16,6 +17,7 @@ pub(crate) mod idle;
 pub(crate) mod imap_rev2;
 pub(crate) mod inprogress;
 pub(crate) mod list_extended;
+mod list_my_rights;
 mod list_status;
 pub(crate) mod literal;
 pub(crate) mod r#move;
@@ -157,6 +159,9 @@ pub const REGISTRY: &[Extension] = &[
     imap_rev2::ROW,
     inprogress::ROW,
     unauthenticate::ROW,
+    acl::ROW,
+    acl::RIGHTS,
+    list_my_rights::ROW,
 ];
 
 /// The capabilities of a connection as it is now, of those that are `offered` (RFC 3501 §7.2.1),

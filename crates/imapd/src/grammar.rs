@@ -5,6 +5,7 @@
 //!
 //! Leniency is in functions named `…_lenient`, each with the reason.
 
+pub(crate) mod acl;
 mod append;
 mod command;
 mod condstore;

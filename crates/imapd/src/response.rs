@@ -52,6 +52,21 @@ pub enum Untagged {
     UidFetch(Uid, Vec<FetchData>),
     /// `* NAMESPACE …` (RFC 2342 §5): prefix and separator of the personal namespace.
     Namespace(String, char),
+    /// `* ACL …` (RFC 4314 §3.6): the mailbox, and identifiers with their rights.
+    Acl(String, Vec<(String, String)>),
+    /// `* LISTRIGHTS …` (RFC 4314 §3.7).
+    ListRights {
+        /// The mailbox.
+        mailbox: String,
+        /// The identifier as the client wrote it.
+        identifier: Vec<u8>,
+        /// What it always has.
+        required: String,
+        /// What it can be given; those of one string only together.
+        optional: Vec<String>,
+    },
+    /// `* MYRIGHTS …` (RFC 4314 §3.8): the mailbox and the rights.
+    MyRights(String, String),
     /// `* ID (…)` (RFC 2971 §3.2).
     Id(Vec<(String, String)>),
 }

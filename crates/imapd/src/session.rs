@@ -7,6 +7,7 @@
 pub(crate) mod authenticated;
 mod dispatch;
 pub(crate) mod not_authenticated;
+pub(crate) mod place;
 pub(crate) mod positions;
 pub(crate) mod responses;
 pub(crate) mod running;

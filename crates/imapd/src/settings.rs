@@ -21,6 +21,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Times.
     pub timeouts: Timeouts,
+    /// The domain of user names that have none.
+    pub default_domain: Option<String>,
     /// What is hidden, and from whom; each of these counts.
     pub hidden: Vec<Hidden>,
     /// Whether the fields of a client's ID are logged (RFC 2971).
@@ -95,6 +97,8 @@ pub struct Limits {
     pub message: u64,
     /// Messages of one APPEND.
     pub messages: usize,
+    /// Identifiers that have rights to one mailbox (RFC 4314).
+    pub acl_entries: usize,
     /// Mailboxes that NOTIFY watches for one client.
     pub notify_mailboxes: usize,
     /// Bad commands and failed logins before login; then the connection is closed.
@@ -112,6 +116,7 @@ impl Default for Limits {
             nesting: 100,
             message: 50 * 1024 * 1024,
             messages: 10_000,
+            acl_entries: 1000,
             notify_mailboxes: 1000,
             bad_commands: 10,
         }
@@ -154,6 +159,7 @@ impl Settings {
             hostname: "localhost".to_owned(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
+            default_domain: None,
             hidden: Vec::new(),
             client_id: ClientId::default(),
             utf8_headers: Utf8Headers::default(),

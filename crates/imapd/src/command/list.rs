@@ -49,6 +49,8 @@ pub enum ReturnOption {
     Children,
     /// `SPECIAL-USE`: what it is for, if anything.
     SpecialUse,
+    /// `MYRIGHTS`: which rights the user has (RFC 8440 §3).
+    MyRights,
     /// `STATUS`: what STATUS tells of it, in the order asked.
     Status(Vec<StatusItem>),
 }

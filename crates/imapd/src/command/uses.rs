@@ -4,8 +4,9 @@
 //! belong to an extension.
 
 use super::{
-    Any, Append, Authenticated, Command, ExtendedList, FetchItem, NotAuthenticated, Notify,
-    NotifyEvent, Piece, ReturnOption, Search, SearchKey, Selected, SelectionOption, StatusItem,
+    AclCommand, Any, Append, Authenticated, Command, ExtendedList, FetchItem, Newer,
+    NotAuthenticated, Notify, NotifyEvent, Piece, ReturnOption, Search, SearchKey, Selected,
+    SelectionOption, StatusItem,
 };
 use crate::extension::{Capabilities, Capability, condstore};
 use crate::types::Messages;
@@ -48,6 +49,7 @@ impl Authenticated {
             Self::Compress => one(Capability::Compress),
             Self::Enable(_) => one(Capability::Enable),
             Self::Unauthenticate => one(Capability::Unauthenticate),
+            Self::Acl(command) => command.uses(),
             Self::ListExtended(list) => list.uses(),
             Self::Status { items, .. } => status(items),
             Self::Append(append) => append.uses(),
@@ -64,6 +66,21 @@ impl Authenticated {
             | Self::Unsubscribe(_)
             | Self::List { .. }
             | Self::Lsub { .. } => Capabilities::NONE,
+        }
+    }
+}
+
+impl AclCommand {
+    fn uses(&self) -> Capabilities {
+        match self {
+            Self::Set { rights, .. } if rights.newer == Newer::Named => {
+                one(Capability::Acl).with(Capability::Rights)
+            }
+            Self::Set { .. }
+            | Self::Delete { .. }
+            | Self::Get(_)
+            | Self::ListRights { .. }
+            | Self::MyRights(_) => one(Capability::Acl),
         }
     }
 }
@@ -92,6 +109,7 @@ impl ExtendedList {
         let options = self.returns.iter().map(|option| match option {
             ReturnOption::Status(items) => status(items).with(Capability::ListStatus),
             ReturnOption::SpecialUse => one(Capability::SpecialUse),
+            ReturnOption::MyRights => one(Capability::ListMyRights),
             ReturnOption::Subscribed | ReturnOption::Children => Capabilities::NONE,
         });
         let all = options.fold(one(Capability::ListExtended), Capabilities::union);

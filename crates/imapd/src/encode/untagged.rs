@@ -78,7 +78,51 @@ fn response_data(out: &mut Vec<u8>, response: &Untagged) {
         // Written in pieces by `untagged`.
         Untagged::Fetch(..) | Untagged::UidFetch(..) => {}
         Untagged::Namespace(prefix, separator) => namespace(out, prefix, *separator),
+        Untagged::Acl(mailbox, entries) => acl_data(out, mailbox, entries),
+        Untagged::ListRights {
+            mailbox,
+            identifier,
+            required,
+            optional,
+        } => listrights_data(out, mailbox, identifier, (required, optional)),
+        Untagged::MyRights(mailbox, rights) => {
+            out.extend_from_slice(b"MYRIGHTS ");
+            string::mailbox(out, mailbox);
+            out.push(b' ');
+            string::astring(out, rights.as_bytes());
+        }
         Untagged::Id(fields) => id(out, fields),
+    }
+}
+
+/// Writes `"ACL" SP mailbox *(SP identifier SP rights)` (RFC 4314 §7).
+fn acl_data(out: &mut Vec<u8>, mailbox: &str, entries: &[(String, String)]) {
+    out.extend_from_slice(b"ACL ");
+    string::mailbox(out, mailbox);
+    for (identifier, rights) in entries {
+        for value in [identifier, rights] {
+            out.push(b' ');
+            string::astring(out, value.as_bytes());
+        }
+    }
+}
+
+/// Writes `"LISTRIGHTS" SP mailbox SP identifier SP rights *(SP rights)` (RFC 4314 §7).
+fn listrights_data(
+    out: &mut Vec<u8>,
+    mailbox: &str,
+    identifier: &[u8],
+    (required, optional): (&str, &[String]),
+) {
+    out.extend_from_slice(b"LISTRIGHTS ");
+    string::mailbox(out, mailbox);
+    out.push(b' ');
+    string::astring(out, identifier);
+    out.push(b' ');
+    string::astring(out, required.as_bytes());
+    for rights in optional {
+        out.push(b' ');
+        string::astring(out, rights.as_bytes());
     }
 }
 

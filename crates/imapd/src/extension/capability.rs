@@ -49,6 +49,9 @@ pub enum Capability {
     ImapRev2,
     InProgress,
     Unauthenticate,
+    Acl,
+    Rights,
+    ListMyRights,
 }
 
 impl Capability {
@@ -89,7 +92,7 @@ impl Capability {
 /// LIST-STATUS and SPECIAL-USE are options of ESEARCH and LIST-EXTENDED (RFC 5182 §2.1,
 /// RFC 5819 §2, RFC 6154 §2), XLIST tells special uses alone, and some are switched on by ENABLE
 /// only.
-const DEPENDENTS: [(Capability, Capability); 9] = [
+const DEPENDENTS: [(Capability, Capability); 12] = [
     (Capability::Qresync, Capability::Condstore),
     (Capability::Qresync, Capability::Enable),
     (Capability::UidOnly, Capability::Enable),
@@ -100,6 +103,9 @@ const DEPENDENTS: [(Capability, Capability); 9] = [
     // And what is not there without that, directly or not.
     (Capability::Xlist, Capability::SpecialUse),
     (Capability::Xlist, Capability::ListExtended),
+    (Capability::Rights, Capability::Acl),
+    (Capability::ListMyRights, Capability::Acl),
+    (Capability::ListMyRights, Capability::ListExtended),
 ];
 
 /// A set of capabilities.

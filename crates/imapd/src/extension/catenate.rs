@@ -8,7 +8,7 @@ mod url;
 
 use std::io::Read;
 
-use mailstore::{Error, Mailbox, Message};
+use mailstore::{Error, Mailbox, Message, Rights};
 
 use super::imap_rev2::Revision;
 use super::{Capability, Extension, Shown};
@@ -60,10 +60,15 @@ impl Source {
             return Err(bad());
         }
         let name = account.namespace().parse_utf8(&url.mailbox);
-        let mailbox = match account.account.open(&name.map_err(|_| bad())?) {
+        let place = account.own(name.map_err(|_| bad())?);
+        let mailbox = match place.account.open(&place.name) {
             Err(Error::NotFound) => return Err(bad()),
             opened => opened?,
         };
+        let rights = mailbox.rights(place.owner.who(&account.user));
+        if !rights.has(Rights::READ) {
+            return Err(bad());
+        }
         let snapshot = mailbox.snapshot();
         let valid = url
             .uid_validity

@@ -138,9 +138,10 @@ fn is_enabling(command: &Command) -> bool {
             Authenticated::Status { items, .. } => items.contains(&StatusItem::HighestModSeq),
             Authenticated::ListExtended(list) => list.returns.iter().any(|option| match option {
                 ReturnOption::Status(items) => items.contains(&StatusItem::HighestModSeq),
-                ReturnOption::Subscribed | ReturnOption::Children | ReturnOption::SpecialUse => {
-                    false
-                }
+                ReturnOption::Subscribed
+                | ReturnOption::Children
+                | ReturnOption::SpecialUse
+                | ReturnOption::MyRights => false,
             }),
             Authenticated::Create { .. }
             | Authenticated::Xlist { .. }
@@ -156,6 +157,7 @@ fn is_enabling(command: &Command) -> bool {
             | Authenticated::Compress
             | Authenticated::Notify(_)
             | Authenticated::Unauthenticate
+            | Authenticated::Acl(_)
             | Authenticated::Enable(_) => false,
         },
         Command::Selected(command) => needs_mod_seqs(command),

@@ -13,6 +13,7 @@ use super::{Capabilities, Capability, Extension, Shown, special_use};
 use crate::error::Refused;
 use crate::response::{ListEntry, PlainCode, Untagged};
 use crate::session::authenticated::Authenticated;
+use crate::session::place::Place;
 use crate::session::responses::Responses;
 
 /// The row of the registry.
@@ -100,34 +101,34 @@ pub(crate) fn selected(account: &Authenticated, name: &[u8], out: &mut Responses
     if account.enabled.revision() == Revision::Rev1 {
         return;
     }
-    if let Ok(name) = account.name(name) {
-        out.untagged(Untagged::List(entry(account, &name)));
+    if let Ok(place) = account.place(name) {
+        out.untagged(Untagged::List(entry(account, &place)));
     }
 }
 
 /// The LIST response of a mailbox that exists, with all its attributes (RFC 9051 §6.3.2). What
 /// cannot be read now is left out.
-fn entry(account: &Authenticated, name: &MailboxName) -> ListEntry {
+fn entry(account: &Authenticated, place: &Place) -> ListEntry {
     let mut attributes = Vec::new();
     let subscriptions = account.account.subscriptions();
-    if subscriptions.is_ok_and(|subscribed| subscribed.contains(name)) {
+    if subscriptions.is_ok_and(|subscribed| subscribed.contains(&place.name)) {
         attributes.push("\\Subscribed");
     }
-    if let Ok(mailboxes) = account.account.list() {
+    if let Ok(mailboxes) = place.account.list() {
         let mut below = mailboxes
             .iter()
-            .filter(|it| it.selectable && is_below(&it.name, name));
+            .filter(|it| it.selectable && is_below(&it.name, &place.name));
         let children = match below.next() {
             Some(_) => Children::Some,
             None => Children::None,
         };
         attributes.push(attribute(children));
     }
-    attributes.extend(special_use::attributes_of(account, name));
+    attributes.extend(special_use::attributes_of(account, &place.name));
     ListEntry {
         attributes,
         separator: Some(account.namespace().separator),
-        name: account.shown(name),
+        name: account.shown_place(place),
     }
 }
 
@@ -137,30 +138,25 @@ fn is_below(name: &MailboxName, ancestor: &MailboxName) -> bool {
 }
 
 /// Tells what a mailbox was named before, if it is not INBOX, which stays (RFC 9051 §6.3.6).
-pub(crate) fn renamed(
-    account: &Authenticated,
-    from: &MailboxName,
-    to: &MailboxName,
-    out: &mut Responses,
-) {
-    if account.enabled.revision() == Revision::Rev1 || from.is_inbox() {
+pub(crate) fn renamed(account: &Authenticated, from: &Place, to: &Place, out: &mut Responses) {
+    if account.enabled.revision() == Revision::Rev1 || from.name.is_inbox() {
         return;
     }
     // The name of nothing but others below it is no mailbox.
-    if account.account.open(to).is_ok() {
-        let old_name = account.shown(from);
+    if to.account.open(&to.name).is_ok() {
+        let old_name = account.shown_place(from);
         out.untagged(Untagged::ListWithOldName(entry(account, to), old_name));
     }
 }
 
 /// Why a mailbox that does not exist cannot be deleted: in IMAP4rev2 it is told that there are
 /// others below it (RFC 9051 §6.3.5).
-pub(crate) fn not_deleted(account: &Authenticated, name: &MailboxName) -> Refused {
+pub(crate) fn not_deleted(account: &Authenticated, place: &Place) -> Refused {
     let told = account.enabled.revision() == Revision::Rev2;
-    let mailboxes = account.account.list();
+    let mailboxes = place.account.list();
     let has_children = mailboxes.is_ok_and(|mailboxes| {
         let mut names = mailboxes.iter().map(|mailbox| &mailbox.name);
-        names.any(|it| is_below(it, name))
+        names.any(|it| is_below(it, &place.name))
     });
     if told && has_children {
         let text = "There are mailboxes below this name";

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashSet};
 use mailstore::SpecialUses;
 
 use super::children::{Children, attribute};
+use super::list_my_rights;
 use super::list_status::{self, Status};
 use super::special_use::{self, Special};
 use super::status_size::Sizing;
@@ -260,6 +261,11 @@ impl ExtendedListing {
             cost += 1;
             let mut attributes = self.attributes(&entry, account.offered);
             let mut status = None;
+            let wants_rights = self.asked.returns.contains(&ReturnOption::MyRights);
+            // Only of mailboxes, and of those that meet the criteria (RFC 8440 §4).
+            let rights = (wants_rights && entry.selected && entry.name.is.mailbox)
+                .then(|| list_my_rights::response(account, &entry.name.shown))
+                .flatten();
             // Only of mailboxes, and of those that meet the criteria (RFC 5819 §2, §3).
             if let Some(items) = items
                 && entry.selected
@@ -287,8 +293,8 @@ impl ExtendedListing {
             } else {
                 Untagged::List(listed)
             });
-            if let Some(status) = status {
-                out.untagged(status);
+            for response in status.into_iter().chain(rights) {
+                out.untagged(response);
             }
             if out.is_full() {
                 break;
@@ -343,7 +349,10 @@ impl ExtendedListing {
     fn status_items(&self) -> Option<&[StatusItem]> {
         self.asked.returns.iter().find_map(|option| match option {
             ReturnOption::Status(items) => Some(items.as_slice()),
-            ReturnOption::Subscribed | ReturnOption::Children | ReturnOption::SpecialUse => None,
+            ReturnOption::Subscribed
+            | ReturnOption::Children
+            | ReturnOption::SpecialUse
+            | ReturnOption::MyRights => None,
         })
     }
 }

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use mailstore::{Moving, Uid};
+use mailstore::{Moving, Rights, Uid};
 
 use super::{Capability, Extension, Shown, uidplus};
 use crate::response::{Completion, Status, Untagged};
@@ -23,6 +23,10 @@ pub(super) const ROW: Extension = Extension {
     shown: Shown::Always,
     enables: None,
 };
+
+/// What takes a message out of the selected mailbox: STORE of `\Deleted`, and EXPUNGE
+/// (RFC 6851 §4.2, RFC 8508 §4.1).
+pub(crate) const REMOVAL: Rights = Rights::DELETED.union(Rights::EXPUNGE);
 
 /// How many messages one slice of work prepares.
 const BATCH: usize = 200;
@@ -51,8 +55,9 @@ impl Move {
         let mut moving = match self.moving.take() {
             Some(moving) => moving,
             None => {
-                let target = selected.account.open_target(&self.target)?;
-                selected.writable()?.begin_move(&target)
+                selected.may(REMOVAL)?;
+                let (target, kept) = selected.account.open_target(&self.target)?;
+                selected.writable()?.begin_move(&target).keeping(kept)
             }
         };
         let snapshot = selected.view.snapshot();

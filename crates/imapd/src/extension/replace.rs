@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use mailstore::{Appending, Error, Mailbox, Uid};
 
+use super::r#move::REMOVAL;
 use super::{Capability, Extension, Shown, uidplus};
 use crate::error::Refused;
 use crate::handler::append::Receiving;
@@ -60,6 +61,7 @@ impl Session {
 fn replaced(selected: &mut Selected, message: &Messages) -> Result<Uid, Refused> {
     selected.resume = None;
     selected.writable()?;
+    selected.may(REMOVAL)?;
     let position = selected.view.resolve(message)?.next();
     let found = position.and_then(|position| selected.view.snapshot().get(position));
     let found = found.ok_or_else(|| Refused::no(PlainCode::NonExistent, "No such message"))?;
@@ -84,6 +86,8 @@ pub(crate) fn finish(
     let State::Selected(selected) = state else {
         return Err(Refused::bad("no mailbox is selected"));
     };
+    selected.check_rights()?;
+    selected.may(REMOVAL)?;
     let appended = selected.writable()?.replace(old, target, new)?;
     selected.note_added(target, &appended.uids);
     if let Some(code) = uidplus::append_uid(&appended, selected.account.offered) {

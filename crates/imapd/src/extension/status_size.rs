@@ -2,7 +2,7 @@
 //!
 //! Most sizes are known. Those that are not have to be read once, in slices, before STATUS answers.
 
-use mailstore::{Mailbox, Message, Snapshot};
+use mailstore::{Mailbox, Message, Rights, Snapshot};
 
 use super::{Capability, Extension, InProgressState, Shown};
 use crate::command::StatusItem;
@@ -55,7 +55,7 @@ impl Sizing {
         if !items.contains(&StatusItem::Size) {
             return Ok(Sizes::Known);
         }
-        let mailbox = account.open(name)?;
+        let mailbox = account.place(name)?.open(&account.user, Rights::READ)?;
         let snapshot = mailbox.snapshot();
         let sizes = mailbox.known_sizes(&snapshot);
         let unknown = snapshot

@@ -18,6 +18,7 @@ use crate::command::{
 use crate::settings::Limits;
 use crate::types::{ByUid, Tag};
 
+use super::acl::acl;
 use super::append::{Segment, append, replace};
 use super::condstore::{fetch_modifiers, select_params, store_modifiers};
 use super::core::{
@@ -101,6 +102,7 @@ fn with_arguments<'a>(
                 .map(|parsed| parsed.map(|(rest, it)| (rest, Command::Selected(it))));
             let authenticated = || {
                 about_mailboxes(name, input)
+                    .or_else(|| acl(name, input))
                     .map(|parsed| parsed.map(|(rest, it)| (rest, Command::Authenticated(it))))
             };
             return selected.or_else(authenticated);

@@ -126,7 +126,10 @@ fn list_return_opts(input: &[u8]) -> Parsed<'_, Vec<ReturnOption>> {
                     }
                 }
             }
-            ReturnOption::Subscribed | ReturnOption::Children | ReturnOption::SpecialUse => {
+            ReturnOption::Subscribed
+            | ReturnOption::Children
+            | ReturnOption::SpecialUse
+            | ReturnOption::MyRights => {
                 if !options.contains(&option) {
                     options.push(option);
                 }
@@ -141,8 +144,9 @@ fn list_return_opts(input: &[u8]) -> Parsed<'_, Vec<ReturnOption>> {
     Ok((input, options))
 }
 
-/// `return-option = "SUBSCRIBED" / "CHILDREN" / "SPECIAL-USE" / status-option` (RFC 5258 §6,
-/// RFC 6154 §6, RFC 5819 §4); one that we do not know is an error (RFC 5258 §3)
+/// `return-option = "SUBSCRIBED" / "CHILDREN" / "SPECIAL-USE" / "MYRIGHTS" / status-option`
+/// (RFC 5258 §6, RFC 6154 §6, RFC 8440 §5, RFC 5819 §4); one that we do not know is an error
+/// (RFC 5258 §3)
 fn return_option(input: &[u8]) -> Parsed<'_, ReturnOption> {
     let (rest, name) = context("a return option", atom).parse(input)?;
     if name.eq_ignore_ascii_case("STATUS") {
@@ -154,6 +158,8 @@ fn return_option(input: &[u8]) -> Parsed<'_, ReturnOption> {
         Ok((rest, ReturnOption::Children))
     } else if name.eq_ignore_ascii_case("SPECIAL-USE") {
         Ok((rest, ReturnOption::SpecialUse))
+    } else if name.eq_ignore_ascii_case("MYRIGHTS") {
+        Ok((rest, ReturnOption::MyRights))
     } else {
         Err(Failed::error(input, "a return option"))
     }

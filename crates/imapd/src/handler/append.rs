@@ -295,9 +295,9 @@ impl Session {
     /// Opens the mailbox that the messages go to.
     fn open_upload(&self, mailbox: &[u8]) -> Result<Upload, Refused> {
         let account = self.account()?;
-        let mailbox = account.open_target(mailbox)?;
+        let (mailbox, kept) = account.open_target(mailbox)?;
         let header = utf8_accept::header_octets(account, self.settings.utf8_headers);
-        Ok(Upload::new(mailbox, &self.settings.limits, header))
+        Ok(Upload::new(mailbox, kept, &self.settings.limits, header))
     }
 
     /// The user's account.

@@ -23,7 +23,7 @@ impl Copying {
 
     /// Copies.
     pub(crate) fn step(&mut self, selected: &mut Selected) -> Outcome {
-        let target = selected.account.open_target(&self.target)?;
+        let (target, kept) = selected.account.open_target(&self.target)?;
         let snapshot = selected.view.snapshot();
         let messages = self.messages.by_ref();
         let uids: Vec<Uid> = messages
@@ -33,7 +33,7 @@ impl Copying {
         if uids.is_empty() {
             return Ok(Step::Done(Completion::ok("Nothing to copy")));
         }
-        let copied = selected.mailbox.copy_to(&uids, &target)?;
+        let copied = selected.mailbox.copy_keeping(&uids, &target, kept)?;
         let added: Vec<Uid> = copied.uids.iter().map(|(_, to)| *to).collect();
         selected.note_added(&target, &added);
         let code = uidplus::copy_uid(&copied, selected.account.offered);

@@ -1,6 +1,6 @@
 //! EXPUNGE and CLOSE (RFC 3501 §6.4.2, §6.4.3), and UID EXPUNGE (RFC 4315 §2.1).
 
-use mailstore::{SystemFlag, Uid};
+use mailstore::{Rights, SystemFlag, Uid};
 
 use crate::extension::InProgressState;
 use crate::response::Completion;
@@ -57,6 +57,7 @@ impl Expunging {
     /// Removes one batch. What is `\Deleted` is what the mailbox says now, also by the doing of
     /// another session.
     pub(crate) fn step(&mut self, mailbox: &mut Writable<'_>) -> Outcome {
+        mailbox.may(Rights::EXPUNGE)?;
         let mut left = match &mut self.stage {
             Stage::Named(named) => {
                 let newest = mailbox.refresh()?;

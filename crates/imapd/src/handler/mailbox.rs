@@ -5,13 +5,14 @@
 
 use std::sync::Arc;
 
-use mailstore::{Error, Mailbox, Snapshot, SystemFlag};
+use mailstore::{Error, Mailbox, Rights, Snapshot, SystemFlag};
 
 use crate::command::StatusItem;
 use crate::error::Refused;
 use crate::extension::{append_limit, imap_rev2, special_use, status_size};
 use crate::response::Untagged;
 use crate::session::authenticated::Authenticated;
+use crate::session::place::check;
 use crate::session::responses::Responses;
 use crate::session::selected::Selected;
 
@@ -20,25 +21,35 @@ type Done = Result<&'static str, Refused>;
 
 /// CREATE (RFC 3501 §6.3.3), perhaps with special uses (RFC 6154 §3).
 pub(crate) fn create(account: &Authenticated, name: &[u8], uses: Option<&[Vec<u8>]>) -> Done {
-    let name = account.new_name(name)?;
-    let uses = special_use::wanted(&name, uses.unwrap_or_default())?;
-    account.account.create_special(&name, uses)?;
+    let place = account.new_place(name)?;
+    place.require_above(&account.user)?;
+    let uses = special_use::wanted(&place.name, uses.unwrap_or_default())?;
+    place.account.create_special(&place.name, uses)?;
     Ok("CREATE completed")
 }
 
 /// DELETE (RFC 3501 §6.3.4).
 pub(crate) fn delete(account: &Authenticated, name: &[u8]) -> Done {
-    let name = account.name(name)?;
-    match account.account.delete(&name) {
-        Err(Error::NotFound) => Err(imap_rev2::not_deleted(account, &name)),
+    let place = account.place(name)?;
+    let deleted = match place.rights(&account.user) {
+        Ok(rights) => {
+            check(rights, Rights::DELETE)?;
+            place.account.delete(&place.name)
+        }
+        Err(error) => Err(error),
+    };
+    match deleted {
+        Err(Error::NotFound) => Err(imap_rev2::not_deleted(account, &place)),
         deleted => Ok(deleted.map(|()| "DELETE completed")?),
     }
 }
 
 /// RENAME (RFC 3501 §6.3.5).
 pub(crate) fn rename(account: &Authenticated, from: &[u8], to: &[u8], out: &mut Responses) -> Done {
-    let (from, to) = (account.name(from)?, account.new_name(to)?);
-    account.account.rename(&from, &to)?;
+    let (from, to) = (account.place(from)?, account.new_place(to)?);
+    from.require_removal(&account.user)?;
+    to.require_above(&account.user)?;
+    from.account.rename(&from.name, &to.name)?;
     imap_rev2::renamed(account, &from, &to, out);
     Ok("RENAME completed")
 }
@@ -62,15 +73,15 @@ pub(crate) fn status(
     name: &[u8],
     items: &[StatusItem],
 ) -> Result<Untagged, Refused> {
-    let name = account.name(name)?;
-    let mailbox = account.account.open(&name)?;
+    let place = account.place(name)?;
+    let mailbox = place.open(&account.user, Rights::READ)?;
     // Opening it has looked at the directories.
     let snapshot = mailbox.snapshot();
     let own = selected.filter(|selected| Arc::ptr_eq(&selected.mailbox, &mailbox));
     let items = items
         .iter()
         .map(|&item| (item, value(item, account, &mailbox, &snapshot, own)));
-    let shown = account.shown(&name);
+    let shown = account.shown_place(&place);
     Ok(Untagged::StatusData(shown, items.collect()))
 }
 

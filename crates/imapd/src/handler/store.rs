@@ -3,11 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use mailstore::{FlagChange, Message, Snapshot, Uid};
+use mailstore::{FlagChange, FlagMask, Message, Snapshot, Uid};
 
 use crate::command::{Echo, UnchangedSince};
+use crate::error::Refused;
 use crate::extension::InProgressState;
 use crate::response::{Code, Completion, PlainCode};
+use crate::session::place::not_permitted;
 use crate::session::positions::Positions;
 use crate::session::responses::Responses;
 use crate::session::running::{Outcome, Step};
@@ -80,20 +82,21 @@ impl Storing {
         if batch.is_empty() {
             return Ok(Step::Done(self.completion()));
         }
+        let change = self.permitted(mailbox.permitted())?;
         let before = Arc::clone(mailbox.view().snapshot());
         let messages = batch.iter().filter_map(|&position| before.get(position));
         let uids: Vec<Uid> = messages.map(|message| message.uid()).collect();
         let (newest, modified) = match self.condition {
             Some(condition) => {
-                let stored = mailbox.store_flags_unchanged(&uids, &self.change, condition)?;
+                let stored = mailbox.store_flags_unchanged(&uids, &change, condition)?;
                 (stored.snapshot, stored.modified)
             }
             None => {
                 let own = match self.echo {
                     Echo::Flags => Own::Told(&uids),
-                    Echo::Silent => Own::Silent(&uids, &self.change),
+                    Echo::Silent => Own::Silent(&uids, &change),
                 };
-                (mailbox.store_flags(&uids, &self.change, own)?, Vec::new())
+                (mailbox.store_flags(&uids, &change, own)?, Vec::new())
             }
         };
         mailbox.tell_keywords(out);
@@ -116,6 +119,23 @@ impl Storing {
         }
         self.echo(mailbox.view(), out);
         Ok(Step::More)
+    }
+
+    /// The part of the change that the user may make (RFC 4314 §4). Where that is not all of it,
+    /// the client cannot know what came of it, and is told.
+    ///
+    /// # Errors
+    /// `NO [NOPERM]` if nothing is left of it.
+    fn permitted(&mut self, mask: FlagMask) -> Result<FlagChange, Refused> {
+        let change = self.change.clone().only(mask);
+        let nothing = change.is_empty() && !self.change.is_empty();
+        if mask.is_empty() || nothing {
+            return Err(not_permitted());
+        }
+        if change != self.change {
+            self.echo = Echo::Flags;
+        }
+        Ok(change)
     }
 
     /// How many of the messages have been changed and told.

@@ -1,8 +1,6 @@
 //! The authenticated state (RFC 3501 §3.2): an account.
 
-use std::sync::Arc;
-
-use mailstore::{Account, Error, Mailbox, Namespace};
+use mailstore::{Account, Namespace};
 
 use super::responses::Responses;
 use super::running::{Operation, Outcome};
@@ -17,7 +15,7 @@ use crate::extension::notify::{Notify, Setting};
 use crate::extension::status_size::{Sizes, Sizing};
 use crate::extension::{Capabilities, InProgressState, namespace};
 use crate::handler::{list, mailbox};
-use crate::response::{Code, Completion};
+use crate::response::Completion;
 use crate::session::running::Step;
 use crate::types::Access;
 
@@ -99,6 +97,7 @@ pub(crate) fn begin(
             Operation::Query(Query::Status(mailbox, items, Sizing::default()))
         }
         Is::Unauthenticate => Operation::Unauthenticate,
+        Is::Acl(command) => Operation::Acl(command),
         Is::Namespace => Operation::Query(Query::Namespace),
         Is::Notify(asked) => Operation::Notify(Box::new(Setting::new(*asked))),
         // The framer hands over an APPEND at its literal, and the session begins IDLE itself.
@@ -142,27 +141,6 @@ impl Authenticated {
     /// How names look to clients.
     pub(crate) fn namespace(&self) -> &Namespace {
         self.account.namespace()
-    }
-
-    /// Opens the mailbox that a client names.
-    ///
-    /// # Errors
-    /// If it cannot be opened.
-    pub(crate) fn open(&self, name: &[u8]) -> Result<Arc<Mailbox>, Refused> {
-        Ok(self.account.open(&self.name(name)?)?)
-    }
-
-    /// Opens the mailbox that APPEND and COPY put messages into.
-    ///
-    /// # Errors
-    /// `NO [TRYCREATE]` if it does not exist (RFC 3501 §6.3.11, §6.4.7), or if it cannot be opened.
-    pub(crate) fn open_target(&self, name: &[u8]) -> Result<Arc<Mailbox>, Refused> {
-        match self.account.open(&self.name(name)?) {
-            Err(Error::NotFound) => Err(Refused(
-                Completion::no("No such mailbox; create it first").with(Code::TryCreate),
-            )),
-            opened => Ok(opened?),
-        }
     }
 }
 

@@ -9,17 +9,18 @@ use std::time::Instant;
 
 use auth::Identity;
 use machine::Link;
+use mailstore::Rights;
 
 use super::State;
 use super::authenticated::{Authenticated, Change, Query};
 use super::responses::Responses;
 use super::selected::{Look, Selected, Told};
 use super::selecting::Selecting;
-use crate::command::{Command, ExpungeRule, Selected as InMailbox};
+use crate::command::{AclCommand, Command, ExpungeRule, Selected as InMailbox};
 use crate::error::Refused;
 use crate::extension::inprogress::Notices;
 use crate::extension::{
-    Capabilities, InProgressState, Login, capabilities, condstore, imap_rev2, list_extended,
+    Capabilities, InProgressState, Login, acl, capabilities, condstore, imap_rev2, list_extended,
     r#move, notify, unauthenticate, unselect,
 };
 use crate::handler::{copy, expunge, fetch, list, search, store};
@@ -122,6 +123,8 @@ pub(crate) enum Operation {
     LogIn(Identity),
     /// UNAUTHENTICATE.
     Unauthenticate,
+    /// A command about rights.
+    Acl(AclCommand),
     /// SELECT and EXAMINE.
     Select(Box<Selecting>),
     /// CREATE and the like.
@@ -276,7 +279,11 @@ impl Operation {
             Self::Deselect(how) => return how.step(state),
             Self::Notify(setting) => return setting.step(context, state),
             Self::Look(text) => return Ok(Step::Done(Completion::ok(*text))),
-            Self::Change(_) | Self::Query(_) | Self::List(_) | Self::ListExtended(_) => {}
+            Self::Acl(_)
+            | Self::Change(_)
+            | Self::Query(_)
+            | Self::List(_)
+            | Self::ListExtended(_) => {}
             Self::Expunge(_)
             | Self::Search(_)
             | Self::Fetch(_)
@@ -298,6 +305,7 @@ impl Operation {
         };
         match self {
             Self::Change(change) => change.apply(account, context.out),
+            Self::Acl(command) => acl::carry_out(command, account, context.settings, context.out),
             Self::Query(query) => query.answer(account, selected, context.out),
             Self::List(listing) => listing.step(account, context.out),
             Self::ListExtended(listing) => listing.step(account, selected, context.out),
@@ -318,6 +326,7 @@ impl Operation {
 
     /// Does one slice of a command of the selected state.
     fn step_selected(&mut self, selected: &mut Selected, out: &mut Responses) -> Outcome {
+        selected.check_rights()?;
         match self {
             Self::Expunge(expunging) => expunging.step(&mut selected.writable()?),
             Self::Search(searching) => searching.step(selected, out),
@@ -327,6 +336,7 @@ impl Operation {
             Self::Move(moving) => moving.step(selected, out),
             Self::LogIn(_)
             | Self::Unauthenticate
+            | Self::Acl(_)
             | Self::Select(_)
             | Self::Change(_)
             | Self::Query(_)
@@ -354,6 +364,7 @@ impl Operation {
             }
             Self::LogIn(_)
             | Self::Unauthenticate
+            | Self::Acl(_)
             | Self::Select(_)
             | Self::Change(_)
             | Self::Look(_)
@@ -367,7 +378,9 @@ impl Operation {
     /// those that may have taken the mailbox away.
     fn look(&self) -> Look {
         match self {
-            Self::Look(_) | Self::Notify(_) | Self::Change(_) | Self::Expunge(_) => Look::Disk,
+            Self::Acl(_) | Self::Look(_) | Self::Notify(_) | Self::Change(_) | Self::Expunge(_) => {
+                Look::Disk
+            }
             Self::LogIn(_)
             | Self::Unauthenticate
             | Self::Select(_)
@@ -411,7 +424,13 @@ impl Deselect {
                 let State::Selected(selected) = state else {
                     return Err(Refused::bad("no mailbox is selected"));
                 };
-                match expunging.step(&mut selected.writable()?)? {
+                selected.check_rights()?;
+                // Without the right there is nothing to expunge (RFC 4314 §4).
+                let step = match selected.may(Rights::EXPUNGE) {
+                    Ok(()) => expunging.step(&mut selected.writable()?)?,
+                    Err(refused) => Step::Done(refused.0),
+                };
+                match step {
                     Step::Done(_) => Completion::ok("CLOSE completed"),
                     step @ (Step::More | Step::Broken) => return Ok(step),
                 }

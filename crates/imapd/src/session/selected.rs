@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use mailstore::{
-    Appended, Appending, Error, FlagChange, Mailbox, Moving, Snapshot, Stored, Uid, Watch,
+    Appended, Appending, Error, FlagChange, FlagMask, Mailbox, Moving, Rights, Snapshot, Stored,
+    Uid, Watch,
 };
 
 use super::authenticated::Authenticated;
+use super::place::{Owner, check, flag_mask};
 use super::responses::Responses;
 use super::running::{Deselect, Operation};
 use super::view::{Own, View};
@@ -30,8 +32,12 @@ pub(crate) struct Selected {
     pub(crate) account: Box<Authenticated>,
     /// The mailbox, shared by all sessions.
     pub(crate) mailbox: Arc<Mailbox>,
+    /// Whose it is.
+    owner: Owner,
     /// Whether it may be changed.
     access: Access,
+    /// What the user may do with it.
+    rights: Rights,
     /// What the client knows of it.
     pub(crate) view: View,
     /// Where the last partial FETCH of a large message ended; let go by any other command.
@@ -87,6 +93,7 @@ pub(crate) struct Writable<'a> {
     mailbox: &'a Mailbox,
     watch: &'a Watch,
     view: &'a mut View,
+    rights: Rights,
 }
 
 impl Selected {
@@ -101,14 +108,15 @@ impl Selected {
         access: Access,
         waker: &Waker,
     ) -> Result<Self, (Box<Authenticated>, Refused)> {
-        let opened = account.open(name).map(|mailbox| {
+        let opened = account.place(name).and_then(|place| {
+            let mailbox = place.open(&account.user, Rights::READ)?;
             // Watched first, so that nothing is missed in between. Opening it has just looked at
             // the directories.
             let watch = mailbox.watch(waker.clone());
             let snapshot = mailbox.snapshot();
-            (mailbox, watch, snapshot)
+            Ok((place.owner, mailbox, watch, snapshot))
         });
-        let (mailbox, watch, snapshot) = match opened {
+        let (owner, mailbox, watch, snapshot) = match opened {
             Ok(opened) => opened,
             Err(refused) => return Err((account, refused)),
         };
@@ -119,15 +127,23 @@ impl Selected {
                 false => Storage::Memory,
             },
         };
+        let rights = mailbox.rights(owner.who(&account.user));
+        let access = match rights.has_any(CHANGING) {
+            true => access,
+            false => Access::ReadOnly,
+        };
         let wanted = account.notify.as_ref().map(|notify| notify.wanted());
         let mut selected = Self {
             account,
             mailbox,
+            owner,
             access,
+            rights,
             view: View::new(snapshot, access, tracking),
             resume: None,
             watch,
         };
+        selected.view.permit(flag_mask(rights));
         if let Some(wanted) = wanted {
             selected.view.narrow(wanted);
         }
@@ -252,15 +268,61 @@ impl Selected {
                 mailbox: &self.mailbox,
                 watch: &self.watch,
                 view: &mut self.view,
+                rights: self.rights,
             }),
             Access::ReadOnly => Err(Refused::read_only()),
         }
+    }
+
+    /// Looks at what the user may do now. The client hears of it if that changes which flags it can
+    /// change (RFC 4314 §5.1.1). Who may not read the mailbox any more has lost it.
+    fn look_at_rights(&mut self) -> Settled {
+        let rights = self.mailbox.rights(self.owner.who(&self.account.user));
+        if rights != self.rights {
+            self.rights = rights;
+            self.view.permit(flag_mask(rights));
+        }
+        self.readable()
+    }
+
+    /// Whether the user may still read the mailbox, as far as is known.
+    fn readable(&self) -> Settled {
+        match self.rights.has(Rights::READ) {
+            true => Settled::Here,
+            false => Settled::Gone,
+        }
+    }
+
+    /// Looks at what the user may do now.
+    ///
+    /// # Errors
+    /// If the user may not even read any more; at the end of the command, the session ends.
+    pub(crate) fn check_rights(&mut self) -> Result<(), Refused> {
+        match self.look_at_rights() {
+            Settled::Here => Ok(()),
+            Settled::Gone => Err(Error::NotFound.into()),
+        }
+    }
+
+    /// Makes sure that the user has these rights.
+    ///
+    /// # Errors
+    /// `NO [NOPERM]`.
+    pub(crate) fn may(&self, needed: Rights) -> Result<(), Refused> {
+        check(self.rights.union(Rights::LOOKUP), needed)
     }
 
     /// At the end of a command: takes the newest state of the mailbox, to be told.
     ///
     /// What cannot be read now is not news: the client keeps what it knows.
     pub(crate) fn settle(&mut self, look: Look, rule: ExpungeRule) -> Settled {
+        let readable = match look {
+            Look::Memory => self.readable(),
+            Look::Disk | Look::Woken => self.look_at_rights(),
+        };
+        if readable.is_gone() {
+            return Settled::Gone;
+        }
         let newest = match look {
             Look::Memory => Ok(self.mailbox.snapshot()),
             Look::Disk => self.mailbox.refresh(),
@@ -343,7 +405,27 @@ impl Selected {
     }
 }
 
+/// What makes SELECT answer with READ-WRITE, one of it (RFC 4314 §5.2).
+const CHANGING: Rights = Rights::INSERT
+    .union(Rights::EXPUNGE)
+    .union(Rights::SEEN)
+    .union(Rights::WRITE)
+    .union(Rights::DELETED);
+
 impl Writable<'_> {
+    /// Which flags the user may change.
+    pub(crate) fn permitted(&self) -> FlagMask {
+        flag_mask(self.rights)
+    }
+
+    /// Makes sure that the user has these rights.
+    ///
+    /// # Errors
+    /// `NO [NOPERM]`.
+    pub(crate) fn may(&self, needed: Rights) -> Result<(), Refused> {
+        check(self.rights.union(Rights::LOOKUP), needed)
+    }
+
     /// Changes flags and takes note of the result.
     ///
     /// # Errors

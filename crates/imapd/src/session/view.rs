@@ -11,7 +11,7 @@ use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
 
-use mailstore::{Keywords, Message, ModSeq, Snapshot, Uid};
+use mailstore::{FlagMask, Keywords, Message, ModSeq, Snapshot, Uid};
 
 use super::positions::Positions;
 use super::responses::Responses;
@@ -43,6 +43,8 @@ pub(crate) struct View {
     recent: Vec<Range<u32>>,
     /// Whether flags can be changed, which PERMANENTFLAGS tells.
     access: Access,
+    /// Which of them the user may change.
+    permitted: FlagMask,
     /// What the client wants to hear of others' changes, if it has said so with NOTIFY.
     narrowed: Option<Box<Narrowed>>,
     /// What `$` stands for.
@@ -95,6 +97,7 @@ impl View {
             recent_told: 0,
             recent: Vec::new(),
             access,
+            permitted: FlagMask::ALL,
             narrowed: None,
             saved: SearchResult::default(),
             owed: Owed::default(),
@@ -112,6 +115,12 @@ impl View {
     /// Switches something on for what is told from now on; `false` if it was on already.
     pub(crate) fn enable(&mut self, feature: Feature) -> bool {
         self.tracking.enabled.insert(feature)
+    }
+
+    /// From now on the user may change these flags, which the client is told.
+    pub(crate) fn permit(&mut self, flags: FlagMask) {
+        self.owed.keywords |= flags != self.permitted;
+        self.permitted = flags;
     }
 
     /// How the client hears of changes.
@@ -406,6 +415,7 @@ impl View {
         status(Code::UidValidity(self.told.uid_validity()), "UIDs valid");
         status(Code::UidNext(next), "Predicted next UID");
         out.untagged(self.permanent_flags());
+        self.owed.keywords = false;
         if offered.has(Capability::Condstore) {
             out.untagged(match self.tracking.storage {
                 Storage::Persistent => highest_mod_seq(self.complete),
@@ -430,9 +440,14 @@ impl View {
         let (names, text) = match self.access {
             Access::ReadOnly => (Vec::new(), "No permanent flags permitted"),
             Access::ReadWrite => {
-                let mut names = self.flags();
-                if self.told.keywords().iter().count() < Keywords::MAX {
-                    names.push("\\*".to_owned());
+                let system = mailstore::SystemFlag::ALL.into_iter();
+                let system = system.filter(|flag| self.permitted.has(*flag));
+                let mut names: Vec<String> = system.map(|it| it.name().to_owned()).collect();
+                let keywords = self.told.keywords();
+                if self.permitted.has_keywords() {
+                    names.extend(keywords.iter().map(|(_, it)| it.as_str().to_owned()));
+                    let room = keywords.iter().count() < Keywords::MAX;
+                    names.extend(room.then(|| "\\*".to_owned()));
                 }
                 (names, "Flags permitted")
             }

@@ -57,6 +57,19 @@ fn probes(capability: Capability) -> Vec<Probe> {
             Probe(Selected, "NOTIFY SET (PERSONAL (MailboxName))", "x OK"),
         ],
         Capability::Namespace => vec![Probe(LoggedIn, "NAMESPACE", "x OK")],
+        Capability::Acl => vec![
+            Probe(LoggedIn, "SETACL INBOX bob lr", "x OK"),
+            Probe(LoggedIn, "DELETEACL INBOX bob", "x OK"),
+            Probe(LoggedIn, "GETACL INBOX", "x OK"),
+            Probe(LoggedIn, "LISTRIGHTS INBOX bob", "x OK"),
+            Probe(Selected, "MYRIGHTS INBOX", "x OK"),
+        ],
+        Capability::Rights => vec![Probe(LoggedIn, "SETACL INBOX bob +te", "x OK")],
+        Capability::ListMyRights => vec![Probe(
+            LoggedIn,
+            "LIST \"\" * RETURN (MYRIGHTS)",
+            "* MYRIGHTS INBOX",
+        )],
         Capability::Unauthenticate => vec![
             Probe(LoggedIn, "UNAUTHENTICATE", "x OK"),
             Probe(Selected, "UNAUTHENTICATE", "x OK"),

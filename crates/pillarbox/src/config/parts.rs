@@ -42,6 +42,7 @@ impl Settings {
                 nesting: limits.nesting,
                 message: limits.message,
                 messages: limits.messages,
+                acl_entries: limits.acl_entries,
                 notify_mailboxes: limits.notify_mailboxes,
                 bad_commands: limits.bad_commands,
             },
@@ -50,6 +51,7 @@ impl Settings {
                 idle: self.timeouts.imap_idle,
                 keepalive: self.timeouts.keepalive,
             },
+            default_domain: self.auth.default_domain.clone(),
             hidden: self
                 .capabilities
                 .iter()

@@ -246,6 +246,9 @@ pub struct Limits {
     /// Messages that one APPEND takes.
     #[serde(deserialize_with = "number::<_, _, 1, 1_000_000>")]
     pub messages: usize,
+    /// Identifiers that have rights to one mailbox.
+    #[serde(deserialize_with = "number::<_, _, 1, 100_000>")]
+    pub acl_entries: usize,
     /// Mailboxes that NOTIFY watches for one session.
     #[serde(deserialize_with = "number::<_, _, 1, 1_000_000>")]
     pub notify_mailboxes: usize,
@@ -271,6 +274,7 @@ impl Default for Limits {
             nesting: 100,
             message: 50 << 20,
             messages: 10_000,
+            acl_entries: 1000,
             notify_mailboxes: 1000,
             sessions_per_user: 20,
             connections: 20_000,

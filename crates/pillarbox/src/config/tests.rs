@@ -159,6 +159,7 @@ arguments = "2 MiB"
 nesting = 50
 message = "2 GiB"
 messages = 200
+acl_entries = 50
 notify_mailboxes = 300
 sessions_per_user = 5
 connections = 7
@@ -304,6 +305,7 @@ fn every_setting_is_taken() {
             nesting: 50,
             message: 2 << 30,
             messages: 200,
+            acl_entries: 50,
             notify_mailboxes: 300,
             sessions_per_user: 5,
             connections: 7,

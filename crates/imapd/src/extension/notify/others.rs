@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use mailstore::{
-    AccountChange, AccountWatch, Error, Mailbox, MailboxName, Observation, Snapshot, Uid,
+    AccountChange, AccountWatch, Error, Mailbox, MailboxName, Observation, Rights, Snapshot, Uid,
+    Who,
 };
 
 use super::counts::{Counts, ModSeqs};
@@ -334,6 +335,12 @@ impl Others {
         account: &Authenticated,
     ) -> Option<(Watched, Counts)> {
         let opened = account.account.open(name);
+        // Who may not read it hears nothing of its messages (RFC 5465 §5).
+        let opened = opened.and_then(|mailbox| {
+            let rights = mailbox.rights(Who::Owner(&account.user));
+            let permitted = rights.has(Rights::READ);
+            permitted.then_some(mailbox).ok_or(Error::NotFound)
+        });
         let observed = opened.and_then(|mailbox| mailbox.observe(self.waker.clone()));
         let (observation, snapshot) = match observed {
             Ok(observed) => observed,

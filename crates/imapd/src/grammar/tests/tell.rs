@@ -71,6 +71,7 @@ fn tell_authenticated(command: &Authenticated) -> String {
             format!("Enable {}", names.join(" "))
         }
         Authenticated::Notify(notify) => format!("{notify:?}"),
+        Authenticated::Acl(command) => format!("{command:?}"),
         Authenticated::Compress
         | Authenticated::Namespace
         | Authenticated::Idle

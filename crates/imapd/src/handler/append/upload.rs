@@ -5,7 +5,7 @@ use std::mem;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use mailstore::{Appending, FlagChange, Mailbox, Uid};
+use mailstore::{Appending, FlagChange, FlagMask, Mailbox, Uid};
 
 use crate::error::Refused;
 use crate::extension::catenate::Source;
@@ -22,6 +22,8 @@ use super::transcode::{OctetWatch, transcode};
 #[derive(Debug)]
 pub(super) struct Upload {
     mailbox: Arc<Mailbox>,
+    /// Which flags the messages may have.
+    kept: FlagMask,
     /// The most octets of one message.
     largest: u64,
     /// The most messages.
@@ -50,9 +52,15 @@ pub(super) enum Holds {
 
 impl Upload {
     /// For a mailbox.
-    pub(super) fn new(mailbox: Arc<Mailbox>, limits: &Limits, header: HeaderOctets) -> Self {
+    pub(super) fn new(
+        mailbox: Arc<Mailbox>,
+        kept: FlagMask,
+        limits: &Limits,
+        header: HeaderOctets,
+    ) -> Self {
         Self {
             mailbox,
+            kept,
             largest: limits.message,
             most: limits.messages,
             whole: Vec::new(),
@@ -80,7 +88,7 @@ impl Upload {
         self.octets = OctetWatch::default();
         self.current = Some(Appending {
             staged: self.mailbox.stage()?,
-            flags,
+            flags: flags.only(self.kept),
             internal_date,
         });
         Ok(())

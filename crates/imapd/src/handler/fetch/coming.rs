@@ -130,7 +130,8 @@ impl Coming {
         let Ok(mut mailbox) = selected.writable() else {
             return false;
         };
-        if uids.is_empty() {
+        // Who may not change it reads all the same (RFC 4314 §4).
+        if uids.is_empty() || !mailbox.permitted().has(SystemFlag::Seen) {
             return false;
         }
         match mailbox.store_flags(&uids, &seen(), Own::Told(&uids)) {
