@@ -346,19 +346,21 @@ impl Log {
     }
 }
 
-/// The name and address in the log line of a listener.
+/// The name and address in the log line of a listener, be the log for people or JSON.
 fn listener(line: &str) -> Option<(String, SocketAddr)> {
     let field = |name: &str| {
-        let (_, rest) = line.split_once(name)?;
-        Some(rest.split_whitespace().next()?.trim_matches('"'))
+        let (_, rest) = [format!(" {name}="), format!("\"{name}\":")]
+            .iter()
+            .find_map(|name| line.split_once(name.as_str()))?;
+        let value = rest.split([' ', ',', '}']).next()?;
+        Some(value.trim_matches('"'))
     };
-    let address = field("listening address=")?.parse().ok()?;
-    let secure = if field("tls=")? == "implicit" {
-        "s"
-    } else {
-        ""
-    };
-    let name = format!("{}{secure}", field("protocol=")?);
+    if !line.contains("listening") {
+        return None;
+    }
+    let address = field("address")?.parse().ok()?;
+    let secure = if field("tls")? == "implicit" { "s" } else { "" };
+    let name = format!("{}{secure}", field("protocol")?);
     Some((name, address))
 }
 

@@ -1,5 +1,6 @@
 //! The one place where a [`Credential`] becomes a [`Verdict`].
 
+mod cause;
 mod memory;
 mod password;
 mod upgrade;
@@ -9,6 +10,8 @@ use std::hash::RandomState;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use cause::Cause;
 
 use crate::budget::Budget;
 use crate::cache::Cache;
@@ -40,6 +43,9 @@ pub struct Options {
     /// Whether a login whose hash costs less than `cost`, or is not argon2id, gets a new hash in
     /// the users file.
     pub upgrade_hashes: bool,
+    /// Whether names without an account are logged when they fail to log in. Some of them are
+    /// passwords that somebody has typed into the wrong field.
+    pub log_unknown_users: bool,
 }
 
 /// Who has an account.
@@ -79,6 +85,7 @@ pub struct Authenticator {
     /// Where failures are kept over restarts, if they are.
     keeper: Mutex<Option<Keeper>>,
     random: Random,
+    log_unknown_users: bool,
 }
 
 /// A source of random numbers.
@@ -116,6 +123,7 @@ impl Authenticator {
             throttle: Mutex::new(Throttle::new(options.delays, &random)),
             keeper: Mutex::default(),
             random: Box::new(random),
+            log_unknown_users: options.log_unknown_users,
             default_domain: options.default_domain,
             mail: options.mail,
         })
@@ -130,13 +138,15 @@ impl Authenticator {
         let account = self.account(credential.user());
         let Some(wait) = self.throttle().begin(&account, origin.address, now) else {
             // Too many attempts from there: not looked at, and so not a guess.
+            self.log_failure(credential.user(), Cause::TooManyAttempts);
             return Outcome {
                 verdict: Verdict::Unavailable,
                 delay: MIN_DELAY_WHEN_BUSY,
             };
         };
+        let mut cause = Cause::default();
         let judged = match credential {
-            Credential::Password(claim) => self.judge_password(claim, now),
+            Credential::Password(claim) => self.judge_password(claim, now, &mut cause),
         };
         self.offer.set(self.directory.mechanisms());
         let verdict = judged.unwrap_or_else(|error| {
@@ -144,10 +154,12 @@ impl Authenticator {
             Verdict::Unavailable
         });
         let delay = match &verdict {
-            denied if denied.is_denied() => self
-                .throttle()
-                .failed(&account, origin.address, now, (self.random)())
-                .max(wait),
+            denied if denied.is_denied() => {
+                self.log_failure(credential.user(), cause);
+                self.throttle()
+                    .failed(&account, origin.address, now, (self.random)())
+                    .max(wait)
+            }
             granted if granted.identity().is_some() => {
                 self.throttle().succeeded(&account, origin.address, now);
                 wait

@@ -448,11 +448,7 @@ where
     /// Takes a session's place for a user who proved who they are.
     fn admit(&mut self, verdict: Verdict) -> Verdict {
         let Some(identity) = verdict.identity() else {
-            if let Verdict::Continue(_) = verdict {
-                debug!("login goes on");
-            } else {
-                info!(?verdict, "login failed");
-            }
+            debug!(?verdict, "not logged in");
             return verdict;
         };
         // A place that was taken for a login that the client then broke off is free again.

@@ -3,7 +3,7 @@
 use std::hash::BuildHasher;
 use std::time::Instant;
 
-use super::{Authenticator, Unable};
+use super::{Authenticator, Cause, Unable};
 use crate::password::Stored;
 use crate::{Identity, Name, Secret, Secrets, UserPassword, Verdict, prepare};
 
@@ -13,6 +13,7 @@ impl Authenticator {
         &self,
         claim: &UserPassword,
         now: Instant,
+        cause: &mut Cause,
     ) -> Result<Verdict, Unable> {
         let domain = self.default_domain.as_deref();
         let name = Name::parse(&claim.user, domain).ok();
@@ -36,6 +37,11 @@ impl Authenticator {
             .as_ref()
             .is_none_or(|other| Name::parse(other, domain).is_ok_and(|other| other == name));
         if !right || !themselves {
+            *cause = match account {
+                None => Cause::UnknownUser,
+                Some(_) if right => Cause::ActingAsAnother,
+                Some(_) => Cause::WrongPassword,
+            };
             return Ok(Verdict::Denied);
         }
         Ok(Verdict::Granted(Identity {

@@ -47,6 +47,7 @@ impl World {
             delays: Delays::NONE,
             cache: Duration::ZERO,
             upgrade_hashes: false,
+            log_unknown_users: false,
         };
         change(&mut options);
         #[expect(
@@ -472,6 +473,7 @@ fn many_logins_at_once_share_little_memory() {
         delays: Delays::NONE,
         cache: Duration::ZERO,
         upgrade_hashes: false,
+        log_unknown_users: false,
     };
     let auth = Authenticator::new(options, || 0).unwrap();
     let now = World::plain().now;
@@ -496,6 +498,7 @@ fn a_missing_users_file_is_told_at_the_start() {
         delays: Delays::NONE,
         cache: Duration::ZERO,
         upgrade_hashes: false,
+        log_unknown_users: false,
     };
     let error = Authenticator::new(options, || 0).unwrap_err().to_string();
     assert!(
@@ -516,6 +519,7 @@ fn open_accounts_are_made_by_their_first_login() {
         delays: Delays::NONE,
         cache: Duration::ZERO,
         upgrade_hashes: false,
+        log_unknown_users: false,
     };
     world.auth = Authenticator::new(options, || 0).unwrap();
     assert_eq!(world.who("demo", "demo").as_deref(), Some("demo@localhost"));

@@ -75,6 +75,7 @@ impl Settings {
             delays: self.auth.delays,
             cache: self.auth.cache,
             upgrade_hashes: self.auth.upgrade_hashes,
+            log_unknown_users: self.log.unknown_users,
         }
     }
 }

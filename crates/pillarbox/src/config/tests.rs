@@ -210,6 +210,7 @@ upgrade_hashes = true
 format = "json"
 level = "debug"
 client_id = true
+unknown_users = true
 [capabilities]
 hide = ["idle"]
 [imap]
@@ -354,6 +355,7 @@ fn every_setting_is_taken() {
             format: LogFormat::Json,
             level: LogLevel::Debug,
             client_id: true,
+            unknown_users: true,
         },
         ..Settings::default()
     };
@@ -406,7 +408,7 @@ mistakes! {
             error: p.toml:4: `junk` must be a list of strings\n  fix: write for example [\"Sent\"]";
     key_like_no_other:
         "[log]\nzzz = 1\n"
-        => "error: p.toml:2: unknown key `zzz` in [log]\n  fix: remove it; what can be set is format, level, client_id";
+        => "error: p.toml:2: unknown key `zzz` in [log]\n  fix: remove it; what can be set is format, level, client_id, unknown_users";
     unknown_table:
         "[timeout]\nlogin = \"1m\"\n"
         => "error: p.toml:1: unknown key `timeout`\n  fix: write `timeouts`";

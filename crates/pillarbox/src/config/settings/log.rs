@@ -12,6 +12,8 @@ pub struct Log {
     pub level: LogLevel,
     /// Whether what IMAP clients say of themselves is logged (RFC 2971).
     pub client_id: bool,
+    /// Whether names without an account are logged when they fail to log in.
+    pub unknown_users: bool,
 }
 
 /// How a line of the log looks.
