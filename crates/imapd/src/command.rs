@@ -181,12 +181,32 @@ pub enum Authenticated {
     Compress,
     /// NOTIFY (RFC 5465 §3.1).
     Notify(Box<Notify>),
+    /// GETQUOTA (RFC 9208 §4.1.1): a quota root.
+    GetQuota(Vec<u8>),
+    /// GETQUOTAROOT (RFC 9208 §4.1.2).
+    GetQuotaRoot(MailboxArg),
+    /// SETQUOTA (RFC 9208 §4.1.3).
+    SetQuota {
+        /// The quota root.
+        root: Vec<u8>,
+        /// All its limits.
+        limits: Vec<ResourceLimit>,
+    },
     /// ENABLE (RFC 5161 §3.1): names of capabilities.
     Enable(Vec<Vec<u8>>),
     /// UNAUTHENTICATE (RFC 8437 §3).
     Unauthenticate,
     /// A command about rights (RFC 4314 §3).
     Acl(AclCommand),
+}
+
+/// How much of a resource SETQUOTA allows (RFC 9208 §4.1.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResourceLimit {
+    /// Its name, in capital letters.
+    pub resource: Vec<u8>,
+    /// The limit, in the units of the resource.
+    pub limit: u64,
 }
 
 /// What STATUS can tell (RFC 3501 §6.3.10).
@@ -204,8 +224,10 @@ pub enum StatusItem {
     Unseen,
     /// The octets of all messages (RFC 8438 §3).
     Size,
-    /// The number of messages with `\Deleted` (RFC 9051 §6.3.11).
+    /// The number of messages with `\Deleted` (RFC 9051 §6.3.11, RFC 9208 §4.1.4).
     Deleted,
+    /// The octets that EXPUNGE would free (RFC 9208 §4.1.4).
+    DeletedStorage,
     /// The most octets of a message that is appended (RFC 7889 §3.1).
     AppendLimit,
     /// The highest mod-sequence (RFC 7162 §3.1.7).

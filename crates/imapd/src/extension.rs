@@ -25,6 +25,7 @@ mod multi_append;
 pub(crate) mod namespace;
 pub(crate) mod notify;
 pub(crate) mod qresync;
+pub(crate) mod quota;
 pub(crate) mod replace;
 pub(crate) mod sasl_ir;
 mod save_date;
@@ -69,6 +70,8 @@ pub enum Shown {
     Always,
     /// In every state, if that one is hidden.
     InPlaceOf(Capability),
+    /// After login.
+    AfterLogin,
     /// Before login, while the connection is in the clear and can be protected.
     StartTls,
     /// Before login, if a password may be sent now.
@@ -145,6 +148,10 @@ pub const REGISTRY: &[Extension] = &[
     replace::ROW,
     notify::ROW,
     append_limit::ROW,
+    quota::ROW,
+    quota::STORAGE,
+    quota::MESSAGE,
+    quota::SET,
     multi_append::ROW,
     condstore::ROW,
     qresync::ROW,
@@ -177,6 +184,7 @@ pub(crate) fn capabilities(
     let rows = REGISTRY.iter().filter(|row| match row.shown {
         Shown::Always => true,
         Shown::InPlaceOf(other) => !offered.has(other),
+        Shown::AfterLogin => !before,
         Shown::StartTls => before && link.security == Security::StartTlsOffered,
         Shown::PasswordsAllowed => before && link.allows_passwords(),
         Shown::Mechanism(mechanism) => {
@@ -221,9 +229,13 @@ mod tests {
         use PlaintextAuth::{Allowed, Refused};
         use Security::{Clear, StartTlsOffered, Tls};
         const AUTH: &str = "AUTH=PLAIN AUTH=LOGIN SASL-IR";
-        let always = REGISTRY.iter().filter(|row| row.shown == Shown::Always);
-        let rest: Vec<&str> = always.skip(1).map(|row| row.capability).collect();
-        let rest = rest.join(" ");
+        let rest = |shown: &[Shown]| {
+            let rows = REGISTRY.iter().filter(|row| shown.contains(&row.shown));
+            let names: Vec<&str> = rows.skip(1).map(|row| row.capability).collect();
+            names.join(" ")
+        };
+        let after = rest(&[Shown::Always, Shown::AfterLogin]);
+        let rest = rest(&[Shown::Always]);
         let rows = [
             (
                 Clear,
@@ -245,8 +257,8 @@ mod tests {
                 format!("STARTTLS {AUTH} {rest}"),
             ),
             (Tls, Refused, Login::Before, format!("{AUTH} {rest}")),
-            (Tls, Refused, Login::After, rest.clone()),
-            (StartTlsOffered, Allowed, Login::After, rest.clone()),
+            (Tls, Refused, Login::After, after.clone()),
+            (StartTlsOffered, Allowed, Login::After, after),
         ];
         for (security, plaintext, login, expected) in rows {
             assert_eq!(

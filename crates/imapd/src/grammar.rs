@@ -16,6 +16,7 @@ mod flag;
 mod list;
 mod mailbox;
 mod notify;
+mod quota;
 mod search;
 
 use std::fmt;

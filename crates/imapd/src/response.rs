@@ -67,6 +67,10 @@ pub enum Untagged {
     },
     /// `* MYRIGHTS …` (RFC 4314 §3.8): the mailbox and the rights.
     MyRights(String, String),
+    /// `* QUOTA …` (RFC 9208 §4.2.1): a quota root, and resources with usage and limit.
+    Quota(String, Vec<(&'static str, u64, u64)>),
+    /// `* QUOTAROOT …` (RFC 9208 §4.2.2): the mailbox as clients see it, and its quota roots.
+    QuotaRoot(String, Vec<String>),
     /// `* ID (…)` (RFC 2971 §3.2).
     Id(Vec<(String, String)>),
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use auth::sasl::Offer;
 use ipnet::IpNet;
 use mailstore::Store;
+use mailstore::quota::Policies;
 
 use crate::extension::Capabilities;
 
@@ -23,6 +24,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// The domain of user names that have none.
     pub default_domain: Option<String>,
+    /// How much accounts may hold, and who decides.
+    pub quotas: Arc<Policies>,
     /// What is hidden, and from whom; each of these counts.
     pub hidden: Vec<Hidden>,
     /// Whether the fields of a client's ID are logged (RFC 2971).
@@ -160,6 +163,7 @@ impl Settings {
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             default_domain: None,
+            quotas: Arc::default(),
             hidden: Vec::new(),
             client_id: ClientId::default(),
             utf8_headers: Utf8Headers::default(),

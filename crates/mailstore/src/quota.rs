@@ -39,6 +39,7 @@ mod count;
 mod ledger;
 mod limits;
 mod maildirsize;
+mod policies;
 mod record;
 
 use std::time::Duration;
@@ -46,6 +47,7 @@ use std::time::Duration;
 pub use count::Counting;
 pub(crate) use ledger::{Admission, Ledger, Tally};
 pub(crate) use maildirsize::Change;
+pub use policies::{Locate, Policies};
 
 /// What messages take up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,6 +6,7 @@
 
 mod finding;
 mod parts;
+mod quota;
 mod raw;
 mod reader;
 mod settings;
@@ -24,7 +25,7 @@ pub use imapd::extension::Capabilities;
 pub use finding::{Finding, Report, Severity};
 pub use settings::{
     Auth, ChangeNotices, Imap, Limits, Listener, Log, LogFormat, LogLevel, Mailboxes,
-    PlaintextAuth, Pop3, Protocol, Settings, Storage, Timeouts, Tls, TlsMode,
+    PlaintextAuth, Pop3, Protocol, Quota, Settings, Storage, Timeouts, Tls, TlsMode,
 };
 
 /// Reads the configuration at `path`. There are settings even if there are mistakes, with the

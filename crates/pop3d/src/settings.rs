@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use auth::sasl::Offer;
 use mailstore::Store;
+use mailstore::quota::Policies;
 
 use crate::unique_id::UidlFormat;
 
@@ -27,6 +28,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// How clients can authenticate.
     pub mechanisms: Offer,
+    /// How much accounts may hold.
+    pub quotas: Arc<Policies>,
 }
 
 /// How much a client may send.
@@ -76,6 +79,7 @@ impl Settings {
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             mechanisms: Offer::default(),
+            quotas: Arc::default(),
         }
     }
 }

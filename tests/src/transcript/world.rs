@@ -328,6 +328,12 @@ fn settings(header: &Header, dir: &Path) -> Result<pillarbox::Settings> {
             "bad-commands" => settings.limits.bad_commands = value.parse()?,
             "notify-mailboxes" => settings.limits.notify_mailboxes = value.parse()?,
             "message-limit" => settings.limits.message = value.parse()?,
+            "quota-storage" => settings.quota.limits.storage = Some(value.parse()?),
+            "quota-messages" => settings.quota.limits.messages = Some(value.parse()?),
+            "quota-recheck" => {
+                settings.quota.recheck = Duration::from_millis(value.parse()?);
+            }
+            "quota-administrator" => settings.quota.administrators.push(value.clone()),
             "hide" => {
                 let named = |name| Capability::from_name(name).with_context(|| name.to_owned());
                 let names = value.split(' ').map(named);

@@ -53,6 +53,9 @@ impl Authenticated {
             Self::ListExtended(list) => list.uses(),
             Self::Status { items, .. } => status(items),
             Self::Append(append) => append.uses(),
+            Self::GetQuota(_) | Self::GetQuotaRoot(_) | Self::SetQuota { .. } => {
+                one(Capability::Quota)
+            }
             Self::Namespace => one(Capability::Namespace),
             Self::Idle => one(Capability::Idle),
             Self::Notify(notify) => notify.uses(),
@@ -240,7 +243,9 @@ fn status(items: &[StatusItem]) -> Capabilities {
         StatusItem::AppendLimit => Some(Capability::AppendLimit),
         StatusItem::Size => Some(Capability::StatusSize),
         StatusItem::HighestModSeq => Some(Capability::Condstore),
-        StatusItem::Deleted => Some(Capability::ImapRev2),
+        // IMAP4rev2 has it too: `Revision::understands`.
+        StatusItem::Deleted => Some(Capability::QuotaMessage),
+        StatusItem::DeletedStorage => Some(Capability::QuotaStorage),
         StatusItem::Recent => Some(Capability::ImapRev1),
         StatusItem::Messages
         | StatusItem::UidNext

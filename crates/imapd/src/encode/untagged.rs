@@ -92,6 +92,8 @@ fn response_data(out: &mut Vec<u8>, response: &Untagged) {
             string::astring(out, rights.as_bytes());
         }
         Untagged::Id(fields) => id(out, fields),
+        Untagged::Quota(root, resources) => quota_response(out, root, resources),
+        Untagged::QuotaRoot(mailbox, roots) => quotaroot_response(out, mailbox, roots),
     }
 }
 
@@ -231,6 +233,7 @@ fn status_data(out: &mut Vec<u8>, mailbox: &str, items: &[(StatusItem, u64)]) {
             StatusItem::Unseen => b"UNSEEN ",
             StatusItem::Size => b"SIZE ",
             StatusItem::Deleted => b"DELETED ",
+            StatusItem::DeletedStorage => b"DELETED-STORAGE ",
             StatusItem::AppendLimit => b"APPENDLIMIT ",
             StatusItem::HighestModSeq => b"HIGHESTMODSEQ ",
         });
@@ -247,6 +250,33 @@ fn namespace(out: &mut Vec<u8>, prefix: &str, separator: char) {
     out.push(b' ');
     separator_string(out, separator);
     out.extend_from_slice(b")) NIL NIL");
+}
+
+/// Writes `"QUOTA" SP quota-root-name SP quota-list` (RFC 9208 §7). The list is empty if nothing is
+/// limited (§4.2.1).
+fn quota_response(out: &mut Vec<u8>, root: &str, resources: &[(&str, u64, u64)]) {
+    out.extend_from_slice(b"QUOTA ");
+    quota_root_name(out, root);
+    out.extend_from_slice(b" (");
+    spaced(out, resources, |out, (resource, usage, limit)| {
+        out.extend_from_slice(format!("{resource} {usage} {limit}").as_bytes());
+    });
+    out.push(b')');
+}
+
+/// Writes `"QUOTAROOT" SP mailbox *(SP quota-root-name)` (RFC 9208 §7).
+fn quotaroot_response(out: &mut Vec<u8>, mailbox: &str, roots: &[String]) {
+    out.extend_from_slice(b"QUOTAROOT ");
+    string::mailbox(out, mailbox);
+    for root in roots {
+        out.push(b' ');
+        quota_root_name(out, root);
+    }
+}
+
+/// Writes `quota-root-name = astring` (RFC 9208 §7), always as a string, as the RFC's examples do.
+fn quota_root_name(out: &mut Vec<u8>, root: &str) {
+    string::string(out, root.as_bytes());
 }
 
 /// Writes `"ID" SPACE id_params_list` (RFC 2971 §4).

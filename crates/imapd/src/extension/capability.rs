@@ -34,6 +34,10 @@ pub enum Capability {
     Move,
     Replace,
     AppendLimit,
+    Quota,
+    QuotaStorage,
+    QuotaMessage,
+    QuotaSet,
     MultiAppend,
     Condstore,
     Qresync,
@@ -90,9 +94,9 @@ impl Capability {
 
 /// What cannot be offered without another one: QRESYNC brings CONDSTORE (RFC 7162 §3.2.3), SEARCHRES,
 /// LIST-STATUS and SPECIAL-USE are options of ESEARCH and LIST-EXTENDED (RFC 5182 §2.1,
-/// RFC 5819 §2, RFC 6154 §2), XLIST tells special uses alone, and some are switched on by ENABLE
-/// only.
-const DEPENDENTS: [(Capability, Capability); 12] = [
+/// RFC 5819 §2, RFC 6154 §2), XLIST tells special uses alone, quotas are of resources
+/// (RFC 9208 §3.1), and some are switched on by ENABLE only.
+const DEPENDENTS: [(Capability, Capability); 15] = [
     (Capability::Qresync, Capability::Condstore),
     (Capability::Qresync, Capability::Enable),
     (Capability::UidOnly, Capability::Enable),
@@ -106,6 +110,9 @@ const DEPENDENTS: [(Capability, Capability); 12] = [
     (Capability::Rights, Capability::Acl),
     (Capability::ListMyRights, Capability::Acl),
     (Capability::ListMyRights, Capability::ListExtended),
+    (Capability::QuotaStorage, Capability::Quota),
+    (Capability::QuotaMessage, Capability::Quota),
+    (Capability::QuotaSet, Capability::Quota),
 ];
 
 /// A set of capabilities.

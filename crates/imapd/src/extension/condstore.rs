@@ -152,6 +152,9 @@ fn is_enabling(command: &Command) -> bool {
             | Authenticated::List { .. }
             | Authenticated::Lsub { .. }
             | Authenticated::Append(_)
+            | Authenticated::GetQuota(_)
+            | Authenticated::GetQuotaRoot(_)
+            | Authenticated::SetQuota { .. }
             | Authenticated::Namespace
             | Authenticated::Idle
             | Authenticated::Compress

@@ -49,11 +49,13 @@ impl Revision {
     /// Of what is offered, what this version understands: arguments that only the other one has are
     /// refused like those of an extension that is hidden.
     pub(crate) const fn understands(self, offered: Capabilities) -> Capabilities {
-        let other = match self {
-            Self::Rev1 => Capability::ImapRev2,
-            Self::Rev2 => Capability::ImapRev1,
-        };
-        offered.without(Capabilities::NONE.with(other))
+        match self {
+            Self::Rev1 => offered.without(Capabilities::NONE.with(Capability::ImapRev2)),
+            // STATUS has DELETED in any case (RFC 9051 §6.3.11), of which only a quota knows else.
+            Self::Rev2 => offered
+                .without(Capabilities::NONE.with(Capability::ImapRev1))
+                .with(Capability::QuotaMessage),
+        }
     }
 }
 

@@ -29,6 +29,7 @@ use super::flag::store_att_flags;
 use super::list::list;
 use super::mailbox::{create, lsub, mailbox, rename, status, xlist};
 use super::notify::notify;
+use super::quota::{getquota, getquotaroot, setquota};
 use super::search::search;
 use super::{Failed, Parsed};
 
@@ -134,6 +135,9 @@ fn about_mailboxes<'a>(name: &[u8], input: &'a [u8]) -> Option<Parsed<'a, Authen
         b"LIST" => preceded(sp, list).parse(input),
         b"LSUB" => preceded(sp, lsub).parse(input),
         b"XLIST" => preceded(sp, xlist).parse(input),
+        b"GETQUOTA" => getquota(input),
+        b"GETQUOTAROOT" => getquotaroot(input),
+        b"SETQUOTA" => setquota(input),
         b"NOTIFY" => map(preceded(sp, notify), |notify| {
             Authenticated::Notify(Box::new(notify))
         })

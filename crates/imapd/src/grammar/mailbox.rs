@@ -6,6 +6,7 @@ use nom::bytes::complete::take_while1;
 use nom::character::complete::char;
 use nom::combinator::{map, map_opt, recognize, verify};
 use nom::error::context;
+use nom::multi::separated_list1;
 use nom::sequence::{preceded, separated_pair};
 
 use crate::command::{Authenticated, MailboxArg, StatusItem};
@@ -127,9 +128,11 @@ pub(super) fn status_att_list(input: &[u8]) -> Parsed<'_, Vec<StatusItem>> {
 }
 
 /// `status-att = "MESSAGES" / "RECENT" / "UIDNEXT" / "UIDVALIDITY" / "UNSEEN"` (RFC 3501 §9),
-/// `status-att =/ "APPENDLIMIT"` (RFC 7889 §5), `status-att =/ "HIGHESTMODSEQ"` (RFC 7162 §7)
+/// `status-att =/ "APPENDLIMIT"` (RFC 7889 §5), `status-att =/ "HIGHESTMODSEQ"` (RFC 7162 §7),
+/// `status-att =/ "DELETED" / "DELETED-STORAGE"` (RFC 9208 §7)
 fn status_att(input: &[u8]) -> Parsed<'_, StatusItem> {
-    let item = map_opt(word, |name| match name.as_slice() {
+    let name = recognize(separated_list1(char('-'), word));
+    let item = map_opt(name, |name| match &*name.to_ascii_uppercase() {
         b"MESSAGES" => Some(StatusItem::Messages),
         b"RECENT" => Some(StatusItem::Recent),
         b"UIDNEXT" => Some(StatusItem::UidNext),
@@ -137,6 +140,7 @@ fn status_att(input: &[u8]) -> Parsed<'_, StatusItem> {
         b"UNSEEN" => Some(StatusItem::Unseen),
         b"SIZE" => Some(StatusItem::Size),
         b"DELETED" => Some(StatusItem::Deleted),
+        b"DELETED-STORAGE" => Some(StatusItem::DeletedStorage),
         b"APPENDLIMIT" => Some(StatusItem::AppendLimit),
         b"HIGHESTMODSEQ" => Some(StatusItem::HighestModSeq),
         _ => None,

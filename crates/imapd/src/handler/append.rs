@@ -12,7 +12,8 @@ mod upload;
 use std::collections::VecDeque;
 use std::mem;
 
-use mailstore::Uid;
+use mailstore::quota::Limits;
+use mailstore::{Counting, Uid, Usage};
 
 use crate::command::{self, Append, Command, MailboxArg, Piece, Tagged, uses};
 use crate::error::Refused;
@@ -24,7 +25,7 @@ use crate::session::authenticated::Authenticated;
 use crate::session::running::{Running, Terms};
 use crate::session::{Activity, Session, State};
 use crate::types::Tag;
-use upload::{Holds, Upload};
+use upload::{Holds, Room, Upload};
 
 /// An APPEND under way, or a REPLACE.
 #[derive(Debug)]
@@ -38,6 +39,8 @@ pub(crate) struct Receiving {
     upload: Option<Box<Upload>>,
     /// What is left to do of the segment that came last.
     pieces: VecDeque<Piece>,
+    /// The count of the account, before anything is staged.
+    counting: Counting,
     /// What is being copied from another message.
     copying: Option<Source>,
     /// How the literal was announced that the segment ends with.
@@ -79,6 +82,7 @@ impl Receiving {
             replaces: None,
             terms: Terms::FREE,
             upload: None,
+            counting: Counting::default(),
             pieces: append.pieces.into(),
             copying: None,
             literal,
@@ -249,7 +253,11 @@ impl Session {
         let upload = match &mut receiving.upload {
             Some(upload) => upload,
             empty => {
-                let upload = self.open_upload(&receiving.mailbox)?;
+                let (mailbox, counting) = (&receiving.mailbox, &mut receiving.counting);
+                if !self.is_counted(mailbox, counting)? {
+                    return Ok(Worked::More);
+                }
+                let upload = self.open_upload(&receiving.mailbox, receiving.replaces)?;
                 empty.insert(Box::new(upload))
             }
         };
@@ -293,11 +301,33 @@ impl Session {
     }
 
     /// Opens the mailbox that the messages go to.
-    fn open_upload(&self, mailbox: &[u8]) -> Result<Upload, Refused> {
+    fn open_upload(&self, mailbox: &[u8], replaces: Option<Uid>) -> Result<Upload, Refused> {
         let account = self.account()?;
+        let place = account.place(mailbox)?;
+        let room = Room::new(&place.account, self.replaced(replaces));
         let (mailbox, kept) = account.open_target(mailbox)?;
         let header = utf8_accept::header_octets(account, self.settings.utf8_headers);
-        Ok(Upload::new(mailbox, kept, &self.settings.limits, header))
+        let limits = &self.settings.limits;
+        Ok(Upload::new(mailbox, kept, limits, header, room))
+    }
+
+    /// Counts what the account of a mailbox takes up, if it is limited: `false` if there is more to
+    /// do.
+    fn is_counted(&self, mailbox: &[u8], counting: &mut Counting) -> Result<bool, Refused> {
+        let account = self.account()?.place(mailbox)?.account;
+        let limited = account.limits().0 != Limits::NONE;
+        Ok(!limited || account.count(counting)?.is_some())
+    }
+
+    /// What a message takes up that is going to be replaced.
+    fn replaced(&self, uid: Option<Uid>) -> Usage {
+        let (State::Selected(selected), Some(uid)) = (&self.state, uid) else {
+            return Usage::default();
+        };
+        let snapshot = selected.mailbox.snapshot();
+        let message = snapshot.by_uid(uid);
+        let octets = message.map(|message| selected.mailbox.file_octets(message));
+        octets.map_or(Usage::default(), Usage::of_message)
     }
 
     /// The user's account.

@@ -9,7 +9,7 @@ use mailstore::{Error, Mailbox, Rights, Snapshot, SystemFlag};
 
 use crate::command::StatusItem;
 use crate::error::Refused;
-use crate::extension::{append_limit, imap_rev2, special_use, status_size};
+use crate::extension::{append_limit, imap_rev2, quota, special_use, status_size};
 use crate::response::Untagged;
 use crate::session::authenticated::Authenticated;
 use crate::session::place::check;
@@ -102,6 +102,7 @@ fn value(
             let recent = |uid| uid >= first || shown(uid);
             count(snapshot.iter().filter(|it| recent(it.uid())).count())
         }
+        StatusItem::DeletedStorage => quota::deleted_storage(mailbox, snapshot),
         StatusItem::AppendLimit => append_limit::advertised(account.append_limit).into(),
         StatusItem::UidNext => snapshot.uid_next().get().into(),
         StatusItem::UidValidity => snapshot.uid_validity().get().into(),

@@ -1,5 +1,6 @@
 //! The authenticated state (RFC 3501 §3.2): an account.
 
+use mailstore::quota::Resource;
 use mailstore::{Account, Namespace};
 
 use super::responses::Responses;
@@ -12,6 +13,7 @@ use crate::extension::enable::Enabled;
 use crate::extension::imap_rev2::Revision;
 use crate::extension::list_extended::ExtendedListing;
 use crate::extension::notify::{Notify, Setting};
+use crate::extension::quota::{Asking, What};
 use crate::extension::status_size::{Sizes, Sizing};
 use crate::extension::{Capabilities, InProgressState, namespace};
 use crate::handler::{list, mailbox};
@@ -32,6 +34,8 @@ pub(crate) struct Authenticated {
     pub(crate) append_limit: u64,
     /// What ENABLE has switched on.
     pub(crate) enabled: Enabled,
+    /// What the client was told to be over its quota.
+    pub(crate) exceeded: Option<Resource>,
     /// What NOTIFY has asked for, once it has been used.
     pub(crate) notify: Option<Box<Notify>>,
 }
@@ -98,6 +102,9 @@ pub(crate) fn begin(
         }
         Is::Unauthenticate => Operation::Unauthenticate,
         Is::Acl(command) => Operation::Acl(command),
+        Is::GetQuota(root) => asking(What::Root(root)),
+        Is::GetQuotaRoot(mailbox) => asking(What::Mailbox(mailbox)),
+        Is::SetQuota { root, limits } => asking(What::Set(root, limits)),
         Is::Namespace => Operation::Query(Query::Namespace),
         Is::Notify(asked) => Operation::Notify(Box::new(Setting::new(*asked))),
         // The framer hands over an APPEND at its literal, and the session begins IDLE itself.
@@ -106,6 +113,11 @@ pub(crate) fn begin(
         Is::Compress => return Err(Refused::bad("expected COMPRESS on a line of its own")),
         Is::Enable(_) => return Err(Refused::bad("expected ENABLE on a line of its own")),
     })
+}
+
+/// Begins to ask about a quota.
+fn asking(what: What) -> Operation {
+    Operation::Quota(Box::new(Asking::new(what)))
 }
 
 /// Begins SELECT or EXAMINE.
@@ -134,6 +146,7 @@ impl Authenticated {
             user: user.into(),
             append_limit,
             enabled: Enabled::default(),
+            exceeded: None,
             notify: None,
         }
     }

@@ -21,7 +21,7 @@ use crate::error::Refused;
 use crate::extension::inprogress::Notices;
 use crate::extension::{
     Capabilities, InProgressState, Login, acl, capabilities, condstore, imap_rev2, list_extended,
-    r#move, notify, unauthenticate, unselect,
+    r#move, notify, quota, unauthenticate, unselect,
 };
 use crate::handler::{copy, expunge, fetch, list, search, store};
 use crate::response::{Code, Completion, PlainCode};
@@ -131,6 +131,8 @@ pub(crate) enum Operation {
     Change(Change),
     /// STATUS and NAMESPACE.
     Query(Query),
+    /// GETQUOTA and the like.
+    Quota(Box<quota::Asking>),
     /// LIST and LSUB.
     List(Box<list::Listing>),
     /// LIST with options.
@@ -242,6 +244,9 @@ impl Running {
         }
         if let State::Selected(selected) = state {
             selected.view.note_told();
+            if look == Look::Disk {
+                quota::tell_exceeded(&mut selected.account, context.out);
+            }
         }
         self.stage = Stage::Telling(completion);
         self.tell(context, state)
@@ -282,6 +287,7 @@ impl Operation {
             Self::Acl(_)
             | Self::Change(_)
             | Self::Query(_)
+            | Self::Quota(_)
             | Self::List(_)
             | Self::ListExtended(_) => {}
             Self::Expunge(_)
@@ -307,6 +313,7 @@ impl Operation {
             Self::Change(change) => change.apply(account, context.out),
             Self::Acl(command) => acl::carry_out(command, account, context.settings, context.out),
             Self::Query(query) => query.answer(account, selected, context.out),
+            Self::Quota(asking) => asking.step(context.settings, account, context.out),
             Self::List(listing) => listing.step(account, context.out),
             Self::ListExtended(listing) => listing.step(account, selected, context.out),
             Self::LogIn(_)
@@ -340,6 +347,7 @@ impl Operation {
             | Self::Select(_)
             | Self::Change(_)
             | Self::Query(_)
+            | Self::Quota(_)
             | Self::List(_)
             | Self::ListExtended(_)
             | Self::Notify(_)
@@ -359,9 +367,11 @@ impl Operation {
                 expunging.progress()
             }
             Self::Query(query) => query.progress(),
-            Self::List(_) | Self::ListExtended(_) | Self::Notify(_) | Self::Move(_) => {
-                Some(InProgressState::Unknown)
-            }
+            Self::List(_)
+            | Self::ListExtended(_)
+            | Self::Quota(_)
+            | Self::Notify(_)
+            | Self::Move(_) => Some(InProgressState::Unknown),
             Self::LogIn(_)
             | Self::Unauthenticate
             | Self::Acl(_)
@@ -385,6 +395,7 @@ impl Operation {
             | Self::Unauthenticate
             | Self::Select(_)
             | Self::Query(_)
+            | Self::Quota(_)
             | Self::List(_)
             | Self::ListExtended(_)
             | Self::Deselect(_)
@@ -451,6 +462,7 @@ fn log_in(identity: &Identity, context: &Context<'_>, state: &mut State) -> Outc
     let (settings, peer) = (context.settings, context.link.peer);
     let hidden = settings.hidden_from(peer, Some(&identity.name));
     let offered = imap_rev2::possible(before.offered.without(hidden));
+    let offered = quota::offered_to(&identity.name, offered, &settings.quotas);
     let account = settings.store.account(&identity.mail);
     let account = account.map_err(|error| {
         tracing::error!(user = %identity.name, %error, "account could not be opened");
@@ -462,6 +474,7 @@ fn log_in(identity: &Identity, context: &Context<'_>, state: &mut State) -> Outc
     if let Err(error) = account.make_missing() {
         tracing::warn!(%error, "mailboxes for special uses not made");
     }
+    account.set_policy(settings.quotas.of(&identity.name));
     // Who it is, the connection's span says.
     tracing::info!("logged in");
     *state = State::Authenticated(Box::new(Authenticated::new(

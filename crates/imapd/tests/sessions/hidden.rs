@@ -1,10 +1,12 @@
 //! A capability that is hidden is refused: each row of the registry, with what it brings.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use imapd::Hidden;
 use imapd::extension::{Capabilities, Capability, Extension, REGISTRY, Shown};
 use machine::{PlaintextAuth, Security};
+use mailstore::quota::{Limits, Policies, Policy};
 
 use super::world::{Client, World};
 
@@ -108,6 +110,22 @@ fn probes(capability: Capability) -> Vec<Probe> {
         ],
         Capability::AppendLimit => {
             vec![Probe(LoggedIn, "STATUS INBOX (APPENDLIMIT)", "x OK")]
+        }
+        Capability::Quota => vec![
+            Probe(LoggedIn, "GETQUOTAROOT INBOX", "x OK"),
+            Probe(LoggedIn, "GETQUOTA #user/user@test", "x OK"),
+            Probe(LoggedIn, "SETQUOTA #user/user@test ()", "x OK"),
+        ],
+        Capability::QuotaStorage => vec![
+            Probe(LoggedIn, "GETQUOTAROOT INBOX", "STORAGE "),
+            Probe(LoggedIn, "STATUS INBOX (DELETED-STORAGE)", "x OK"),
+        ],
+        Capability::QuotaMessage => vec![
+            Probe(LoggedIn, "GETQUOTAROOT INBOX", "MESSAGE "),
+            Probe(LoggedIn, "STATUS INBOX (DELETED)", "x OK"),
+        ],
+        Capability::QuotaSet => {
+            vec![Probe(LoggedIn, "SETQUOTA #user/user@test ()", "x OK")]
         }
         Capability::MultiAppend => multi_append(),
         Capability::Condstore => condstore(),
@@ -266,10 +284,27 @@ fn in_its_place(row: &Extension) -> Capabilities {
     match row.shown {
         Shown::InPlaceOf(other) => Capabilities::NONE.with(other),
         Shown::Always
+        | Shown::AfterLogin
         | Shown::StartTls
         | Shown::PasswordsAllowed
         | Shown::Mechanism(_)
         | Shown::PasswordsRefused => Capabilities::NONE,
+    }
+}
+
+/// Limits, and an administrator.
+fn quotas() -> Policies {
+    let limits = Limits {
+        storage: Some(1 << 20),
+        messages: Some(100),
+    };
+    Policies {
+        default: Policy {
+            limits,
+            ..Policy::default()
+        },
+        administrators: vec!["user@test".to_owned()],
+        ..Policies::default()
     }
 }
 
@@ -283,6 +318,7 @@ fn client(place: Place, hidden: Capabilities) -> (World, Client) {
             capabilities: hidden,
             ..Hidden::default()
         }];
+        settings.quotas = Arc::new(quotas());
     });
     world.deliver_many(1);
     let client = match place {

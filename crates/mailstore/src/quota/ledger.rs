@@ -193,6 +193,7 @@ impl Ledger {
         let mut book = self.book();
         book.tallies.clear();
         book.looked = None;
+        book.maildirsize.doubt();
         book.records.clear(self.source.random())
     }
 

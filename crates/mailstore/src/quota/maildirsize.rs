@@ -95,6 +95,11 @@ impl MaildirsizeFile {
         (said.limits != Limits::NONE).then_some(said.limits)
     }
 
+    /// Has the next count replace the file if the two do not agree.
+    pub(super) fn doubt(&mut self) {
+        self.doubted = self.look().map(|(version, _)| version);
+    }
+
     /// Tells of messages that have come or gone, if the file is there.
     pub(super) fn append(&self, change: Change) {
         if change == Change::default() {

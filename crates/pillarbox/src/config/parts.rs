@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use auth::Name;
 use mailstore::Store;
+use mailstore::quota::{Locate, Policies};
 
 use super::Settings;
 use crate::source::Source;
@@ -58,6 +59,7 @@ impl Settings {
                 .map(|it| self.canonical(it))
                 .collect(),
             utf8_headers: self.imap.utf8_headers,
+            quotas: Arc::new(self.quotas()),
             client_id: if self.log.client_id {
                 imapd::ClientId::Logged
             } else {
@@ -67,15 +69,41 @@ impl Settings {
         }
     }
 
-    /// With user names as logins have them, `default_domain` among them.
-    fn canonical(&self, hidden: &imapd::Hidden) -> imapd::Hidden {
-        let domain = self.auth.default_domain.as_deref();
-        let canonical = |user: &String| match Name::parse(user, domain) {
-            Ok(name) => name.as_str().to_owned(),
-            Err(_) => user.clone(),
+    /// How much accounts may hold. An account is found by the name of its user if it has mail.
+    pub fn quotas(&self) -> Policies {
+        let users = self.quota.users.iter();
+        let (mail, domain) = (self.mail.clone(), self.auth.default_domain.clone());
+        let locate = move |user: &str| {
+            let name = Name::parse(user, domain.as_deref()).ok()?;
+            mail.expand(&name).filter(|root| root.is_dir())
         };
+        let administrators = self.quota.administrators.iter();
+        Policies {
+            default: self.quota.policy(),
+            users: users
+                .map(|(user, limits)| (self.canonical_user(user), *limits))
+                .collect(),
+            administrators: administrators
+                .map(|user| self.canonical_user(user))
+                .collect(),
+            locate: Some(Locate::new(locate)),
+        }
+    }
+
+    /// A user's name as logins have it, `default_domain` included.
+    fn canonical_user(&self, user: &str) -> String {
+        let domain = self.auth.default_domain.as_deref();
+        match Name::parse(user, domain) {
+            Ok(name) => name.as_str().to_owned(),
+            Err(_) => user.to_owned(),
+        }
+    }
+
+    /// With user names as logins have them.
+    fn canonical(&self, hidden: &imapd::Hidden) -> imapd::Hidden {
+        let users = hidden.users.iter();
         imapd::Hidden {
-            users: hidden.users.iter().map(canonical).collect(),
+            users: users.map(|user| self.canonical_user(user)).collect(),
             ..hidden.clone()
         }
     }
@@ -86,6 +114,7 @@ impl Settings {
         pop3d::Settings {
             hostname: self.hostname.clone(),
             utf8_headers: self.pop3.utf8_headers,
+            quotas: Arc::new(self.quotas()),
             uidl_format: self.pop3.uidl_format.clone(),
             limits: pop3d::Limits {
                 bad_commands: self.limits.bad_commands,

@@ -254,7 +254,7 @@ fn capabilities<'de, D: Deserializer<'de>>(from: D) -> Result<Capabilities, D::E
 }
 
 /// Reads user names.
-fn users<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+pub(super) fn users<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
     const FIX: &str = "write for example \"ann@example.org\"";
     list(from, FIX, |user| match Name::parse(user, None) {
         Ok(name) => Ok(name.as_str().to_owned()),

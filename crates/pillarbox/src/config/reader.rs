@@ -11,6 +11,7 @@ use auth::throttle::Delays;
 use toml::de::DeTable;
 
 use super::finding::Report;
+use super::quota::quota;
 use super::raw;
 use super::settings::{
     Auth, Limits, Listener, Mailboxes, PlaintextAuth, Protocol, Settings, Storage, Timeouts, Tls,
@@ -56,6 +57,7 @@ fn all<'i>(document: &mut Document<'i>, mut top: DeTable<'i>, path: &Path) -> (S
         timeouts: timeouts(document, &mut top),
         mailboxes: mailboxes(document, &mut top, &storage.namespace),
         storage,
+        quota: quota(document, &mut top),
         imap: document.table("imap", &mut top).0,
         pop3: document.table("pop3", &mut top).0,
         auth: auth(document, &mut top),

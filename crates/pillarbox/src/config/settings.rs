@@ -2,6 +2,7 @@
 
 mod log;
 mod mailboxes;
+mod quota;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use super::value::{duration, number, size};
 pub use log::{Log, LogFormat, LogLevel};
 pub use mailboxes::Mailboxes;
 pub(crate) use mailboxes::without_prefix;
+pub use quota::Quota;
 
 /// Everything that can be set, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +48,8 @@ pub struct Settings {
     pub storage: Storage,
     /// What mailboxes are for.
     pub mailboxes: Mailboxes,
+    /// How much accounts may hold.
+    pub quota: Quota,
     /// What is particular to IMAP.
     pub imap: Imap,
     /// What is particular to POP3.
@@ -96,6 +100,7 @@ impl Default for Settings {
             timeouts: Timeouts::default(),
             storage: Storage::default(),
             mailboxes: Mailboxes::default(),
+            quota: Quota::default(),
             imap: Imap::default(),
             pop3: Pop3::default(),
             auth: Auth::default(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use auth::MailTemplate;
 use auth::password::Cost;
+use mailstore::quota::{Grace, Limits as QuotaLimits, Maildirsize};
 use proptest::prelude::*;
 
 use super::*;
@@ -215,6 +216,19 @@ unknown_users = true
 hide = ["idle"]
 [imap]
 utf8_headers = "refuse"
+[quota]
+storage = "5 GiB"
+messages = 1000
+grace = "1 MiB"
+recheck = "1m"
+maildirsize = true
+administrators = ["Root"]
+[[quota.users]]
+users = ["Ann", "bob@example.net"]
+storage = 0
+[[quota.users]]
+users = ["cy"]
+messages = 7
 [[capabilities.clients]]
 hide = ["MOVE", "UIDPLUS"]
 users = ["Ann"]
@@ -275,6 +289,26 @@ fn all_mailboxes() -> Mailboxes {
     }
 }
 
+/// The quotas of [`EVERYTHING`].
+fn everything_quota() -> Quota {
+    let limits = |storage, messages| QuotaLimits { storage, messages };
+    let of_users = [
+        ("ann", limits(None, Some(1000))),
+        ("bob@example.net", limits(None, Some(1000))),
+        ("cy", limits(Some(5 << 30), Some(7))),
+    ];
+    Quota {
+        limits: limits(Some(5 << 30), Some(1000)),
+        users: of_users
+            .map(|(user, limits)| (user.to_owned(), limits))
+            .into(),
+        grace: Grace::Octets(1 << 20),
+        recheck: Duration::from_mins(1),
+        maildirsize: Maildirsize::Always,
+        administrators: vec!["root".to_owned()],
+    }
+}
+
 #[test]
 fn the_store_knows_what_names_say() {
     let store = good(EVERYTHING).open_store(&crate::Source::system());
@@ -283,6 +317,55 @@ fn the_store_knows_what_names_say() {
     let sent = &names.names[1];
     assert_eq!(sent.0, mailstore::SpecialUse::Sent);
     assert_eq!(sent.1[0].as_str(), "Mail.Gesendet");
+}
+
+#[test]
+fn quotas_are_of_users_as_they_log_in() {
+    let policies = good(EVERYTHING).quotas();
+    assert_eq!(policies.of("ann@example.org").limits.storage, None);
+    assert_eq!(policies.of("ann@example.org").grace, Grace::Octets(1 << 20));
+    assert_eq!(policies.of("cy@example.org").limits.messages, Some(7));
+    assert_eq!(policies.of("dan@example.org").limits.messages, Some(1000));
+    assert!(policies.is_administrator("root@example.org"));
+    assert!(!policies.is_administrator("ann@example.org"));
+}
+
+#[test]
+fn the_example_for_quotas_means_what_is_said() {
+    let page = include_str!("../../../../docs/quota.md");
+    let (_, rest) = page.split_once("```toml\n").unwrap();
+    let (example, _) = rest.split_once("```").unwrap();
+    let policies = good(example).quotas();
+    let limits = |user| policies.of(user).limits;
+    let usual = QuotaLimits {
+        storage: Some(5 << 30),
+        messages: Some(100_000),
+    };
+    let more = QuotaLimits {
+        storage: Some(20 << 30),
+        ..usual
+    };
+    assert_eq!(limits("cy@example.org"), usual);
+    assert_eq!(limits("ann@example.org"), more);
+    assert_eq!(limits("bob@example.org"), more);
+    assert_eq!(limits("archive@example.org"), QuotaLimits::NONE);
+    assert!(policies.is_administrator("postmaster@example.org"));
+}
+
+#[test]
+fn administrators_find_accounts_that_have_mail() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        mail: MailTemplate::parse(&format!("{}/{{local}}", dir.path().display())).unwrap(),
+        ..Settings::default()
+    };
+    fs::create_dir(dir.path().join("ann")).unwrap();
+    let policies = settings.quotas();
+    let found = policies.locate("ann@example.org");
+    assert_eq!(found, Some(dir.path().join("ann")));
+    for user in ["bob@example.org", "../ann@example.org", ".@x", "", "ann@"] {
+        assert_eq!(policies.locate(user), None, "{user}");
+    }
 }
 
 #[test]
@@ -313,6 +396,7 @@ fn every_setting_is_taken() {
             bad_commands: 3,
         },
         capabilities: everything_hidden(),
+        quota: everything_quota(),
         timeouts: Timeouts {
             login: seconds(60),
             handshake: seconds(10),
@@ -451,6 +535,27 @@ mistakes! {
     hidden_no_list:
         "[capabilities]\nhide = \"IDLE\"\n"
         => "error: p.toml:2: `hide` must be a list of strings\n  fix: name capabilities that IMAP shows, like \"IDLE\"";
+    quota_no_size:
+        "[quota]\nstorage = \"5 apples\"\n"
+        => "error: p.toml:2: `storage` \"5 apples\" is not a size\n  fix: write a size from \"0 B\" to \"1048576 GiB\"";
+    quota_bad_grace:
+        "[quota]\ngrace = \"110%\"\n"
+        => "error: p.toml:2: `grace` \"110%\" is neither a part nor a size\n  fix: write for example \"10%\", up to \"100%\", or \"50 MiB\"";
+    quota_bad_maildirsize:
+        "[quota]\nmaildirsize = \"yes\"\n"
+        => "error: p.toml:2: `maildirsize` \"yes\" is not known\n  fix: write true, false or \"auto\"";
+    quota_maildirsize_number:
+        "[quota]\nmaildirsize = 1\n"
+        => "error: p.toml:2: `maildirsize` is a number, but must be true, false or \"auto\"\n  fix: write true, false or \"auto\"";
+    quota_of_nobody:
+        "[[quota.users]]\nstorage = 1\n"
+        => "error: p.toml:1: no `users` say whose quota this is\n  fix: write users = [\"ann@example.org\"]";
+    quota_of_one_twice:
+        "[[quota.users]]\nusers = [\"ann\"]\n[[quota.users]]\nusers = [\"Ann\"]\n"
+        => "error: p.toml:4: \"ann\" has a quota already, on line 1\n  fix: remove one of them";
+    quota_misspelled:
+        "[quota]\nmessage = 5\n"
+        => "error: p.toml:2: unknown key `message` in [quota]\n  fix: write `messages`";
     hidden_from_nobody:
         "[[capabilities.clients]]\nhide = [\"IDLE\"]\n"
         => "error: p.toml:1: neither `users` nor `addresses` says which clients are meant\n  fix: write users = [\"ann@example.org\"] or addresses = [\"192.0.2.0/24\"]";

@@ -52,6 +52,8 @@ impl Maildrop {
     /// Locks and opens the maildrop of a user. May touch the disk.
     pub(super) fn open(settings: &Settings, identity: &Identity) -> Result<Self, Refused> {
         let account = settings.store.account(&identity.mail).map_err(not_opened)?;
+        // What is removed here is told to whoever counts.
+        account.set_policy(settings.quotas.of(&identity.name));
         let lock = account.lock_maildrop().map_err(|error| {
             if matches!(error, Error::Locked) {
                 Refused::MaildropInUse

@@ -70,6 +70,15 @@ fn tell_authenticated(command: &Authenticated) -> String {
             let names: Vec<String> = names.iter().map(|it| text(it)).collect();
             format!("Enable {}", names.join(" "))
         }
+        Authenticated::GetQuota(root) => format!("GetQuota {}", text(root)),
+        Authenticated::GetQuotaRoot(mailbox) => format!("GetQuotaRoot {}", text(mailbox)),
+        Authenticated::SetQuota { root, limits } => {
+            let limits = limits.iter();
+            let limits: Vec<String> = limits
+                .map(|it| format!("{} {}", text(&it.resource), it.limit))
+                .collect();
+            format!("SetQuota {} ({})", text(root), limits.join(" "))
+        }
         Authenticated::Notify(notify) => format!("{notify:?}"),
         Authenticated::Acl(command) => format!("{command:?}"),
         Authenticated::Compress

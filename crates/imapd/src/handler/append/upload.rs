@@ -5,7 +5,7 @@ use std::mem;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use mailstore::{Appending, FlagChange, FlagMask, Mailbox, Uid};
+use mailstore::{Account, Appending, FlagChange, FlagMask, Mailbox, Uid, Usage};
 
 use crate::error::Refused;
 use crate::extension::catenate::Source;
@@ -31,12 +31,38 @@ pub(super) struct Upload {
     whole: Vec<Appending>,
     current: Option<Appending>,
     holds: Holds,
+    /// What those take up that are whole.
+    staged: Usage,
+    /// The room that there is for them.
+    room: Room,
     /// What the header of a message may have.
     header: HeaderOctets,
     /// The look at that of the message that comes.
     watch: HeaderWatch,
     /// The look at all of it, if it may hold any octets.
     octets: OctetWatch,
+}
+
+/// The room that an account has for messages.
+#[derive(Debug)]
+pub(super) struct Room {
+    account: Account,
+    /// What goes when they come.
+    freed: Usage,
+}
+
+impl Room {
+    /// That of an account of which something is removed.
+    pub(super) fn new(account: &Account, freed: Usage) -> Self {
+        let account = account.clone();
+        Self { account, freed }
+    }
+
+    /// Whether messages have room (RFC 9208 §4.3.1). When they are put into the mailbox, that is
+    /// asked again.
+    fn check(&self, wanted: Usage) -> Result<(), Refused> {
+        Ok(self.account.check_room(wanted.less(self.freed))?)
+    }
 }
 
 /// What a message may hold.
@@ -57,6 +83,7 @@ impl Upload {
         kept: FlagMask,
         limits: &Limits,
         header: HeaderOctets,
+        room: Room,
     ) -> Self {
         Self {
             mailbox,
@@ -66,6 +93,8 @@ impl Upload {
             whole: Vec::new(),
             current: None,
             holds: Holds::Text,
+            staged: Usage::default(),
+            room,
             header,
             watch: HeaderWatch::new(header),
             octets: OctetWatch::default(),
@@ -97,7 +126,7 @@ impl Upload {
     /// Whether so many more octets of the message may come.
     ///
     /// # Errors
-    /// If it becomes too large, or has none: a client cancels an APPEND like that (RFC 3502).
+    /// If it becomes too large, or has no room, or has none: a client cancels an APPEND like that (RFC 3502).
     pub(super) fn expect(&mut self, octets: u64, holds: Holds) -> Result<(), Refused> {
         self.holds = holds;
         let before = self.current.as_ref().map_or(0, |it| it.staged.octets());
@@ -108,7 +137,8 @@ impl Upload {
         if octets == 0 && holds != Holds::Part {
             return Err(empty());
         }
-        Ok(())
+        let coming = Usage::of_message(before.saturating_add(octets));
+        self.room.check(self.staged.plus(coming))
     }
 
     /// Adds octets of another message, a slice's worth; `false` when there are no more.
@@ -157,6 +187,8 @@ impl Upload {
                 transcode(&self.mailbox, &mut message)?;
             }
             self.mailbox.complete(&mut message)?;
+            let usage = Usage::of_message(message.staged.octets());
+            self.staged = self.staged.plus(usage);
             self.whole.push(message);
         }
         Ok(())
