@@ -1,6 +1,7 @@
 //! The command line: one definition for parsing, help, completions and man pages.
 
 mod index;
+mod quota;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ pub use index::{
     CheckArgs, DirectoryNames, DumpArgs, ExportArgs, Format, ImportArgs, IndexCommand, MailArgs,
     RebuildArgs, StoreArgs,
 };
+pub use quota::{QuotaArgs, QuotaCommand, QuotaShowArgs};
 
 /// A POP3 and IMAP mail server over Maildir.
 #[derive(Debug, Parser)]
@@ -38,6 +40,9 @@ pub enum Command {
     /// Take mail over from Dovecot or Courier, hand it back, and look into the indexes
     #[command(subcommand)]
     Index(IndexCommand),
+    /// Show what accounts take up and how much they may, and count them anew
+    #[command(subcommand)]
+    Quota(QuotaCommand),
     /// Print shell completions
     Completions {
         /// The shell to print for
@@ -229,7 +234,7 @@ mod tests {
         let mut page = Vec::new();
         man(None, &mut page).unwrap();
         let page = String::from_utf8(page).unwrap();
-        for word in ["serve", "dev", "check", "user", "index"] {
+        for word in ["serve", "dev", "check", "user", "index", "quota"] {
             assert!(script.contains(word), "completions lack {word}");
             assert!(page.contains(word), "manual lacks {word}");
         }

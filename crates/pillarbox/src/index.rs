@@ -5,13 +5,13 @@
 //! others cannot use.
 
 mod check;
-mod context;
+pub(crate) mod context;
 mod dump;
 mod export;
 mod import;
 mod progress;
 mod rebuild;
-mod table;
+pub(crate) mod table;
 pub(crate) mod target;
 
 use std::io;

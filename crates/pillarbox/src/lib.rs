@@ -15,6 +15,7 @@ pub mod dev;
 pub mod index;
 mod limiter;
 mod listen;
+pub mod quota;
 pub mod server;
 pub mod signals;
 pub mod source;

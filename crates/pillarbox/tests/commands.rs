@@ -61,6 +61,56 @@ fn an_account_is_made_and_the_result_is_sound() -> io::Result<()> {
 }
 
 #[test]
+fn quotas_are_shown_and_recalculated() -> io::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let text = format!(
+        "mail = \"{}/mail/{{local}}\"\nusers = \"users\"\n\
+         [quota]\nstorage = \"2 KiB\"\nmessages = 10\nmaildirsize = true\n\
+         [[quota.users]]\nusers = [\"bob\"]\nstorage = 0\nmessages = 0\n",
+        dir.path().display()
+    );
+    fs::write(dir.path().join("p.toml"), text)?;
+    fs::write(
+        dir.path().join("users"),
+        "ann:{PLAIN}x\nbob:{PLAIN}x\ncy:{PLAIN}x\n",
+    )?;
+    for (user, octets) in [("ann", 3000), ("bob", 1500)] {
+        let root = dir.path().join("mail").join(user);
+        for place in ["cur", "new", "tmp"] {
+            fs::create_dir_all(root.join(place))?;
+        }
+        fs::write(root.join("new/1.a.host"), "x".repeat(octets))?;
+    }
+    let show = run(dir.path(), "quota show -c p.toml", "")?;
+    let table = "ACCOUNT  STORAGE    LIMIT  MESSAGES  LIMIT  LIMITS FROM\n\
+                 ann      2.9 KiB  2.0 KiB         1     10  configuration  over\n\
+                 bob      1.4 KiB     none         1   none  configuration\n";
+    assert_eq!(told(&show), (Some(0), table.to_owned(), String::new()));
+    let json = run(dir.path(), "quota show --json -c p.toml bob", "")?;
+    let said = "[{\"user\":\"bob\",\"storage\":1500,\"storage_limit\":null,\"messages\":1,\
+                \"messages_limit\":null,\"limits_from\":\"configuration\",\"exceeded\":false}]\n";
+    assert_eq!(told(&json), (Some(0), said.to_owned(), String::new()));
+    // What was kept may say anything.
+    let ann = dir.path().join("mail/ann");
+    fs::write(ann.join("pillarbox.quota"), "nonsense")?;
+    fs::write(ann.join("maildirsize"), "2048S,10C\n7 7\n")?;
+    let again = run(dir.path(), "quota recalculate -c p.toml ann", "")?;
+    assert_eq!(told(&again).0, Some(0), "{again:?}");
+    assert!(told(&again).1.contains("\nann      2.9 KiB  2.0 KiB"));
+    assert_eq!(
+        fs::read_to_string(ann.join("maildirsize"))?,
+        "2048S,10C\n3000 1\n"
+    );
+    let nobody = run(dir.path(), "quota show -c p.toml dan", "")?;
+    let complaint = "pillarbox: dan is not in users\n";
+    assert_eq!(
+        told(&nobody),
+        (Some(1), String::new(), complaint.to_owned())
+    );
+    Ok(())
+}
+
+#[test]
 fn mistakes_fail_check_and_serve_alike() -> io::Result<()> {
     let dir = tempfile::tempdir()?;
     fs::write(

@@ -131,16 +131,7 @@ impl Context {
     /// # Errors
     /// If what we would make there would not belong to the owner of the mail.
     pub(super) fn account(&self, root: &Path) -> Result<Account> {
-        let found = fs::metadata(root).with_context(|| root.display().to_string())?;
-        let (owner, group) = (found.uid(), found.gid());
-        if geteuid().is_root() && owner != 0 {
-            bail!(
-                "{} belongs to user {owner}, who could not use what root makes there; nothing was \
-                 changed\n  fix: run the same as that user, after \
-                 `setpriv --reuid {owner} --regid {group} --clear-groups`",
-                root.display()
-            );
-        }
+        check_owner(root)?;
         Ok(self.store.account(root)?)
     }
 
@@ -175,6 +166,24 @@ impl Context {
         );
         Ok(targets)
     }
+}
+
+/// Whether we may make files in an account.
+///
+/// # Errors
+/// If what we would make there would not belong to the owner of the mail.
+pub(crate) fn check_owner(root: &Path) -> Result<()> {
+    let found = fs::metadata(root).with_context(|| root.display().to_string())?;
+    let (owner, group) = (found.uid(), found.gid());
+    if geteuid().is_root() && owner != 0 {
+        bail!(
+            "{} belongs to user {owner}, who could not use what root makes there; nothing was \
+             changed\n  fix: run the same as that user, after \
+             `setpriv --reuid {owner} --regid {group} --clear-groups`",
+            root.display()
+        );
+    }
+    Ok(())
 }
 
 /// How many files the mailboxes have that may be messages: for a progress bar.

@@ -4,14 +4,14 @@ use std::fmt;
 
 /// A table with a head line.
 #[derive(Clone, Debug)]
-pub(super) struct Table {
+pub(crate) struct Table {
     columns: Vec<Column>,
     rows: Vec<Vec<String>>,
 }
 
 /// How a column is aligned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Align {
+pub(crate) enum Align {
     /// Words.
     Left,
     /// Numbers.
@@ -26,7 +26,7 @@ struct Column {
 
 impl Table {
     /// A table with these columns.
-    pub(super) fn new(head: &[(&str, Align)]) -> Self {
+    pub(crate) fn new(head: &[(&str, Align)]) -> Self {
         let columns = head.iter().map(|(_, align)| Column {
             align: *align,
             width: 0,
@@ -40,7 +40,7 @@ impl Table {
     }
 
     /// Adds a row.
-    pub(super) fn row(&mut self, cells: Vec<String>) {
+    pub(crate) fn row(&mut self, cells: Vec<String>) {
         for (column, cell) in self.columns.iter_mut().zip(&cells) {
             column.width = column.width.max(cell.chars().count());
         }
