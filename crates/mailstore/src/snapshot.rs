@@ -12,6 +12,7 @@ mod vanished;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use crate::email_id::EmailId;
 use crate::filename::base;
 use crate::flag::{FlagSet, Keywords};
 use crate::id::{ModSeq, Uid, UidValidity};
@@ -514,6 +515,12 @@ impl<'a> Message<'a> {
     /// The base name of its file, all before the first `:`, which never changes.
     pub fn base_name(&self) -> &'a [u8] {
         base(self.file_name())
+    }
+
+    /// What its copies have in common with it, and no other message (RFC 8474 §5.1).
+    pub fn email_id(&self) -> EmailId {
+        let guid = self.kept().and_then(|kept| kept.guid.as_deref());
+        EmailId::of(guid.unwrap_or_else(|| self.base_name()))
     }
 
     /// When it was saved in this mailbox in seconds since 1970, if that is known (RFC 8514 §3).

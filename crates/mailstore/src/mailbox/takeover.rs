@@ -41,10 +41,13 @@
 //! doing it twice changes nothing. Keywords that find no letter are only in the index.
 
 use std::collections::HashSet;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use super::Mailbox;
 use super::writer::mailbox_id;
+use crate::email_id::EmailId;
 use crate::error::{Error, Result};
 use crate::filename::{self, FileName};
 use crate::flag::{FlagSet, Keywords};
@@ -137,8 +140,10 @@ impl Mailbox {
         };
         let taken = list.map(|(list, _)| list.uid_validity);
         let uid_validity = known.or(taken).unwrap_or_else(made_up);
+        // As lasting as the UIDVALIDITY, though it is noted nowhere.
+        let list = list.filter(|(list, _)| list.uid_validity == uid_validity);
         let id = list.and_then(|(list, _)| list.mailbox_guid);
-        let id = id.unwrap_or_else(|| mailbox_id(source));
+        let id = id.unwrap_or_else(|| made_up_id(&self.directory, uid_validity));
         let state = State::new(Snapshot::empty(uid_validity), id);
         let mut index = Index::in_memory(&self.directory, state);
         if let Some(left) = &mut left {
@@ -259,7 +264,9 @@ impl Mailbox {
                 uid_validity::next_above(floor, &self.root, source)?
             }
         };
-        let id = list.and_then(|list| list.mailbox_guid);
+        // The identity goes with the UIDVALIDITY (RFC 8474 §4).
+        let same = list.filter(|_| taken.is_some());
+        let id = same.and_then(|list| list.mailbox_guid);
         let id = id.unwrap_or_else(|| mailbox_id(source));
         let adoption = match &mut left {
             Some(left) => Adoption::new(&self.directory, left, uids)?,
@@ -413,6 +420,12 @@ impl Mailbox {
         let micros = u64::try_from(since.as_micros()).ok();
         micros.and_then(ModSeq::new).unwrap_or(ModSeq::MIN)
     }
+}
+
+/// The identity of a mailbox that cannot have one written down.
+fn made_up_id(directory: &Path, uid_validity: UidValidity) -> u128 {
+    let path = directory.as_os_str().as_bytes();
+    EmailId::of(&[path, &uid_validity.get().to_be_bytes()].concat()).get()
 }
 
 /// How many messages have another UID than before.

@@ -17,6 +17,7 @@ use std::task::{Wake, Waker};
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::*;
+use crate::EmailId;
 use crate::flag::{FlagOp, FlagSet, Keyword, Keywords, SystemFlag};
 use crate::id::ModSeq;
 use crate::name::Namespace;

@@ -19,6 +19,7 @@ use super::transaction::Transaction;
 use super::{Appended, Appending, Mailbox};
 use crate::content::MessageFile;
 use crate::deliver::{Staged, with_sizes};
+use crate::email_id::EmailId;
 use crate::error::{Error, Result};
 use crate::filename::{self, Series};
 use crate::flag::{FlagChange, FlagMask, FlagOp, FlagSet};
@@ -50,12 +51,12 @@ enum Arriving {
 }
 
 impl Arriving {
-    /// The first part of the name that it will have.
-    fn name(&self, series: &Series<'_>, size: Option<u64>) -> String {
-        match self {
+    /// The first part of the name that it will have as a copy.
+    fn name(&self, series: &Series<'_>, size: Option<u64>, of: EmailId) -> String {
+        of.written_to(match self {
             Self::Staged(staged) => staged.name(),
             Self::Original(original) => with_sizes(series.next(), original.octets(), size),
-        }
+        })
     }
 
     /// Puts the file in its place, `cur/` of the target.

@@ -161,6 +161,23 @@ fn who_knows_only_the_other_server_is_told_of_all_that_is_gone() {
 }
 
 #[test]
+fn the_identity_of_a_mailbox_goes_with_its_uid_validity() {
+    let tree = Tree::dovecot();
+    let taken = tree.open().snapshot();
+    assert_eq!(tree.open().snapshot().mailbox_id(), taken.mailbox_id());
+    // The list is still there, and so are its GUIDs, which belong to files.
+    tree.remove("pillarbox.index");
+    let anew = tree.open().snapshot();
+    assert_ne!(anew.uid_validity(), taken.uid_validity());
+    assert_ne!(anew.mailbox_id(), taken.mailbox_id());
+    let ids = |snapshot: &Snapshot| {
+        let ids = snapshot.iter().map(|message| message.email_id());
+        ids.collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(ids(&anew), ids(&taken));
+}
+
+#[test]
 fn everything_in_dovecots_list_is_taken_over() {
     let tree = Tree::dovecot();
     tree.put("dovecot-keywords", "0 $Work\n");
@@ -197,6 +214,9 @@ fn everything_in_dovecots_list_is_taken_over() {
         (kept.order, kept.guid.as_deref()),
         (Some(3), Some(b"99aa".as_slice()))
     );
+    let email_id = |value| snapshot.by_uid(uid(value)).unwrap().email_id();
+    assert_eq!(email_id(5), EmailId::of(b"99aa"));
+    assert_eq!(email_id(7), EmailId::of(b"102.M1P1.host,S=6"));
     let kept = snapshot.kept(uid(7)).unwrap();
     assert_eq!(kept.uidl.as_deref(), Some(b"102.M1P1.host,S=6".as_slice()));
     let message = snapshot.by_uid(uid(5)).unwrap();

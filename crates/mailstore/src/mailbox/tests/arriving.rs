@@ -305,3 +305,44 @@ fn without_an_index_save_dates_are_those_of_the_files() {
     let saved: Vec<_> = snapshot.iter().map(|message| message.save_date()).collect();
     assert_eq!(saved, expected);
 }
+
+#[test]
+fn copies_have_the_email_id_of_what_they_are_copied_from() {
+    let (maildir, other) = (Maildir::new(), Maildir::new());
+    let store = maildir.store();
+    let (source, target) = (maildir.open_in(&store), other.open_in(&store));
+    append(&source, "a", &[]);
+    append(&source, "a", &[]);
+    let ids = |mailbox: &Mailbox| -> Vec<EmailId> {
+        let snapshot = mailbox.refresh().unwrap();
+        snapshot.iter().map(|message| message.email_id()).collect()
+    };
+    let first = ids(&source);
+    assert_ne!(first[0], first[1]);
+    source
+        .copy(&[uid(1), uid(2)], &target, FlagMask::ALL)
+        .unwrap();
+    assert_eq!(ids(&target), first);
+    // Copies of copies, back where they came from, by both ways, and moved.
+    target.copy(&[uid(2)], &source, FlagMask::ALL).unwrap();
+    source.environment.distrust_files();
+    target.copy(&[uid(1)], &source, FlagMask::ALL).unwrap();
+    let mut moving = source.begin_move(&target);
+    moving.add(&[uid(1)]).unwrap();
+    moving.finish().unwrap();
+    assert_eq!(ids(&source), [first[1], first[1], first[0]]);
+    assert_eq!(ids(&target), [first[0], first[1], first[0]]);
+    // New flags and a new start change nothing, nor does the loss of the index.
+    let flagged = change(FlagOp::Add, &[SystemFlag::Flagged], &["x"]);
+    target
+        .store_flags(&[uid(1), uid(2), uid(3)], &flagged)
+        .unwrap();
+    drop((source, target, store));
+    assert_eq!(ids(&other.open()), [first[0], first[1], first[0]]);
+    fs::remove_file(other.root.join("pillarbox.index")).unwrap();
+    let mut found = ids(&other.open());
+    found.sort_unstable();
+    let mut expected = vec![first[0], first[1], first[0]];
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+}

@@ -223,7 +223,7 @@ impl Mailbox {
             let file = Arriving::Original(original);
             Incoming {
                 flags: translated.flags(&snapshot, message),
-                name: file.name(&series, size),
+                name: file.name(&series, size, message.email_id()),
                 size,
                 date,
                 file,
@@ -244,7 +244,7 @@ impl Mailbox {
             let message = snapshot.by_uid(*uid).ok_or(Error::Expunged)?;
             incoming.push(Incoming {
                 flags: translated.flags(&snapshot, message),
-                name: staged.name(),
+                name: message.email_id().written_to(staged.name()),
                 size: staged.rfc822_size(),
                 date: Some(staged.date()),
                 file: Arriving::Staged(staged),

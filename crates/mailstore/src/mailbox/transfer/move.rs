@@ -217,7 +217,7 @@ impl Moving {
             let size = size.or(message.rfc822_size());
             incoming.push(Incoming {
                 flags: translated.flags(snapshot, message),
-                name: file.name(&series, size),
+                name: file.name(&series, size, message.email_id()),
                 size,
                 date: date.or(message.internal_date()),
                 file,

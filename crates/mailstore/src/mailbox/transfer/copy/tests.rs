@@ -249,7 +249,7 @@ fn a_file_that_cannot_be_linked_takes_the_others_back() {
             let (date, file) = (original.date(), Arriving::Original(original));
             Incoming {
                 flags: translated.flags(&snapshot, message),
-                name: file.name(&series, None),
+                name: file.name(&series, None, crate::EmailId::of(b"1.host")),
                 size: None,
                 date,
                 file,
