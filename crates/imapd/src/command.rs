@@ -232,6 +232,8 @@ pub enum StatusItem {
     AppendLimit,
     /// The highest mod-sequence (RFC 7162 §3.1.7).
     HighestModSeq,
+    /// The identity of the mailbox (RFC 8474 §4.3).
+    MailboxId,
 }
 
 /// Commands of the selected state.
@@ -318,6 +320,10 @@ pub enum FetchItem {
     Uid,
     /// `MODSEQ` (RFC 7162 §3.1.4.2).
     ModSeq,
+    /// `EMAILID` (RFC 8474 §5.3).
+    EmailId,
+    /// `THREADID` (RFC 8474 §5.3).
+    ThreadId,
     /// `SAVEDATE` (RFC 8514 §4.2).
     SaveDate,
     /// `BODY[...]<...>`, `BODY.PEEK[...]<...>`, and the RFC822 forms.
@@ -485,6 +491,10 @@ pub enum SearchKey {
     SaveDate(DateOp, Date),
     /// `SAVEDATESUPPORTED` (RFC 8514 §4.3).
     SaveDateSupported,
+    /// `EMAILID` (RFC 8474 §6): the identifier as the client wrote it.
+    EmailId(Vec<u8>),
+    /// `THREADID` (RFC 8474 §6): the identifier as the client wrote it.
+    ThreadId(Vec<u8>),
     /// `SENTBEFORE`, `SENTON`, `SENTSINCE`: the Date header, disregarding time and timezone.
     SentDate(DateOp, Date),
     /// `BCC`, `CC`, `FROM`, `SUBJECT`, `TO`, and `HEADER`: field name and substring; an empty
@@ -515,6 +525,8 @@ impl SearchKey {
             | Self::InternalDate(..)
             | Self::SaveDate(..)
             | Self::SaveDateSupported
+            | Self::EmailId(_)
+            | Self::ThreadId(_)
             | Self::SentDate(..)
             | Self::Header(..)
             | Self::Body(_)

@@ -24,6 +24,7 @@ pub(crate) mod r#move;
 mod multi_append;
 pub(crate) mod namespace;
 pub(crate) mod notify;
+pub(crate) mod object_id;
 pub(crate) mod qresync;
 pub(crate) mod quota;
 pub(crate) mod replace;
@@ -45,6 +46,7 @@ use machine::{Link, Security};
 pub use capability::{Capabilities, Capability};
 pub use enable::Feature;
 pub use inprogress::{InProgress, InProgressState};
+pub use object_id::ObjectId;
 
 use crate::settings::Limits;
 
@@ -163,6 +165,7 @@ pub const REGISTRY: &[Extension] = &[
     uid_only::ROW,
     status_size::ROW,
     save_date::ROW,
+    object_id::ROW,
     imap_rev2::ROW,
     inprogress::ROW,
     unauthenticate::ROW,

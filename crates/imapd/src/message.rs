@@ -33,6 +33,7 @@ mod section;
 mod steps;
 mod structures;
 mod text;
+mod thread;
 mod token;
 mod transcoding;
 mod transfer;
@@ -50,6 +51,7 @@ pub use mime::{Implied, Kind, MAX_LEVELS, MAX_PARTS, Parsed, Part};
 pub use record::{Listed, Record, Summary};
 pub use section::{SectionOctets, part_of};
 pub use text::Needle;
+pub use thread::ThreadKey;
 pub use transcoding::Transcoding;
 
 pub use crate::extension::imap_rev2::Revision;

@@ -3,7 +3,7 @@
 use mailstore::{FlagSet, ModSeq, Uid, UidValidity};
 
 use crate::command::{FetchSection, StatusItem};
-use crate::extension::InProgress;
+use crate::extension::{InProgress, ObjectId};
 use crate::types::{ByUid, Ranges, SeqNum, Tag};
 
 /// An untagged response (RFC 3501 §7.1 to §7.4).
@@ -28,7 +28,7 @@ pub enum Untagged {
     /// `* XLIST …`, as Gmail has it.
     Xlist(ListEntry),
     /// `* STATUS …` (RFC 3501 §7.2.4): the mailbox as clients see it, items in the order asked.
-    StatusData(String, Vec<(StatusItem, u64)>),
+    StatusData(String, Vec<(StatusItem, StatusValue)>),
     /// `* SEARCH …` (RFC 3501 §7.2.5), with the highest mod-sequence of what was found if it was
     /// searched by mod-sequence (RFC 7162 §3.1.6).
     Search(Vec<u32>, Option<ModSeq>),
@@ -73,6 +73,24 @@ pub enum Untagged {
     QuotaRoot(String, Vec<String>),
     /// `* ID (…)` (RFC 2971 §3.2).
     Id(Vec<(String, String)>),
+}
+
+impl Untagged {
+    /// `* STATUS …` of numbers only.
+    pub(crate) fn counts(mailbox: String, items: Vec<(StatusItem, u64)>) -> Self {
+        let items = items.into_iter();
+        let items = items.map(|(item, number)| (item, StatusValue::Number(number)));
+        Self::StatusData(mailbox, items.collect())
+    }
+}
+
+/// What STATUS tells of one item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatusValue {
+    /// A number.
+    Number(u64),
+    /// `"(" objectid ")"` (RFC 8474 §4.3).
+    Id(ObjectId),
 }
 
 /// The condition of a status response (RFC 3501 §7.1).
@@ -183,6 +201,8 @@ pub enum Code {
     NotSaved,
     /// `HIGHESTMODSEQ n` (RFC 7162 §3.1.2.1).
     HighestModSeq(ModSeq),
+    /// `MAILBOXID (id)` (RFC 8474 §4.1, §4.2).
+    MailboxId(ObjectId),
     /// `NOMODSEQ` (RFC 7162 §3.1.2.2).
     NoModSeq,
     /// `MODIFIED set` (RFC 7162 §3.1.3): sequence numbers, or UIDs for UID STORE.

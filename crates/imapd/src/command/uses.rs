@@ -192,6 +192,7 @@ impl SearchKey {
             Self::Messages(messages) => messages.uses(),
             Self::ModSeq(_) => one(Capability::Condstore),
             Self::SaveDate(..) | Self::SaveDateSupported => one(Capability::SaveDate),
+            Self::EmailId(_) | Self::ThreadId(_) => one(Capability::ObjectId),
             Self::Recent => one(Capability::ImapRev1),
             // `number` has 32 bits, and `number64` is of IMAP4rev2 (RFC 9051 §9).
             Self::Larger(octets) | Self::Smaller(octets) if u32::try_from(*octets).is_err() => {
@@ -225,6 +226,7 @@ fn fetch(items: &[FetchItem]) -> Capabilities {
         FetchItem::Binary(_) => Some(Capability::Binary),
         FetchItem::ModSeq => Some(Capability::Condstore),
         FetchItem::SaveDate => Some(Capability::SaveDate),
+        FetchItem::EmailId | FetchItem::ThreadId => Some(Capability::ObjectId),
         FetchItem::Body
         | FetchItem::BodyStructure
         | FetchItem::Envelope
@@ -243,6 +245,7 @@ fn status(items: &[StatusItem]) -> Capabilities {
         StatusItem::AppendLimit => Some(Capability::AppendLimit),
         StatusItem::Size => Some(Capability::StatusSize),
         StatusItem::HighestModSeq => Some(Capability::Condstore),
+        StatusItem::MailboxId => Some(Capability::ObjectId),
         // IMAP4rev2 has it too: `Revision::understands`.
         StatusItem::Deleted => Some(Capability::QuotaMessage),
         StatusItem::DeletedStorage => Some(Capability::QuotaStorage),

@@ -4,6 +4,7 @@ use crate::extension::{InProgress, InProgressState, notify};
 use crate::response::{Code, PlainCode};
 use crate::types::Tag;
 
+use super::fetch::object_id;
 use super::{name, name_list, number, spaced, string};
 
 /// Writes `resp-text-code` (RFC 3501 §9).
@@ -33,6 +34,10 @@ pub(super) fn resp_text_code(out: &mut Vec<u8>, code: &Code) {
         Code::HighestModSeq(mod_seq) => {
             out.extend_from_slice(b"HIGHESTMODSEQ ");
             number(out, mod_seq.get());
+        }
+        Code::MailboxId(id) => {
+            out.extend_from_slice(b"MAILBOXID");
+            object_id(out, *id);
         }
         Code::NoModSeq => out.extend_from_slice(b"NOMODSEQ"),
         Code::Modified(messages) => {

@@ -5,6 +5,7 @@ use mailstore::Uid;
 use crate::command::{
     BinarySection, BinaryWanted, FetchSection, Section, SectionName, SectionText,
 };
+use crate::extension::ObjectId;
 use crate::response::FetchData;
 use crate::types::SeqNum;
 
@@ -118,6 +119,13 @@ impl Fetch {
         number(out, uid.get());
     }
 
+    /// Writes `"EMAILID" SP "(" objectid ")"` or the same of THREADID (RFC 8474 §7).
+    pub fn object_id(&mut self, out: &mut Vec<u8>, name: &str, id: ObjectId) {
+        self.separate(out);
+        out.extend_from_slice(name.as_bytes());
+        object_id(out, id);
+    }
+
     /// Writes an item that is in wire form already, name and value.
     pub fn written(&mut self, out: &mut Vec<u8>, item: &[u8]) {
         self.separate(out);
@@ -194,6 +202,13 @@ fn msg_att(out: &mut Vec<u8>, data: &FetchData) {
             }
         }
     }
+}
+
+/// Writes `SP "(" objectid ")"` (RFC 8474 §7).
+pub(super) fn object_id(out: &mut Vec<u8>, id: ObjectId) {
+    out.extend_from_slice(b" (");
+    id.write(out);
+    out.push(b')');
 }
 
 /// Writes `SP "{" number "}" CRLF`.

@@ -346,7 +346,7 @@ fn data_of_rfc_7162_is_written_as_printed() {
             "* VANISHED (EARLIER) 300:310,405",
         ),
         (
-            Untagged::StatusData(
+            Untagged::counts(
                 "blurdybloop".to_owned(),
                 vec![(StatusItem::HighestModSeq, 7_011_231_777)],
             ),
@@ -399,7 +399,7 @@ fn data_of_rfc_3501_is_written_as_printed() {
             "* LSUB () \".\" #news.comp.mail.mime",
         ),
         (
-            Untagged::StatusData(
+            Untagged::counts(
                 "blurdybloop".to_owned(),
                 vec![(StatusItem::Messages, 231), (StatusItem::UidNext, 44_292)],
             ),

@@ -3,11 +3,11 @@
 use mailstore::ModSeq;
 
 use crate::command::StatusItem;
-use crate::response::{ExtendedSearch, ListEntry, Untagged};
+use crate::response::{ExtendedSearch, ListEntry, StatusValue, Untagged};
 use crate::types::ByUid;
 
 use super::code::capability_data;
-use super::fetch::{fetch_open, uid_fetch_open};
+use super::fetch::{fetch_open, object_id, uid_fetch_open};
 use super::status::{resp_cond_state, resp_text};
 use super::{name, name_list, number, spaced, string};
 
@@ -220,24 +220,31 @@ fn separator_string(out: &mut Vec<u8>, separator: char) {
 }
 
 /// Writes `"STATUS" SP mailbox SP "(" [status-att-list] ")"` (RFC 3501 §9).
-fn status_data(out: &mut Vec<u8>, mailbox: &str, items: &[(StatusItem, u64)]) {
+fn status_data(out: &mut Vec<u8>, mailbox: &str, items: &[(StatusItem, StatusValue)]) {
     out.extend_from_slice(b"STATUS ");
     string::mailbox(out, mailbox);
     out.extend_from_slice(b" (");
     spaced(out, items, |out, &(item, value)| {
         out.extend_from_slice(match item {
-            StatusItem::Messages => b"MESSAGES ",
-            StatusItem::Recent => b"RECENT ",
-            StatusItem::UidNext => b"UIDNEXT ",
-            StatusItem::UidValidity => b"UIDVALIDITY ",
-            StatusItem::Unseen => b"UNSEEN ",
-            StatusItem::Size => b"SIZE ",
-            StatusItem::Deleted => b"DELETED ",
-            StatusItem::DeletedStorage => b"DELETED-STORAGE ",
-            StatusItem::AppendLimit => b"APPENDLIMIT ",
-            StatusItem::HighestModSeq => b"HIGHESTMODSEQ ",
+            StatusItem::Messages => b"MESSAGES" as &[u8],
+            StatusItem::Recent => b"RECENT",
+            StatusItem::UidNext => b"UIDNEXT",
+            StatusItem::UidValidity => b"UIDVALIDITY",
+            StatusItem::Unseen => b"UNSEEN",
+            StatusItem::Size => b"SIZE",
+            StatusItem::Deleted => b"DELETED",
+            StatusItem::DeletedStorage => b"DELETED-STORAGE",
+            StatusItem::AppendLimit => b"APPENDLIMIT",
+            StatusItem::HighestModSeq => b"HIGHESTMODSEQ",
+            StatusItem::MailboxId => b"MAILBOXID",
         });
-        number(out, value);
+        match value {
+            StatusValue::Number(value) => {
+                out.push(b' ');
+                number(out, value);
+            }
+            StatusValue::Id(id) => object_id(out, id),
+        }
     });
     out.push(b')');
 }

@@ -50,6 +50,7 @@ pub enum Capability {
     Utf8Accept,
     StatusSize,
     SaveDate,
+    ObjectId,
     ImapRev2,
     InProgress,
     Unauthenticate,

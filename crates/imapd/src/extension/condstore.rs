@@ -209,6 +209,8 @@ pub(crate) fn any_mod_seq(keys: &[SearchKey]) -> bool {
         | SearchKey::InternalDate(..)
         | SearchKey::SaveDate(..)
         | SearchKey::SaveDateSupported
+        | SearchKey::EmailId(_)
+        | SearchKey::ThreadId(_)
         | SearchKey::SentDate(..)
         | SearchKey::Header(..)
         | SearchKey::Body(_)

@@ -57,7 +57,8 @@ fn fetch_macro(input: &[u8]) -> Parsed<'_, Vec<FetchItem>> {
 /// "BODY" ["STRUCTURE"] / "UID" / "BODY" section ["<" number "." nz-number ">"] /
 /// "BODY.PEEK" section ["<" number "." nz-number ">"]` (RFC 3501 §9),
 /// `"BINARY" [".PEEK"] section-binary [partial] / "BINARY.SIZE" section-binary` (RFC 3516 §7),
-/// `fetch-mod-sequence = "MODSEQ"` (RFC 7162 §7) and `"SAVEDATE"` (RFC 8514 §5)
+/// `fetch-mod-sequence = "MODSEQ"` (RFC 7162 §7), `"SAVEDATE"` (RFC 8514 §5) and
+/// `"EMAILID" / "THREADID"` (RFC 8474 §7)
 pub(super) fn fetch_att(input: &[u8]) -> Parsed<'_, FetchItem> {
     let (rest, name) = context("a FETCH item", word).parse(input)?;
     let item = match name.as_slice() {
@@ -67,6 +68,8 @@ pub(super) fn fetch_att(input: &[u8]) -> Parsed<'_, FetchItem> {
         b"UID" => FetchItem::Uid,
         b"MODSEQ" => FetchItem::ModSeq,
         b"SAVEDATE" => FetchItem::SaveDate,
+        b"EMAILID" => FetchItem::EmailId,
+        b"THREADID" => FetchItem::ThreadId,
         b"BODYSTRUCTURE" => FetchItem::BodyStructure,
         b"BODY" if rest.starts_with(b"[") => return body_section(Seen::Set, rest),
         b"BODY.PEEK" => return body_section(Seen::Peek, rest),

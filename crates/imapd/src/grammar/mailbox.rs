@@ -129,7 +129,8 @@ pub(super) fn status_att_list(input: &[u8]) -> Parsed<'_, Vec<StatusItem>> {
 
 /// `status-att = "MESSAGES" / "RECENT" / "UIDNEXT" / "UIDVALIDITY" / "UNSEEN"` (RFC 3501 §9),
 /// `status-att =/ "APPENDLIMIT"` (RFC 7889 §5), `status-att =/ "HIGHESTMODSEQ"` (RFC 7162 §7),
-/// `status-att =/ "DELETED" / "DELETED-STORAGE"` (RFC 9208 §7)
+/// `status-att =/ "DELETED" / "DELETED-STORAGE"` (RFC 9208 §7),
+/// `status-att =/ "MAILBOXID"` (RFC 8474 §7)
 fn status_att(input: &[u8]) -> Parsed<'_, StatusItem> {
     let name = recognize(separated_list1(char('-'), word));
     let item = map_opt(name, |name| match &*name.to_ascii_uppercase() {
@@ -143,6 +144,7 @@ fn status_att(input: &[u8]) -> Parsed<'_, StatusItem> {
         b"DELETED-STORAGE" => Some(StatusItem::DeletedStorage),
         b"APPENDLIMIT" => Some(StatusItem::AppendLimit),
         b"HIGHESTMODSEQ" => Some(StatusItem::HighestModSeq),
+        b"MAILBOXID" => Some(StatusItem::MailboxId),
         _ => None,
     });
     context("a STATUS item", item).parse(input)

@@ -1,6 +1,7 @@
 //! SEARCH (RFC 3501 §6.4.4, §9).
 
 use nom::Parser;
+use nom::bytes::complete::take_while_m_n;
 use nom::character::complete::char;
 use nom::combinator::{map, map_opt, verify};
 use nom::error::context;
@@ -283,8 +284,17 @@ fn with_argument<'a>(name: &[u8], input: &'a [u8]) -> Option<Parsed<'a, SearchKe
         b"UNKEYWORD" => map(preceded(sp, flag_keyword), not).parse(input),
         b"UID" => map(preceded(sp, uids), SearchKey::Messages).parse(input),
         b"MODSEQ" => search_modsequence(input),
+        b"EMAILID" => map(preceded(sp, objectid), SearchKey::EmailId).parse(input),
+        b"THREADID" => map(preceded(sp, objectid), SearchKey::ThreadId).parse(input),
         _ => return None,
     })
+}
+
+/// `objectid = 1*255(ALPHA / DIGIT / "_" / "-")` (RFC 8474 §7)
+fn objectid(input: &[u8]) -> Parsed<'_, Vec<u8>> {
+    let is_part = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'_' | b'-');
+    let id = map(take_while_m_n(1, 255, is_part), <[u8]>::to_vec);
+    context("an object identifier", id).parse(input)
 }
 
 /// `flag-keyword = atom` (RFC 3501 §9): a name too long for a keyword is one that is never set

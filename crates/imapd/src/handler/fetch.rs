@@ -16,6 +16,7 @@ use mailstore::{Error, Mailbox, Message, crlf_size};
 use crate::command::FetchItem;
 use crate::encode::Fetch;
 use crate::error::completion;
+use crate::extension::ObjectId;
 use crate::extension::imap_rev2::Revision;
 use crate::extension::qresync::Earlier;
 use crate::handler::content::{Resume, correct_size};
@@ -355,6 +356,14 @@ impl Fetching {
                 }
                 FetchItem::SaveDate => {
                     fetch.item(pieces.wire(), &FetchData::SaveDate(message.save_date()));
+                }
+                FetchItem::EmailId => {
+                    let id = ObjectId::Email(message.email_id());
+                    fetch.object_id(pieces.wire(), "EMAILID", id);
+                }
+                FetchItem::ThreadId => {
+                    let id = ObjectId::of_thread(loaded.thread(), message.email_id());
+                    fetch.object_id(pieces.wire(), "THREADID", id);
                 }
                 FetchItem::InternalDate => {
                     let date = match message.internal_date() {

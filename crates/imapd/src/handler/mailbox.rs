@@ -9,8 +9,8 @@ use mailstore::{Error, Mailbox, Rights, Snapshot, SystemFlag};
 
 use crate::command::StatusItem;
 use crate::error::Refused;
-use crate::extension::{append_limit, imap_rev2, quota, special_use, status_size};
-use crate::response::Untagged;
+use crate::extension::{ObjectId, append_limit, imap_rev2, quota, special_use, status_size};
+use crate::response::{StatusValue, Untagged};
 use crate::session::authenticated::Authenticated;
 use crate::session::place::check;
 use crate::session::responses::Responses;
@@ -92,9 +92,9 @@ fn value(
     mailbox: &Mailbox,
     snapshot: &Snapshot,
     own: Option<&Selected>,
-) -> u64 {
+) -> StatusValue {
     let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-    match item {
+    let number = match item {
         StatusItem::Messages => count(snapshot.len()),
         StatusItem::Recent => {
             let first = snapshot.first_recent();
@@ -116,5 +116,9 @@ fn value(
                 |message: &mailstore::Message<'_>| message.flags().has(SystemFlag::Deleted);
             count(snapshot.iter().filter(deleted).count())
         }
-    }
+        StatusItem::MailboxId => {
+            return StatusValue::Id(ObjectId::Mailbox(snapshot.mailbox_id()));
+        }
+    };
+    StatusValue::Number(number)
 }

@@ -8,7 +8,7 @@ use mailstore::{Cached, Error, Mailbox, Message, Snapshot, Uid};
 use super::ahead::{Made, make_ahead};
 use super::content::{Content, header_octets};
 use crate::extension::imap_rev2::Revision;
-use crate::message::{Form, Header, Parsed, Record, Summary};
+use crate::message::{Form, Header, Parsed, Record, Summary, ThreadKey};
 
 /// The records at hand.
 #[derive(Debug, Default)]
@@ -53,6 +53,11 @@ impl Found {
     /// The summary.
     pub(crate) fn summary(&self) -> Option<Summary<'_>> {
         Summary::read(self.get(Record::Summary)?)
+    }
+
+    /// What messages of its thread have in common.
+    pub(crate) fn thread(&self) -> Option<Option<ThreadKey>> {
+        ThreadKey::read(self.get(Record::Thread)?)
     }
 
     /// The structure in a form, as it is sent to a session of this revision.
@@ -236,7 +241,7 @@ pub(crate) fn header_in(record: Record, octets: &[u8]) -> Option<Header<'_>> {
     match record {
         Record::Summary => Some(Summary::read(octets)?.header),
         Record::Header => Some(Header::new(octets)),
-        Record::BodyStructure | Record::Body => None,
+        Record::BodyStructure | Record::Body | Record::Thread => None,
     }
 }
 
@@ -247,6 +252,7 @@ pub(crate) fn make(record: Record, octets: &[u8], parsed: Option<&Parsed>) -> Ve
     let header = octets.get(header).unwrap_or_default();
     match (record, record.form(), parsed) {
         (Record::Summary, ..) => Summary::make(header),
+        (Record::Thread, ..) => ThreadKey::record(ThreadKey::of(header)),
         (_, Some(form), Some(parsed)) => Record::make_structure(parsed, octets, form),
         (Record::Header | Record::BodyStructure | Record::Body, ..) => header.to_vec(),
     }
@@ -256,6 +262,7 @@ pub(crate) fn make(record: Record, octets: &[u8], parsed: Option<&Parsed>) -> Ve
 fn is_readable(record: Record, octets: &[u8]) -> bool {
     match record {
         Record::Summary => Summary::read(octets).is_some(),
+        Record::Thread => ThreadKey::read(octets).is_some(),
         Record::Header => true,
         Record::BodyStructure | Record::Body => Record::structure(octets, Revision::Rev1).is_some(),
     }

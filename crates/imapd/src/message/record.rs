@@ -24,6 +24,8 @@ pub enum Record {
     BodyStructure = 7,
     /// BODY without section, as it is sent to sessions of either revision.
     Body = 8,
+    /// [`ThreadKey`]: what the messages of a thread have in common.
+    Thread = 9,
 }
 
 impl Record {
@@ -59,7 +61,7 @@ impl Record {
     /// The form that it has the structure in, if it has: making it takes the whole message.
     pub fn form(self) -> Option<Form> {
         match self {
-            Self::Header | Self::Summary => None,
+            Self::Header | Self::Summary | Self::Thread => None,
             Self::BodyStructure => Some(Form::BodyStructure),
             Self::Body => Some(Form::Body),
         }
@@ -82,6 +84,7 @@ impl Record {
             Self::Summary => 4,
             Self::BodyStructure => 7,
             Self::Body => 8,
+            Self::Thread => 9,
         }
     }
 }

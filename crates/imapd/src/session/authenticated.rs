@@ -15,7 +15,7 @@ use crate::extension::list_extended::ExtendedListing;
 use crate::extension::notify::{Notify, Setting};
 use crate::extension::quota::{Asking, What};
 use crate::extension::status_size::{Sizes, Sizing};
-use crate::extension::{Capabilities, InProgressState, namespace};
+use crate::extension::{Capabilities, InProgressState, namespace, object_id};
 use crate::handler::{list, mailbox};
 use crate::response::Completion;
 use crate::session::running::Step;
@@ -161,7 +161,11 @@ impl Change {
     /// Carries it out.
     pub(crate) fn apply(&self, account: &Authenticated, out: &mut Responses) -> Outcome {
         let text = match self {
-            Self::Create(name, uses) => mailbox::create(account, name, uses.as_deref())?,
+            Self::Create(name, uses) => {
+                let text = mailbox::create(account, name, uses.as_deref())?;
+                let code = object_id::created(account, name);
+                return Ok(Step::Done(Completion::ok(text).with_any(code)));
+            }
             Self::Delete(name) => mailbox::delete(account, name)?,
             Self::Rename(from, to) => mailbox::rename(account, from, to, out)?,
             Self::Subscribe(name) => mailbox::subscribe(account, name)?,

@@ -24,7 +24,7 @@ use crate::extension::imap_rev2::Revision;
 use crate::extension::notify::{Narrowed, Wanted};
 use crate::extension::qresync::some_of;
 use crate::extension::searchres::SearchResult;
-use crate::extension::{Capabilities, Capability};
+use crate::extension::{Capabilities, Capability, ObjectId};
 use crate::response::{Code, FetchData, Status, Untagged, flag_names};
 use crate::types::{Access, ByUid, Messages, Ranges, SeqNum};
 
@@ -414,6 +414,10 @@ impl View {
         let next = self.told.uid_next();
         status(Code::UidValidity(self.told.uid_validity()), "UIDs valid");
         status(Code::UidNext(next), "Predicted next UID");
+        if offered.has(Capability::ObjectId) {
+            let id = ObjectId::Mailbox(self.told.mailbox_id());
+            status(Code::MailboxId(id), "Mailbox identifier");
+        }
         out.untagged(self.permanent_flags());
         self.owed.keywords = false;
         if offered.has(Capability::Condstore) {

@@ -101,6 +101,7 @@ fn probes(capability: Capability) -> Vec<Probe> {
             Probe(LoggedIn, "LIST \"\" * RETURN (STATUS (SIZE))", "(SIZE "),
         ],
         Capability::SaveDate => save_date(),
+        Capability::ObjectId => object_id(),
         Capability::ImapRev2 => {
             vec![Probe(LoggedIn, "ENABLE IMAP4rev2", "* ENABLED IMAP4rev2")]
         }
@@ -153,6 +154,29 @@ fn save_date() -> Vec<Probe> {
         "SEARCH SAVEDATESUPPORTED",
     ];
     understood(&lines)
+}
+
+/// What OBJECTID brings.
+fn object_id() -> Vec<Probe> {
+    use Place::LoggedIn;
+    let mut probes = understood(&[
+        "FETCH 1 EMAILID",
+        "FETCH 1 (UID THREADID)",
+        "SEARCH NOT EMAILID M1",
+        "SEARCH OR THREADID T1 SEEN",
+    ]);
+    probes.extend([
+        Probe(LoggedIn, "CREATE new", "x OK [MAILBOXID ("),
+        Probe(LoggedIn, "SELECT INBOX", "* OK [MAILBOXID ("),
+        Probe(LoggedIn, "EXAMINE INBOX", "* OK [MAILBOXID ("),
+        Probe(LoggedIn, "STATUS INBOX (MAILBOXID)", "(MAILBOXID ("),
+        Probe(
+            LoggedIn,
+            "LIST \"\" * RETURN (STATUS (MAILBOXID))",
+            "(MAILBOXID (",
+        ),
+    ]);
+    probes
 }
 
 /// With INBOX selected, each of these lines is done.

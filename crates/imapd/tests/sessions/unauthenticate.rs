@@ -18,7 +18,7 @@ fn the_next_user_gets_nothing_of_the_first() {
     let world = World::new();
     world.deliver_many(2);
     let mut client = world.log_in();
-    client.expect("a CREATE Secret\r\n", &["a OK CREATE completed"]);
+    client.expect("a CREATE Secret\r\n", &["a OK [MAILBOXID (…"]);
     client.expect(
         "b ENABLE QRESYNC UTF8=ACCEPT\r\n",
         &["* ENABLED QRESYNC UTF8=ACCEPT", "b OK ENABLE completed"],

@@ -140,7 +140,7 @@ impl Others {
             if initial == InitialStatus::Told && !is_same(&watched, selected) {
                 let items = now.initial(events, ModSeqs::offered(account));
                 let shown = account.shown(&name);
-                out.untagged(Untagged::StatusData(shown, items));
+                out.untagged(Untagged::counts(shown, items));
             }
             self.watched.push(watched);
             if out.is_full() {
@@ -414,7 +414,7 @@ impl Others {
         if let Some(items) = items {
             let name = watched.observation.mailbox().name();
             let shown = account.shown(name);
-            self.responses.push_back(Untagged::StatusData(shown, items));
+            self.responses.push_back(Untagged::counts(shown, items));
         }
     }
 }

@@ -37,6 +37,10 @@ fn search_keys_are_parsed() {
             "Search No SavedBefore:0 SavedOn:1 SavedSince:2 !saved?",
         ),
         (
+            "SEARCH OR EMAILID M6d99ac3275bb4e threadid T_64-a",
+            "Search No [email:M6d99ac3275bb4e | thread:T_64-a]",
+        ),
+        (
             "SEARCH LARGER 0 SMALLER 4294967295",
             "Search No >0 <4294967295",
         ),

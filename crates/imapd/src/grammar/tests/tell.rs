@@ -255,6 +255,8 @@ fn tell_key(key: &SearchKey) -> String {
         SearchKey::InternalDate(how, date) => format!("{}:{}", op(how), date.0),
         SearchKey::SaveDate(how, date) => format!("Saved{}:{}", op(how), date.0),
         SearchKey::SaveDateSupported => "saved?".to_owned(),
+        SearchKey::EmailId(id) => format!("email:{}", text(id)),
+        SearchKey::ThreadId(id) => format!("thread:{}", text(id)),
         SearchKey::SentDate(how, date) => format!("Sent{}:{}", op(how), date.0),
         SearchKey::Header(name, value) => format!("{}:{value:?}", text(name)),
         SearchKey::Body(value) => format!("body:{value:?}"),

@@ -11,7 +11,9 @@ use crate::encode::Fetch;
 use crate::extension::imap_rev2::Revision;
 use crate::handler::content::{Content, Resume};
 use crate::handler::shelf::{Found, Shelf};
-use crate::message::{Form, Record, SectionOctets, part_of, write_body_structure, write_envelope};
+use crate::message::{
+    Form, Record, SectionOctets, ThreadKey, part_of, write_body_structure, write_envelope,
+};
 use crate::response::FetchData;
 use crate::types::ByUid;
 
@@ -123,7 +125,9 @@ impl Plan {
             | FetchItem::BodyStructure
             | FetchItem::Envelope
             | FetchItem::ModSeq
-            | FetchItem::SaveDate => false,
+            | FetchItem::SaveDate
+            | FetchItem::EmailId
+            | FetchItem::ThreadId => false,
         })
     }
 
@@ -136,6 +140,8 @@ impl Plan {
             | FetchItem::Flags
             | FetchItem::ModSeq
             | FetchItem::SaveDate
+            | FetchItem::EmailId
+            | FetchItem::ThreadId
             | FetchItem::Body
             | FetchItem::BodyStructure
             | FetchItem::Envelope
@@ -242,6 +248,14 @@ impl Loaded {
         fetch.wire(out, name, &wire);
     }
 
+    /// What messages of its thread have in common.
+    pub(super) fn thread(&self) -> Option<ThreadKey> {
+        self.found.thread().unwrap_or_else(|| {
+            let Content { octets, parsed } = self.content.as_ref()?;
+            ThreadKey::of(octets.get(parsed.header())?)
+        })
+    }
+
     /// BODY or BODYSTRUCTURE.
     pub(super) fn body(&self, form: Form, fetch: &mut Fetch, out: &mut Vec<u8>) {
         let name = match form {
@@ -333,8 +347,10 @@ fn records(items: &[FetchItem]) -> Vec<Record> {
             | FetchItem::InternalDate
             | FetchItem::ModSeq
             | FetchItem::SaveDate
+            | FetchItem::EmailId
             | FetchItem::Rfc822Size
             | FetchItem::Uid => continue,
+            FetchItem::ThreadId => Some(Record::Thread),
             FetchItem::Envelope => Some(Record::Summary),
             FetchItem::Body => Some(Record::Body),
             FetchItem::BodyStructure => Some(Record::BodyStructure),
@@ -390,9 +406,10 @@ fn need(item: &FetchItem) -> Need {
         | FetchItem::InternalDate
         | FetchItem::ModSeq
         | FetchItem::SaveDate
+        | FetchItem::EmailId
         | FetchItem::Rfc822Size
         | FetchItem::Uid => Need::Nothing,
-        FetchItem::Envelope => Need::Header,
+        FetchItem::Envelope | FetchItem::ThreadId => Need::Header,
         FetchItem::Body | FetchItem::BodyStructure | FetchItem::Binary(_) => Need::Structure,
         FetchItem::Section(section) => match (&section.section.part[..], &section.section.text) {
             ([], None) => Need::Octets,

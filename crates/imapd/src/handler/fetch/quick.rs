@@ -10,9 +10,10 @@ use super::pieces::substitute_nul;
 use super::plan::{Plan, record_for};
 use crate::command::{FetchItem, FetchSection, Partial, Section, SectionText};
 use crate::encode::{Fetch, section_name};
+use crate::extension::ObjectId;
 use crate::extension::imap_rev2::Revision;
 use crate::handler::shelf::{Shelf, header_in};
-use crate::message::{Form, Listed, Record, Summary, part_of};
+use crate::message::{Form, Listed, Record, Summary, ThreadKey, part_of};
 use crate::response::FetchData;
 use crate::session::responses::Responses;
 use crate::session::view::View;
@@ -56,6 +57,8 @@ enum Item {
     NewFlags,
     ModSeq,
     SaveDate,
+    EmailId,
+    ThreadId,
     InternalDate,
     Rfc822Size,
     Envelope,
@@ -130,6 +133,8 @@ impl Quick {
                 FetchItem::Uid | FetchItem::Flags => continue,
                 FetchItem::ModSeq => Item::ModSeq,
                 FetchItem::SaveDate => Item::SaveDate,
+                FetchItem::EmailId => Item::EmailId,
+                FetchItem::ThreadId => Item::ThreadId,
                 FetchItem::InternalDate => Item::InternalDate,
                 FetchItem::Rfc822Size => Item::Rfc822Size,
                 FetchItem::Envelope => Item::Envelope,
@@ -140,14 +145,17 @@ impl Quick {
             };
             match item {
                 Item::Whole(_) => whole += 1,
-                Item::Envelope | Item::Structure(..) | Item::Fields(..) | Item::Header(..) => {
-                    kept += 1;
-                }
+                Item::Envelope
+                | Item::ThreadId
+                | Item::Structure(..)
+                | Item::Fields(..)
+                | Item::Header(..) => kept += 1,
                 Item::Uid
                 | Item::Flags
                 | Item::NewFlags
                 | Item::ModSeq
                 | Item::SaveDate
+                | Item::EmailId
                 | Item::InternalDate
                 | Item::Rfc822Size => {}
             }
@@ -277,6 +285,14 @@ impl Quick {
                 }
                 Item::ModSeq => fetch.item(out, &FetchData::ModSeq(message.mod_seq())),
                 Item::SaveDate => fetch.item(out, &FetchData::SaveDate(message.save_date())),
+                Item::EmailId => {
+                    fetch.object_id(out, "EMAILID", ObjectId::Email(message.email_id()));
+                }
+                Item::ThreadId => {
+                    let key = ThreadKey::read(kept(Record::Thread)?)?;
+                    let id = ObjectId::of_thread(key, message.email_id());
+                    fetch.object_id(out, "THREADID", id);
+                }
                 Item::InternalDate => {
                     let known = message.internal_date();
                     let date = known.or_else(|| Some(from.learned(uid)?.1))?;

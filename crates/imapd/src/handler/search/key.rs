@@ -3,9 +3,10 @@
 use mailstore::{Error, Keyword, Mailbox, Message, ModSeq, SystemFlag};
 
 use crate::command::{Date, DateOp, SearchKey};
+use crate::extension::ObjectId;
 use crate::handler::content::{Content, header_octets};
 use crate::handler::shelf::{Shelf, header_in};
-use crate::message::{Header, Needle, Record, Summary};
+use crate::message::{Header, Needle, Record, Summary, ThreadKey};
 use crate::session::positions::Positions;
 use crate::session::view::View;
 
@@ -38,6 +39,10 @@ pub(super) enum Key {
     SaveDate(DateOp, Date),
     /// Whether there is a save date.
     SaveDateSupported,
+    /// By EMAILID.
+    EmailId(Vec<u8>),
+    /// By THREADID.
+    ThreadId(Vec<u8>),
     /// By the Date field.
     SentDate(DateOp, Date),
     /// A string in a header field.
@@ -104,6 +109,8 @@ impl Key {
             SearchKey::InternalDate(op, date) => Self::InternalDate(op, date),
             SearchKey::SaveDate(op, date) => Self::SaveDate(op, date),
             SearchKey::SaveDateSupported => Self::SaveDateSupported,
+            SearchKey::EmailId(id) => Self::EmailId(id),
+            SearchKey::ThreadId(id) => Self::ThreadId(id),
             SearchKey::SentDate(op, date) => Self::SentDate(op, date),
             SearchKey::Header(name, text) => Self::Header(name, Needle::new(&text)),
             SearchKey::Body(text) => Self::Body(Needle::new(&text)),
@@ -123,11 +130,12 @@ impl Key {
             | Self::Recent
             | Self::At(_)
             | Self::ModSeq(_)
-            | Self::SaveDateSupported => Cost::Index,
+            | Self::SaveDateSupported
+            | Self::EmailId(_) => Cost::Index,
             Self::Larger(_) | Self::Smaller(_) | Self::InternalDate(..) | Self::SaveDate(..) => {
                 Cost::File
             }
-            Self::SentDate(..) | Self::Header(..) => Cost::Header,
+            Self::SentDate(..) | Self::Header(..) | Self::ThreadId(_) => Cost::Header,
             Self::Body(_) | Self::Text(_) => Cost::Message,
         }
     }
@@ -170,6 +178,11 @@ impl Key {
                 None => holds(*op, candidate.internal_date()?, *date),
             },
             Self::SaveDateSupported => message.save_date().is_some(),
+            Self::EmailId(id) => ObjectId::Email(message.email_id()).is(id),
+            Self::ThreadId(id) => {
+                let key = candidate.thread_key()?;
+                ObjectId::of_thread(key, message.email_id()).is(id)
+            }
             Self::SentDate(op, date) => {
                 let sent = candidate.header(Record::for_field(b"Date"), |it| it.sent_date())?;
                 sent.is_some_and(|sent| holds(*op, sent, *date))
@@ -272,6 +285,23 @@ impl<'a> Candidate<'a> {
             self.shelf.put(record, uid, &header);
         }
         Ok(look(Header::new(self.header.insert(header))))
+    }
+
+    /// What the message has in common with others of its thread.
+    fn thread_key(&mut self) -> Result<Option<ThreadKey>, Error> {
+        let snapshot = self.view.snapshot();
+        let record = Record::Thread;
+        let kept = self
+            .shelf
+            .search(self.mailbox, record, snapshot, self.position);
+        if let Some(key) = kept.and_then(ThreadKey::read) {
+            return Ok(key);
+        }
+        let fields = Record::for_field(b"References");
+        let key = self.header(fields, |header| ThreadKey::of(header.octets()))?;
+        let made = ThreadKey::record(key);
+        self.shelf.put(record, self.message.uid(), &made);
+        Ok(key)
     }
 
     /// All of the message.
