@@ -8,11 +8,20 @@ use pillarbox_tests::bare::Bare;
 /// The flags of a message, by name.
 pub(crate) type Flags = BTreeSet<String>;
 
+/// What no message ever changes: EMAILID (RFC 8474 §5.1) and SAVEDATE (RFC 8514 §3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Lasting {
+    pub(crate) email_id: String,
+    pub(crate) save_date: String,
+}
+
 /// What one client knows: the UIDs (once told) and flags of its messages, by position.
 pub(crate) struct Client {
     pub(crate) name: usize,
     pub(crate) connection: Bare<imapd::Session>,
     pub(crate) view: Vec<(Option<u32>, Flags)>,
+    /// What it was told that no message ever changes, by UID.
+    pub(crate) lasting: BTreeMap<u32, Lasting>,
     pub(crate) commands: u32,
     pub(crate) access: Access,
     pub(crate) log: Vec<String>,
@@ -115,6 +124,9 @@ impl Client {
         if uid.is_some() {
             self.view[number - 1].0 = uid;
         }
+        if let Some((uid, lasting)) = uid.zip(lasting(data)) {
+            self.lasting.insert(uid, lasting);
+        }
         if let Some((_, rest)) = data.split_once("FLAGS (") {
             let names = rest.split_once(')').unwrap().0;
             let flags = names
@@ -140,7 +152,7 @@ impl Client {
         while let Some(first) = self.view.iter().position(|(uid, _)| uid.is_none()) {
             let last = self.view.len();
             self.run(
-                &format!("FETCH {}:{last} (UID FLAGS)", first + 1),
+                &format!("FETCH {}:{last} (UID FLAGS EMAILID SAVEDATE)", first + 1),
                 Expunges::Held,
             );
         }
@@ -161,4 +173,16 @@ impl Client {
             .map(|(uid, flags)| (uid.unwrap(), flags.clone()))
             .collect()
     }
+}
+
+/// What a FETCH response tells of it.
+fn lasting(data: &str) -> Option<Lasting> {
+    let between = |start: &str, end| {
+        let (_, rest) = data.split_once(start)?;
+        Some(rest.split_once(end)?.0.to_owned())
+    };
+    Some(Lasting {
+        email_id: between("EMAILID (", ')')?,
+        save_date: between("SAVEDATE \"", '"')?,
+    })
 }

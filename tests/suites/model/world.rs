@@ -8,7 +8,7 @@ use mailstore::Store;
 use pillarbox_tests::random::Random;
 use pillarbox_tests::tree::{File, Tree, store};
 
-use crate::client::{Client, Expunges, Flags};
+use crate::client::{Client, Expunges, Flags, Lasting};
 
 /// The whole world: the clients, the Maildir, and what must be true of it.
 pub(crate) struct World {
@@ -17,6 +17,10 @@ pub(crate) struct World {
     random: Random,
     /// The messages that exist, with their flags.
     truth: BTreeMap<u32, Flags>,
+    /// What each copy was copied from in the first place, by UID.
+    originals: BTreeMap<u32, u32>,
+    /// What somebody was told of messages, also of those that are gone.
+    lasting: BTreeMap<u32, Lasting>,
     next_uid: u32,
     processes: usize,
 }
@@ -35,6 +39,8 @@ impl World {
             clients,
             random: Random::new(seed),
             truth,
+            originals: BTreeMap::new(),
+            lasting: BTreeMap::new(),
             next_uid: 1,
             processes,
         }
@@ -188,12 +194,39 @@ impl World {
     fn agrees(&mut self, who: usize) {
         let client = &mut self.clients[who];
         client.learn();
+        self.lasts(who);
+        let client = &mut self.clients[who];
         let known = client.known();
         if known != self.truth {
             client.fail(&format!(
                 "view {known:?}\nis not the truth {:?}",
                 self.truth
             ));
+        }
+    }
+
+    /// What the client was told of messages is what everybody was told, and tells of two that they
+    /// are the same if and only if one of them is a copy.
+    fn lasts(&mut self, who: usize) {
+        let client = &self.clients[who];
+        for (uid, told) in &client.lasting {
+            let known = self.lasting.entry(*uid).or_insert_with(|| told.clone());
+            if known != told {
+                client.fail(&format!("UID {uid} was {known:?} and is {told:?}"));
+            }
+        }
+        let original = |uid: &u32| *self.originals.get(uid).unwrap_or(uid);
+        let mut by_id: BTreeMap<&str, u32> = BTreeMap::new();
+        let mut by_original: BTreeMap<u32, &str> = BTreeMap::new();
+        for (uid, told) in &self.lasting {
+            let (id, original) = (told.email_id.as_str(), original(uid));
+            let same = *by_id.entry(id).or_insert(original) == original
+                && *by_original.entry(original).or_insert(id) == id;
+            if !same {
+                client.fail(&format!(
+                    "UID {uid} has the EMAILID {id}, and is {original}"
+                ));
+            }
         }
     }
 
@@ -230,6 +263,8 @@ impl World {
         self.clients[who].run(&format!("{prefix}COPY {set} INBOX"), Expunges::Allowed);
         for uid in uids {
             let flags = self.truth[&uid].clone();
+            let original = *self.originals.get(&uid).unwrap_or(&uid);
+            self.originals.insert(self.next_uid, original);
             self.added(&flags);
         }
         self.clients[who].noop();
@@ -382,11 +417,12 @@ impl World {
 
 fn login(name: usize, tree: &Tree, store: &Arc<Store>) -> Client {
     let connection = tree.connect(store);
-    let (view, log) = (Vec::new(), Vec::new());
+    let (view, lasting, log) = (Vec::new(), BTreeMap::new(), Vec::new());
     let mut client = Client {
         name,
         connection,
         view,
+        lasting,
         commands: 0,
         access: Access::ReadWrite,
         log,
