@@ -1,9 +1,10 @@
-//! `pillarbox check`: every mistake in configuration, certificate, users file, mail root, state and ports
-//! at once, each with its fix.
+//! `pillarbox check`: every mistake in configuration, certificate, users file, mail root, what checks
+//! tokens, state and ports at once, each with its fix.
 
 mod certificate;
 mod layout;
 mod mail;
+mod oauth;
 mod ports;
 mod state;
 mod users;
@@ -77,6 +78,7 @@ pub fn examine(path: &Path, purpose: Purpose, now: SystemTime) -> (Settings, Rep
         mail::check(&mut check, &users);
         layout::check(&mut check, &users);
     }
+    oauth::check(&mut check);
     if purpose == Purpose::Check {
         state::check(&mut check);
         ports::check(&mut check, &text);

@@ -24,7 +24,7 @@ pub use imapd::extension::Capabilities;
 
 pub use finding::{Finding, Report, Severity};
 pub use settings::{
-    Auth, ChangeNotices, Imap, Limits, Listener, Log, LogFormat, LogLevel, Mailboxes,
+    Auth, ChangeNotices, Imap, Limits, Listener, Log, LogFormat, LogLevel, Mailboxes, OAuth, Place,
     PlaintextAuth, Pop3, Protocol, Quota, Settings, Storage, Timeouts, Tls, TlsMode,
 };
 

@@ -13,6 +13,7 @@ pub mod config;
 mod connection;
 pub mod dev;
 pub mod index;
+pub mod issuer;
 mod limiter;
 mod listen;
 pub mod quota;

@@ -206,7 +206,7 @@ impl fmt::Debug for Resolver {
 }
 
 /// The default provider of rustls, named so that nothing depends on process-wide state.
-fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
@@ -236,7 +236,8 @@ fn read_pair(
     })
 }
 
-fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+/// The certificates in a PEM file.
+pub(crate) fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     let mut chain = Vec::new();
     for item in read_pem(path)? {
         if let Item::X509Certificate(certificate) = item {

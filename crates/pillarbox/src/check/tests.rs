@@ -662,3 +662,57 @@ fn a_state_that_cannot_be_kept_is_warned_of() {
         world.found()
     );
 }
+
+#[test]
+fn what_tokens_are_checked_with_must_be_of_use() {
+    let world = World::new();
+    let add = |lines: &str| {
+        let text = fs::read_to_string(world.0.path().join("p.toml")).unwrap();
+        world.write("q.toml", &format!("{text}[oauth]\n{lines}"));
+        let (_, report) = examine(
+            &world.0.path().join("q.toml"),
+            Purpose::Serve,
+            Source::system().wall(),
+        );
+        report
+            .to_string()
+            .replace(&world.0.path().display().to_string(), "DIR")
+    };
+    let signed = "issuer = \"https://id.example.org\"\naudience = [\"mail\"]\n\
+                  jwks = \"keys.json\"\nca = \"c.pem\"\n";
+    let told = add(signed);
+    assert!(
+        told.starts_with("error: DIR/keys.json: cannot be read: No such file"),
+        "{told}"
+    );
+    world.write("keys.json", "{\"keys\": []}");
+    let told = add(signed);
+    assert!(told.contains("it has no key that can be used"), "{told}");
+    world.write(
+        "keys.json",
+        r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#,
+    );
+    assert_eq!(add(signed), "");
+    let told = add(&signed.replace("c.pem", "users"));
+    assert!(
+        told.starts_with("error: DIR/users: `ca` in [oauth]: no PEM certificate in DIR/users"),
+        "{told}"
+    );
+    let asked = "introspection = \"https://id.example.org\"\nclient_id = \"mail\"\n\
+                 client_secret = \"secret\"\nca = \"c.pem\"\n";
+    let told = add(asked);
+    assert!(
+        told.starts_with("error: DIR/secret: `client_secret` in [oauth]: cannot read DIR/secret"),
+        "{told}"
+    );
+    world.write("secret", "\n");
+    let told = add(asked);
+    assert!(told.contains("DIR/secret is empty"), "{told}");
+    world.write("secret", "hunter2\n");
+    assert_eq!(add(asked), "");
+    world.set_mode("secret", 0o644);
+    assert_eq!(
+        add(asked),
+        "warning: DIR/secret: other users of this machine can read the secret\n  fix: chmod o-rwx DIR/secret"
+    );
+}

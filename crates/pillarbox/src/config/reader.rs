@@ -14,8 +14,8 @@ use super::finding::Report;
 use super::quota::quota;
 use super::raw;
 use super::settings::{
-    Auth, Limits, Listener, Mailboxes, PlaintextAuth, Protocol, Settings, Storage, Timeouts, Tls,
-    TlsMode, without_prefix,
+    Auth, Limits, Listener, Mailboxes, OAuth, PlaintextAuth, Protocol, Settings, Storage, Timeouts,
+    Tls, TlsMode, without_prefix,
 };
 use super::table::{Document, Lines};
 use super::unit::show_duration;
@@ -61,6 +61,7 @@ fn all<'i>(document: &mut Document<'i>, mut top: DeTable<'i>, path: &Path) -> (S
         imap: document.table("imap", &mut top).0,
         pop3: document.table("pop3", &mut top).0,
         auth: auth(document, &mut top),
+        oauth: oauth(document, &mut top).below(directory),
         log: document.table("log", &mut top).0,
     };
     (settings, lines)
@@ -372,4 +373,48 @@ fn auth<'i>(document: &mut Document<'i>, top: &mut DeTable<'i>) -> Auth {
         cache: raw.cache,
         upgrade_hashes: raw.upgrade_hashes,
     }
+}
+
+/// `[oauth]`
+fn oauth<'i>(document: &mut Document<'i>, top: &mut DeTable<'i>) -> OAuth {
+    let (oauth, lines): (OAuth, _) = document.table("oauth", top);
+    let is_signed = oauth.issuer.is_some() && oauth.introspection.is_none();
+    let checks = [
+        (
+            !oauth.is_on() && oauth != OAuth::default(),
+            lines.first(),
+            "nothing says how tokens are checked, so that none is taken",
+            "set `issuer`, or `introspection`, or remove the table",
+        ),
+        (
+            is_signed && oauth.audience.is_empty(),
+            lines.of("issuer"),
+            "`audience` is missing: tokens for any other service would do for mail",
+            "write audience = [\"…\"] with what the issuer puts into `aud` for this server",
+        ),
+        (
+            oauth.introspection.is_some() && oauth.jwks.is_some(),
+            lines.of("jwks"),
+            "`jwks` and `introspection` are two ways to check a token",
+            "remove one of them",
+        ),
+        (
+            oauth.introspection.is_none() && oauth.client_id.is_some(),
+            lines.of("client_id"),
+            "`client_id` is of use only with `introspection`",
+            "remove it, and `client_secret`, or set `introspection`",
+        ),
+        (
+            oauth.client_id.is_some() != oauth.client_secret.is_some(),
+            lines.of("client_id").or(lines.of("client_secret")),
+            "`client_id` and `client_secret` belong together",
+            "set both or none",
+        ),
+    ];
+    for (is_wrong, line, problem, fix) in checks {
+        if is_wrong {
+            document.error(line, problem, fix);
+        }
+    }
+    oauth
 }

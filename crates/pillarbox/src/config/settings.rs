@@ -2,6 +2,7 @@
 
 mod log;
 mod mailboxes;
+mod oauth;
 mod quota;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -21,6 +22,7 @@ use super::value::{duration, number, size};
 pub use log::{Log, LogFormat, LogLevel};
 pub use mailboxes::Mailboxes;
 pub(crate) use mailboxes::without_prefix;
+pub use oauth::{OAuth, Place};
 pub use quota::Quota;
 
 /// Everything that can be set, checked.
@@ -56,6 +58,8 @@ pub struct Settings {
     pub pop3: Pop3,
     /// How logins are checked.
     pub auth: Auth,
+    /// How tokens of OAuth are checked.
+    pub oauth: OAuth,
     /// What is logged.
     pub log: Log,
 }
@@ -104,6 +108,7 @@ impl Default for Settings {
             imap: Imap::default(),
             pop3: Pop3::default(),
             auth: Auth::default(),
+            oauth: OAuth::default(),
             log: Log::default(),
         }
     }

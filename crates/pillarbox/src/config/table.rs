@@ -31,6 +31,11 @@ pub(super) struct Document<'i> {
 pub(crate) struct Lines(BTreeMap<String, usize>);
 
 impl Lines {
+    /// The line of what is set first, if anything is.
+    pub(super) fn first(&self) -> Option<usize> {
+        self.0.values().copied().min()
+    }
+
     /// The line of `key`, if it is set.
     pub(crate) fn of(&self, key: &str) -> Option<usize> {
         self.0.get(key).copied()

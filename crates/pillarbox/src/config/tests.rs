@@ -10,6 +10,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod oauth;
+
 const EXAMPLE: &str = include_str!("../../../../conf/pillarbox.toml");
 
 /// The example with its settings in force: one `# ` less where a setting follows.
