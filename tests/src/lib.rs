@@ -4,6 +4,7 @@ pub mod bare;
 pub mod binary;
 pub mod client;
 mod deflate;
+pub mod issuer;
 pub mod peer;
 pub mod program;
 pub mod random;

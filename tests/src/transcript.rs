@@ -7,6 +7,7 @@ mod client;
 mod pattern;
 mod player;
 mod script;
+mod tokens;
 mod world;
 
 use std::fs;

@@ -57,9 +57,9 @@ impl Tree {
     pub fn connect(&self, store: &Arc<Store>) -> Bare<imapd::Session> {
         let settings = Arc::new(imapd::Settings::new(Arc::clone(store)));
         let mail = self.maildir();
-        let grant = move |Credential::Password(claim)| {
+        let grant = move |credential: Credential| {
             Verdict::Granted(Identity {
-                name: claim.user,
+                name: credential.user().unwrap_or_default().to_owned(),
                 mail: mail.clone(),
             })
         };

@@ -62,7 +62,7 @@ fn arrows_between_crates_point_one_way() {
         "imapd",
         "pillarbox",
     ];
-    const EDGE: [&str; 4] = ["tokio", "rustls", "tokio-rustls", "socket2"];
+    const EDGE: [&str; 5] = ["tokio", "rustls", "tokio-rustls", "socket2", "ureq"];
     let allowed: [(&str, &[&str]); 5] = [
         ("machine", &[]),
         ("auth", &[]),

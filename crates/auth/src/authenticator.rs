@@ -3,6 +3,7 @@
 mod cause;
 mod memory;
 mod password;
+mod token;
 mod upgrade;
 
 use std::fmt;
@@ -16,8 +17,9 @@ use cause::Cause;
 use crate::budget::Budget;
 use crate::cache::Cache;
 use crate::directory::{Away, OpenHouse, UsersFile};
+use crate::oauth::{self, Clock, Fetch, Issuer, KeySetError};
 use crate::password::{Cost, HashingFailed, Stored};
-use crate::sasl::Offer;
+use crate::sasl::{Mechanisms, Offer};
 use crate::throttle::{Delays, Keeper, Throttle};
 use crate::users::LoadError;
 use crate::{Credential, Directory, MailTemplate, Name, Origin, Secret, Verdict, prepare};
@@ -70,6 +72,8 @@ pub struct Outcome {
 /// Checks credentials. Shared by all connections.
 pub struct Authenticator {
     directory: Box<dyn Directory>,
+    /// Checks tokens, if they are taken.
+    issuer: Option<Issuer>,
     offer: Offer,
     default_domain: Option<String>,
     mail: MailTemplate,
@@ -115,6 +119,7 @@ impl Authenticator {
         Ok(Self {
             offer: Offer::new(directory.mechanisms()),
             directory,
+            issuer: None,
             decoy: options.cost.decoy(&random),
             upgrade_to: options.upgrade_hashes.then_some(options.cost),
             chooser: RandomState::new(),
@@ -129,13 +134,33 @@ impl Authenticator {
         })
     }
 
+    /// Takes tokens of OAuth, too. `fetch` asks the issuer, and `clock` tells the time on the wall.
+    ///
+    /// # Errors
+    /// If the issuer's keys are in a file, and that cannot be used.
+    pub fn with_tokens(
+        mut self,
+        options: oauth::Options,
+        fetch: Box<Fetch>,
+        clock: Box<Clock>,
+    ) -> Result<Self, KeySetError> {
+        let issuer = Issuer::new(options, fetch, clock, &*self.random)?;
+        self.issuer = Some(issuer);
+        self.offer.set(self.mechanisms());
+        Ok(self)
+    }
+
     /// Checks a credential. Takes as long as its hash takes, so it belongs on a thread that may
     /// block; the caller waits for [`Outcome::delay`] itself.
     ///
     /// An unknown user, a name that can never exist and a wrong password cost the same and get the
     /// same verdict (S24).
     pub fn verify(&self, credential: &Credential, origin: Origin, now: Instant) -> Outcome {
-        let account = self.account(credential.user());
+        let account = match credential.user() {
+            Some(user) => self.account(user),
+            // Whose token it is, is not known yet. No name has a slash.
+            None => format!("/{}", origin.address),
+        };
         let Some(wait) = self.throttle().begin(&account, origin.address, now) else {
             // Too many attempts from there: not looked at, and so not a guess.
             self.log_failure(credential.user(), Cause::TooManyAttempts);
@@ -147,8 +172,11 @@ impl Authenticator {
         let mut cause = Cause::default();
         let judged = match credential {
             Credential::Password(claim) => self.judge_password(claim, now, &mut cause),
+            Credential::Token(dialect, message) => {
+                self.judge_token(*dialect, message, now, &mut cause)
+            }
         };
-        self.offer.set(self.directory.mechanisms());
+        self.offer.set(self.mechanisms());
         let verdict = judged.unwrap_or_else(|error| {
             tracing::error!("credential not checked: {error}");
             Verdict::Unavailable
@@ -180,6 +208,15 @@ impl Authenticator {
         self.offer.clone()
     }
 
+    /// The mechanisms that somebody can log in with.
+    fn mechanisms(&self) -> Mechanisms {
+        let tokens = match &self.issuer {
+            Some(_) => Mechanisms::WITH_TOKEN,
+            None => Mechanisms::NONE,
+        };
+        self.directory.mechanisms().union(tokens)
+    }
+
     /// Reads the accounts again, and forgets remembered logins.
     ///
     /// A changed users file is also noticed by itself, at the next login.
@@ -187,8 +224,11 @@ impl Authenticator {
     /// # Errors
     /// If they cannot be read; then they stay as they were.
     pub fn reload(&self) -> Result<(), LoadError> {
+        if let Some(issuer) = &self.issuer {
+            issuer.forget();
+        }
         self.directory.reload()?;
-        self.offer.set(self.directory.mechanisms());
+        self.offer.set(self.mechanisms());
         self.cache.clear();
         Ok(())
     }
@@ -203,6 +243,7 @@ impl fmt::Debug for Authenticator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Authenticator")
             .field("directory", &self.directory)
+            .field("issuer", &self.issuer)
             .field("default_domain", &self.default_domain)
             .field("mail", &self.mail)
             .finish_non_exhaustive()

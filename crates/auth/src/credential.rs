@@ -9,12 +9,15 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::Secret;
+use crate::oauth::message::{Dialect, Message};
 
 /// A claim of identity as a protocol received it (USER/PASS, LOGIN, or a SASL mechanism).
 #[derive(Debug)]
 pub enum Credential {
     /// A name with its password.
     Password(UserPassword),
+    /// A token of OAuth (RFC 7628), mostly with a name.
+    Token(Dialect, Message),
 }
 
 impl Credential {
@@ -27,10 +30,11 @@ impl Credential {
         })
     }
 
-    /// Who the client claims to be, as it sent the name.
-    pub fn user(&self) -> &str {
+    /// Who the client claims to be, as it sent the name, if it did.
+    pub fn user(&self) -> Option<&str> {
         match self {
-            Self::Password(claim) => &claim.user,
+            Self::Password(claim) => Some(&claim.user),
+            Self::Token(_, message) => message.user.as_deref(),
         }
     }
 }
@@ -86,7 +90,7 @@ impl Verdict {
     }
 
     /// Whether this verdict is that the claim is wrong, at once or after the client's next response.
-    pub(crate) fn is_denied(&self) -> bool {
+    pub fn is_denied(&self) -> bool {
         match self {
             Self::Continue(challenge) => challenge.then == Then::Denied,
             Self::Denied => true,

@@ -84,8 +84,8 @@ pub enum Refusal {
 
 /// Checks tokens. Shared by all connections.
 pub struct Issuer {
-    proof: Prover,
-    wanted: Wanted,
+    options: Options,
+    prover: Prover,
     fetch: Box<Fetch>,
     clock: Box<Clock>,
 }
@@ -107,23 +107,23 @@ impl Issuer {
     /// # Errors
     /// If the issuer's keys are in a file, and that cannot be used.
     pub fn new(
-        proof: Proof,
-        wanted: Wanted,
+        options: Options,
         fetch: Box<Fetch>,
         clock: Box<Clock>,
         random: &dyn Fn() -> u64,
     ) -> Result<Self, KeySetError> {
-        let proof = match proof {
+        let prover = match options.proof.clone() {
             Proof::Signature(signature) => {
-                Prover::Signature(Keys::new(signature, wanted.issuer.as_deref())?)
+                let issuer = options.wanted.issuer.as_deref();
+                Prover::Signature(Keys::new(signature, issuer)?)
             }
             Proof::Introspection(introspection) => {
                 Prover::Introspection(Box::new(Asked::new(introspection, random)))
             }
         };
         Ok(Self {
-            proof,
-            wanted,
+            options,
+            prover,
             fetch,
             clock,
         })
@@ -138,21 +138,30 @@ impl Issuer {
         if !is_b64token(token.expose()) {
             return Err(Refusal::Invalid(Reason::NoToken));
         }
-        match &self.proof {
+        match &self.prover {
             Prover::Signature(keys) => {
                 let claims = keys.verify(token, now, &self.fetch)?;
-                self.wanted.hold_for_signed(&claims, (self.clock)())
+                self.options.wanted.hold_for_signed(&claims, (self.clock)())
             }
-            Prover::Introspection(asked) => {
-                asked.check(token, now, (self.clock)(), &self.fetch, &self.wanted)
-            }
+            Prover::Introspection(asked) => asked.check(
+                token,
+                now,
+                (self.clock)(),
+                &self.fetch,
+                &self.options.wanted,
+            ),
         }
+    }
+
+    /// How tokens are checked.
+    pub fn options(&self) -> &Options {
+        &self.options
     }
 
     /// Forgets what the issuer said of tokens, and asks for its keys anew when they are next
     /// needed; keys in a file are read again.
     pub fn forget(&self) {
-        match &self.proof {
+        match &self.prover {
             Prover::Signature(keys) => keys.doubt(),
             Prover::Introspection(asked) => asked.forget(),
         }
@@ -162,8 +171,7 @@ impl Issuer {
 impl fmt::Debug for Issuer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Issuer")
-            .field("proof", &self.proof)
-            .field("wanted", &self.wanted)
+            .field("options", &self.options)
             .finish_non_exhaustive()
     }
 }

@@ -1,4 +1,5 @@
-//! SASL mechanisms (RFC 4422) as small state machines: PLAIN (RFC 4616) and LOGIN.
+//! SASL mechanisms (RFC 4422) as small state machines: PLAIN (RFC 4616), LOGIN, OAUTHBEARER
+//! (RFC 7628) and XOAUTH2.
 //!
 //! Both protocols drive an [`Exchange`] with the lines as they stood on the wire, still in base64;
 //! it says whether to challenge again, to verify a credential, or how it ended. Whether an
@@ -13,6 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use crate::credential::Then;
+use crate::oauth::message::Dialect;
 use crate::{Credential, Identity, Secret, UserPassword, Verdict};
 
 pub use mechanism::{Mechanism, Mechanisms, Offer};
@@ -68,13 +70,15 @@ impl Exchange {
         let (state, challenge) = match mechanism {
             Mechanism::Plain => (State::Message, ""),
             Mechanism::Login => (State::User, USER_CHALLENGE),
+            Mechanism::OAuthBearer => (State::Token(Dialect::OAuthBearer), ""),
+            Mechanism::XOAuth2 => (State::Token(Dialect::XOAuth2), ""),
         };
         let mut exchange = Self(state);
         let step = match (mechanism, initial) {
             (_, None) => Step::Challenge(challenge.to_owned()),
             // Interop: the server speaks first in LOGIN, so an empty response says nothing yet.
             (Mechanism::Login, Some(b"=")) => Step::Challenge(challenge.to_owned()),
-            (Mechanism::Plain, Some(b"=")) => exchange.respond(b""),
+            (_, Some(b"=")) => exchange.respond(b""),
             // Interop: Outlook and Microsoft 365 send the user name of LOGIN at once.
             (_, Some(line)) => exchange.respond(line),
         };
@@ -126,6 +130,10 @@ impl Exchange {
                 let password = Secret::new(safe(message)?);
                 Ok(self.verify(Credential::new(user, password)))
             }
+            State::Token(dialect) => {
+                let message = dialect.parse(message).map_err(|_| Failure::Malformed)?;
+                Ok(self.verify(Credential::Token(dialect, message)))
+            }
             State::Told(Then::Granted(identity)) if message.is_empty() => {
                 Ok(Step::Granted(identity))
             }
@@ -154,6 +162,8 @@ enum State {
         /// The user name that came before.
         user: String,
     },
+    /// The one message that has a token.
+    Token(Dialect),
     /// Nothing: a verdict is awaited.
     Verifying,
     /// The answer to what the verifier had to say.
@@ -169,6 +179,7 @@ impl fmt::Debug for State {
             Self::Message => "Message",
             Self::User => "User",
             Self::Password { .. } => "Password",
+            Self::Token(_) => "Token",
             Self::Verifying => "Verifying",
             Self::Told(_) => "Told",
             Self::Ended => "Ended",
@@ -260,6 +271,11 @@ mod tests {
                 claim.user,
                 String::from_utf8_lossy(claim.password.expose())
             ),
+            Step::Verify(Credential::Token(dialect, message)) => format!(
+                "{dialect:?} {} {}",
+                message.user.as_deref().unwrap_or("-"),
+                String::from_utf8_lossy(message.token.expose())
+            ),
             Step::Granted(identity) => format!("granted {}", identity.name),
             Step::Refused(refusal) => format!("{refusal:?}"),
         }
@@ -324,6 +340,25 @@ mod tests {
             );
         }
         assert_eq!(run(Mechanism::Plain, Some("="), &[]), "Malformed");
+    }
+
+    #[test]
+    fn a_token_is_one_message() {
+        let bearer = b64(b"n,a=ann,\x01auth=Bearer abc\x01\x01");
+        let mechanism = Mechanism::OAuthBearer;
+        assert_eq!(run(mechanism, None, &[]), "challenge ");
+        assert_eq!(run(mechanism, None, &[&bearer]), "OAuthBearer ann abc");
+        assert_eq!(run(mechanism, Some(&bearer), &[]), "OAuthBearer ann abc");
+        assert_eq!(run(mechanism, Some("="), &[]), "Malformed");
+        assert_eq!(run(mechanism, None, &["AQ=="]), "Malformed");
+        assert_eq!(run(mechanism, None, &["*"]), "Cancelled");
+        let token = b64(b"user=ann\x01auth=Bearer abc\x01\x01");
+        let mechanism = Mechanism::XOAuth2;
+        assert_eq!(run(mechanism, None, &[]), "challenge ");
+        assert_eq!(run(mechanism, None, &[&token]), "XOAuth2 ann abc");
+        assert_eq!(run(mechanism, Some(&token), &[]), "XOAuth2 ann abc");
+        assert_eq!(run(mechanism, Some(&bearer), &[]), "Malformed");
+        assert_eq!(run(mechanism, Some("="), &[]), "Malformed");
     }
 
     #[test]

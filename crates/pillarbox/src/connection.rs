@@ -50,6 +50,8 @@ pub(crate) struct Services {
     pub(crate) check: Check,
     /// How many checks may run at once.
     pub(crate) checking: Arc<Semaphore>,
+    /// How many checks of tokens may run at once: they mostly wait for an issuer.
+    pub(crate) asking: Arc<Semaphore>,
     /// Runs slices of work.
     pub(crate) slices: Slices,
     /// Compresses output.
@@ -409,7 +411,10 @@ where
     ///
     /// A peer that has gone does not wait for its turn or its punishment.
     async fn verify(&mut self, credential: Credential) -> Result<(), Ended> {
-        let checking = Arc::clone(&self.services.checking);
+        let checking = match &credential {
+            Credential::Password(_) => Arc::clone(&self.services.checking),
+            Credential::Token(..) => Arc::clone(&self.services.asking),
+        };
         let turn = tokio::select! {
             biased;
             turn = checking.acquire_owned() => turn,

@@ -115,7 +115,9 @@ impl Client {
     }
 
     fn verdict(&self, credential: &Credential) -> Verdict {
-        let Credential::Password(claim) = credential;
+        let Credential::Password(claim) = credential else {
+            return Verdict::Unavailable;
+        };
         if claim.password.expose() != b"secret" {
             return Verdict::Denied;
         }

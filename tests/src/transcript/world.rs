@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
-use auth::{Accounts, Credential, Identity, MailTemplate, Name, Verdict, prepare};
+use auth::{Accounts, Credential, Identity, MailTemplate, Name, Origin, Verdict, prepare};
 use imapd::extension::Capability;
 use machine::{Link, PlaintextAuth, Security};
 use mailstore::Store;
@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use super::Transport;
 use super::client::{BareLine, Client, Line, NetworkLine};
 use super::script::{self, Fate, Header, Mail, Protocol, User};
+use super::tokens::Tokens;
 use crate::bare::Bare;
 use crate::server::{Server, TlsStart};
 
@@ -26,6 +27,7 @@ pub(super) struct World {
     plaintext: PlaintextAuth,
     users: Arc<Vec<User>>,
     settings: pillarbox::Settings,
+    tokens: Tokens,
     service: Service,
     /// Base names of delivered files, by mailbox and in order.
     delivered: Vec<(String, String)>,
@@ -52,7 +54,8 @@ impl World {
         } else {
             PlaintextAuth::Allowed
         };
-        let settings = settings(header, dir.path())?;
+        let mut settings = settings(header, dir.path())?;
+        let tokens = Tokens::new(header, &mut settings)?;
         let start = match (transport, header.security) {
             (Transport::Tls, _) => TlsStart::AtOnce,
             (_, Some(script::Security::StartTls)) => TlsStart::OnDemand,
@@ -70,6 +73,7 @@ impl World {
             plaintext,
             users,
             settings,
+            tokens,
             service,
             delivered: Vec::new(),
             lock: None,
@@ -234,7 +238,17 @@ impl World {
     fn bare(&self, store: &Arc<Store>, protocol: Protocol) -> Result<Box<dyn Line>> {
         let now = pillarbox::Source::system().now();
         let (users, root) = (Arc::clone(&self.users), self.dir.path().to_owned());
-        let check = move |credential: Credential| verdict(&users, &root, &credential);
+        let tokens = self.tokens.authenticator(&self.settings, &root, &users)?;
+        let offer = tokens.offer();
+        let check = move |credential: Credential| match credential {
+            Credential::Password(_) => verdict(&users, &root, &credential),
+            Credential::Token(..) => {
+                let origin = Origin {
+                    address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+                };
+                tokens.verify(&credential, origin, now.instant).verdict
+            }
+        };
         let security = match self.security {
             None | Some(script::Security::Clear) => Security::Clear,
             Some(script::Security::StartTls) => Security::StartTlsOffered,
@@ -248,14 +262,20 @@ impl World {
         };
         match protocol {
             Protocol::Pop3 => {
-                let settings = Arc::new(self.settings.pop3(store));
+                let settings = Arc::new(pop3d::Settings {
+                    mechanisms: offer,
+                    ..self.settings.pop3(store)
+                });
                 let bare = Bare::new(now, check, |waker| {
                     pop3d::Session::new(settings, link(waker), now)
                 });
                 Ok(Box::new(BareLine::new(bare)))
             }
             Protocol::Imap => {
-                let settings = Arc::new(self.settings.imap(store));
+                let settings = Arc::new(imapd::Settings {
+                    mechanisms: offer,
+                    ..self.settings.imap(store)
+                });
                 let bare = Bare::new(now, check, |waker| {
                     imapd::Session::new(settings, link(waker), now)
                 });
@@ -267,7 +287,7 @@ impl World {
 
 /// Writes the users file of a server. The passwords stand there as they are, so that a login costs
 /// nothing.
-fn users_file(dir: &Path, users: &[User]) -> Result<PathBuf> {
+pub(super) fn users_file(dir: &Path, users: &[User]) -> Result<PathBuf> {
     let path = dir.join("users");
     let line = |user: &User| format!("{}:{{PLAIN}}{}::::::\n", user.name, user.password);
     fs::write(&path, users.iter().map(line).collect::<String>())?;
@@ -277,7 +297,9 @@ fn users_file(dir: &Path, users: &[User]) -> Result<PathBuf> {
 /// Stands in for the users file on the bare machine.
 fn verdict(users: &[User], root: &Path, credential: &Credential) -> Verdict {
     let name = |name: &str| Name::parse(name, None).ok();
-    let Credential::Password(claim) = credential;
+    let Credential::Password(claim) = credential else {
+        return Verdict::Unavailable;
+    };
     let (claimed, password) = (name(&claim.user), prepare::password(&claim.password));
     let known = users.iter().find(|user| {
         name(&user.name) == claimed
@@ -370,6 +392,12 @@ fn settings(header: &Header, dir: &Path) -> Result<pillarbox::Settings> {
                     "refuse" => pop3d::Utf8Headers::Refuse,
                     _ => bail!("send or refuse"),
                 };
+            }
+            "token" => {}
+            "oauth-scope" => settings.oauth.scope.push(value.clone()),
+            "oauth-host" => settings.oauth.hosts.push(value.clone()),
+            "openid-configuration" => {
+                settings.oauth.openid_configuration = Some(value.clone());
             }
             _ => bail!("no such setting: {name}"),
         }

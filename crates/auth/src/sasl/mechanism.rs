@@ -11,17 +11,23 @@ pub enum Mechanism {
     Plain,
     /// LOGIN (draft-murchison-sasl-login), for old clients.
     Login,
+    /// OAUTHBEARER (RFC 7628).
+    OAuthBearer,
+    /// XOAUTH2, of Google and Microsoft, which came before it.
+    XOAuth2,
 }
 
 impl Mechanism {
     /// All mechanisms, in the order they are advertised.
-    pub const ALL: [Self; 2] = [Self::Plain, Self::Login];
+    pub const ALL: [Self; 4] = [Self::Plain, Self::Login, Self::OAuthBearer, Self::XOAuth2];
 
     /// The registered name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Plain => "PLAIN",
             Self::Login => "LOGIN",
+            Self::OAuthBearer => "OAUTHBEARER",
+            Self::XOAuth2 => "XOAUTH2",
         }
     }
 
@@ -48,6 +54,11 @@ impl Mechanisms {
 
     /// Those that need the password itself.
     pub const WITH_PASSWORD: Self = Self::NONE.with(Mechanism::Plain).with(Mechanism::Login);
+
+    /// Those that need a token of OAuth.
+    pub const WITH_TOKEN: Self = Self::NONE
+        .with(Mechanism::OAuthBearer)
+        .with(Mechanism::XOAuth2);
 
     /// With one more.
     #[must_use]

@@ -15,6 +15,8 @@ pub enum Capability {
     LoginDisabled,
     AuthPlain,
     AuthLogin,
+    AuthOAuthBearer,
+    AuthXOAuth2,
     SaslIr,
     LiteralPlus,
     LiteralMinus,
@@ -84,6 +86,8 @@ impl Capability {
         match mechanism {
             Mechanism::Plain => Self::AuthPlain,
             Mechanism::Login => Self::AuthLogin,
+            Mechanism::OAuthBearer => Self::AuthOAuthBearer,
+            Mechanism::XOAuth2 => Self::AuthXOAuth2,
         }
     }
 

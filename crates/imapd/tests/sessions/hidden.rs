@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use auth::sasl::{Mechanism, Mechanisms};
 use imapd::Hidden;
 use imapd::extension::{Capabilities, Capability, Extension, REGISTRY, Shown};
 use machine::{PlaintextAuth, Security};
@@ -34,6 +35,8 @@ fn probes(capability: Capability) -> Vec<Probe> {
         Capability::StartTls => vec![Probe(Connected, "STARTTLS", "x OK")],
         Capability::AuthPlain => vec![Probe(Connected, "AUTHENTICATE PLAIN", "+ ")],
         Capability::AuthLogin => vec![Probe(Connected, "AUTHENTICATE LOGIN", "+ ")],
+        Capability::AuthOAuthBearer => vec![Probe(Connected, "AUTHENTICATE OAUTHBEARER", "+ ")],
+        Capability::AuthXOAuth2 => vec![Probe(Connected, "AUTHENTICATE XOAUTH2", "+ ")],
         Capability::SaslIr => vec![Probe(
             Connected,
             "AUTHENTICATE PLAIN AHUAcA==",
@@ -344,6 +347,11 @@ fn client(place: Place, hidden: Capabilities) -> (World, Client) {
         }];
         settings.quotas = Arc::new(quotas());
     });
+    world.offer(
+        Mechanism::ALL
+            .into_iter()
+            .fold(Mechanisms::NONE, Mechanisms::with),
+    );
     world.deliver_many(1);
     let client = match place {
         Place::Connected => {

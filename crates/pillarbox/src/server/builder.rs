@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use auth::oauth::KeySetError;
 use auth::{Accounts, Authenticator};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -14,6 +15,7 @@ use super::Server;
 use super::front::Front;
 use crate::config::{self, Listener, Settings};
 use crate::connection::{Check, Compressors, Services, Slices, Timeouts};
+use crate::issuer;
 use crate::limiter::{Limiter, Limits};
 use crate::listen::{bind, no_ipv6, raise_descriptor_limit};
 use crate::source::Source;
@@ -77,6 +79,12 @@ pub enum Error {
     /// The users file is bad.
     #[error(transparent)]
     Users(#[from] auth::users::LoadError),
+    /// The issuer of tokens cannot be asked.
+    #[error(transparent)]
+    Issuer(#[from] issuer::Error),
+    /// The issuer's keys are bad.
+    #[error("`jwks` in [oauth]: {0}")]
+    Keys(#[from] KeySetError),
 }
 
 impl Builder {
@@ -194,6 +202,7 @@ fn services(
         source,
         check,
         checking: Arc::new(Semaphore::new(settings.auth.parallel(cores))),
+        asking: Arc::new(Semaphore::new(QUESTIONS)),
         slices: Slices::new(WORKERS.max(4 * cores)),
         compressors: Compressors::default(),
         limiter: Limiter::new(Limits {
@@ -272,12 +281,22 @@ fn authenticator(
         accounts,
         ..settings.authentication()
     };
-    let source = source.clone();
-    Ok(Authenticator::new(options, move || source.random())?)
+    let (random, clock) = (source.clone(), source.clone());
+    let authenticator = Authenticator::new(options, move || random.random())?;
+    let oauth = &settings.oauth;
+    if !oauth.is_on() {
+        return Ok(authenticator);
+    }
+    let options = oauth.checks(issuer::client_secret(oauth)?);
+    let fetch = issuer::fetcher(oauth)?;
+    Ok(authenticator.with_tokens(options, fetch, Box::new(move || clock.wall()))?)
 }
 
 /// Files that can be open besides connections, at least.
 const RESERVED_DESCRIPTORS: usize = 64;
+
+/// How many checks of tokens may run at once. Each may wait for the issuer, on a thread.
+const QUESTIONS: usize = 32;
 
 /// How many slices of work may run at once at least. Most of them wait for the disk or a lock.
 const WORKERS: usize = 64;

@@ -254,8 +254,11 @@ impl World {
         Ok(Self {
             answers,
             issuer: Issuer::new(
-                proof,
-                wanted,
+                Options {
+                    proof,
+                    wanted,
+                    ..options()
+                },
                 Box::new(fetch),
                 Box::new(move || *clock.lock().unwrap()),
                 &|| 7,

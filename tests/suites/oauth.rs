@@ -1,0 +1,6 @@
+//! Logins with tokens of OAuth: an issuer that the test runs, and the real server.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "oauth/asking.rs"]
+mod asking;
