@@ -126,7 +126,7 @@ fn s7_append_with_an_index_that_cannot_be_forced() {
     let calls = watched(&server, || drop(client.ok(&append("INBOX", "y")))).unwrap();
     // What may have been dropped is written again, to another file.
     let steps = [
-        ("pwrite64", "ann/pillarbox.index.tmp"),
+        ("write", "ann/pillarbox.index.tmp"),
         ("fdatasync", "ann/pillarbox.index.tmp"),
         ("rename", "ann/pillarbox.index.tmp"),
         ("fsync", "mail/ann>"),

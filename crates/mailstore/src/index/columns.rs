@@ -198,14 +198,13 @@ impl<'a> Encoder<'a> {
 
     /// Writes the file.
     pub(super) fn write(&self, claim: Claim, out: &mut impl Write) -> io::Result<()> {
-        let header = self.header.encode().unwrap_or_default();
-        out.write_all(&header)?;
         let committed_length = match claim {
             Claim::All => self.length,
             Claim::Nothing => 0,
         };
-        out.write_all(&committed(self.header.generation, committed_length))?;
-        let mut pieces = Pieces::of(out);
+        let mut head = self.header.encode().unwrap_or_default();
+        head.extend(committed(self.header.generation, committed_length));
+        let mut pieces = Pieces::of(out, &head);
         self.write_columns(&mut pieces)?;
         pieces.buffer.bytes(&self.extras);
         pieces.end()
@@ -247,18 +246,24 @@ impl<'a> Encoder<'a> {
     }
 }
 
-/// The part of a file under the last CRC, on its way.
+/// A file on its way: what is short is written at once.
 struct Pieces<'a, W> {
     out: &'a mut W,
     buffer: Writer,
+    /// How much of the buffer is not covered by the last CRC.
+    head: usize,
     crc: crc32fast::Hasher,
 }
 
 impl<'a, W: Write> Pieces<'a, W> {
-    fn of(out: &'a mut W) -> Self {
+    /// Begins with octets that the last CRC does not cover.
+    fn of(out: &'a mut W, head: &[u8]) -> Self {
+        let mut buffer = Writer(Vec::with_capacity(PIECE + PIECE / 2));
+        buffer.bytes(head);
         Self {
             out,
-            buffer: Writer(Vec::with_capacity(PIECE + PIECE / 2)),
+            buffer,
+            head: head.len(),
             crc: crc32fast::Hasher::new(),
         }
     }
@@ -266,22 +271,25 @@ impl<'a, W: Write> Pieces<'a, W> {
     /// Writes what there is, if it is enough to be worth it.
     fn pass_on(&mut self) -> io::Result<()> {
         if self.buffer.0.len() >= PIECE {
-            self.empty()?;
+            self.cover();
+            self.out.write_all(&self.buffer.0)?;
+            self.buffer.0.clear();
+            self.head = 0;
         }
         Ok(())
     }
 
-    fn empty(&mut self) -> io::Result<()> {
-        self.crc.update(&self.buffer.0);
-        self.out.write_all(&self.buffer.0)?;
-        self.buffer.0.clear();
-        Ok(())
+    /// Takes the buffer into the CRC.
+    fn cover(&mut self) {
+        let covered = self.buffer.0.get(self.head..).unwrap_or_default();
+        self.crc.update(covered);
     }
 
     /// Writes the rest, and the CRC.
     fn end(mut self) -> io::Result<()> {
-        self.empty()?;
-        self.out.write_all(&self.crc.finalize().to_le_bytes())
+        self.cover();
+        self.buffer.u32(self.crc.finalize());
+        self.out.write_all(&self.buffer.0)
     }
 }
 
