@@ -85,6 +85,52 @@ impl Account {
         self.tree().list()
     }
 
+    /// The mailbox that is meant by a name: the one of this very name if it exists. Otherwise it is
+    /// the one whose name is the same in normalization form C, or that form itself (RFC 9051 §5.1);
+    /// levels above it that exist are found in the same way.
+    ///
+    /// So mailboxes stay within reach that other programs named otherwise, and no mailbox is made
+    /// beside another that looks alike.
+    ///
+    /// # Errors
+    /// If the account cannot be read, or the name is too long in that form.
+    pub fn resolve(&self, name: MailboxName) -> Result<MailboxName> {
+        let wanted = self.in_form_c(name)?;
+        if wanted.as_str().is_ascii() || self.tree().directory(&wanted)?.is_some() {
+            return Ok(wanted);
+        }
+        let entries = self.list()?;
+        let levels = |name: &MailboxName| name.levels().count();
+        let nearest = entries
+            .iter()
+            .filter(|entry| !entry.name.as_str().is_ascii())
+            .filter_map(|entry| {
+                Some((
+                    wanted.rebased(&entry.name.normalized(), &entry.name)?,
+                    entry,
+                ))
+            })
+            // Of names that look alike, the one that is in form C.
+            .max_by_key(|(found, entry)| (levels(&entry.name), *found == wanted));
+        let found = nearest.map_or(wanted, |(found, _)| found);
+        self.namespace().check(&found)?;
+        Ok(found)
+    }
+
+    /// A name as it is if there is such a mailbox, else in normalization form C: what
+    /// [`resolve`](Self::resolve) finds without a look at all other names.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve).
+    pub fn in_form_c(&self, name: MailboxName) -> Result<MailboxName> {
+        if name.as_str().is_ascii() || self.tree().directory(&name)?.is_some() {
+            return Ok(name);
+        }
+        let name = name.normalized();
+        self.namespace().check(&name)?;
+        Ok(name)
+    }
+
     /// Opens a mailbox, looking at what others did to it as [`Mailbox::refresh`] does: its snapshot
     /// is up to date. INBOX is made if it is not there.
     ///
@@ -405,7 +451,7 @@ mod tests {
     use crate::error::Error;
     use crate::flag::{FlagChange, FlagOp, FlagSet, Keyword, SystemFlag};
     use crate::mailbox::{Appending, Mailbox};
-    use crate::name::{MailboxName, Namespace};
+    use crate::name::{MailboxName, NameError, Namespace};
     use crate::source::Source;
     use crate::store::{Fsync, Options, Store};
     use std::fs;
@@ -474,6 +520,43 @@ mod tests {
     fn list(account: &Account) -> Vec<String> {
         let names = account.list().unwrap();
         names.iter().map(|entry| entry.name.to_string()).collect()
+    }
+
+    #[test]
+    fn names_are_found_in_any_form_of_unicode() {
+        let root = tempfile::tempdir().unwrap();
+        let account = account(root.path());
+        let utf8 = |text: &str| account.namespace().parse_utf8(text.as_bytes()).unwrap();
+        // Another program's, with the accent as a character of its own.
+        fs::create_dir_all(root.path().join(".Bu&Awg-cher/cur")).unwrap();
+        account.create(&utf8("\u{e9}t\u{e9}")).unwrap();
+        for (typed, found) in [
+            ("Bu\u{308}cher", "Bu\u{308}cher"),
+            ("B\u{fc}cher", "Bu\u{308}cher"),
+            ("B\u{fc}cher/e\u{301}", "Bu\u{308}cher/\u{e9}"),
+            ("B\u{fc}cherei", "B\u{fc}cherei"),
+            ("e\u{301}te\u{301}", "\u{e9}t\u{e9}"),
+            ("e\u{301}t\u{e9}/x", "\u{e9}t\u{e9}/x"),
+            ("\u{212b}", "\u{c5}"),
+            ("plain", "plain"),
+        ] {
+            assert_eq!(
+                account.resolve(utf8(typed)).unwrap(),
+                utf8(found),
+                "{typed:?}"
+            );
+        }
+        // Where both exist, each is itself.
+        account.create(&utf8("B\u{fc}cher")).unwrap();
+        for typed in ["Bu\u{308}cher", "B\u{fc}cher"] {
+            assert_eq!(account.resolve(utf8(typed)).unwrap(), utf8(typed));
+        }
+        let below = account.resolve(utf8("B\u{fc}cher/x")).unwrap();
+        assert_eq!(below, utf8("B\u{fc}cher/x"));
+        // Longer in that form than an entry of a directory can be.
+        let long = "\u{958}".repeat(60);
+        let resolved = account.resolve(utf8(&long));
+        assert!(matches!(resolved, Err(Error::Name(NameError::TooLong))));
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub use error::{Error, Result};
 pub use flag::{FlagChange, FlagMask, FlagOp, FlagSet, Keyword, Keywords, SystemFlag};
 pub use id::{ModSeq, Uid, UidValidity};
 pub use mailbox::{Appended, Appending, Copied, Mailbox, Moving, Stored};
-pub use name::{MailboxName, NameError, Namespace};
+pub use name::{MailboxName, NameError, Namespace, normalized};
 pub use quota::{Counting, Usage};
 pub use snapshot::{Difference, Kept, Message, Snapshot};
 pub use source::Source;

@@ -2,7 +2,10 @@
 
 mod utf7;
 
+use std::borrow::Cow;
 use std::fmt;
+
+use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfc_quick};
 
 /// A mailbox of one account: `INBOX`, or a path of levels below the account's root.
 ///
@@ -88,6 +91,11 @@ impl MailboxName {
         (rest.is_empty() || rest.starts_with('.')).then(|| Self(format!("{}{rest}", to.0)))
     }
 
+    /// This name as Net-Unicode has it: in normalization form C (RFC 5198 §3, RFC 9051 §5.1).
+    pub fn normalized(&self) -> Self {
+        Self(normalized(&self.0).into_owned())
+    }
+
     /// The canonical form: UTF-8 with `.` between the levels.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -165,6 +173,11 @@ impl Namespace {
     /// The name for a client: prefix and separator put in, in modified UTF-7.
     pub fn display(&self, name: &MailboxName) -> String {
         utf7::encode(&self.display_utf8(name))
+    }
+
+    /// A name in modified UTF-7, as [`display`](Self::display) gives it, in UTF-8.
+    pub fn decode_display(shown: &str) -> Option<String> {
+        utf7::decode(shown.as_bytes())
     }
 
     /// The prefix for a client, in modified UTF-7.
@@ -279,6 +292,15 @@ impl Namespace {
             return Err(NameError::TooLong);
         }
         Ok(name)
+    }
+}
+
+/// Text in normalization form C (RFC 5198 §3).
+pub fn normalized(text: &str) -> Cow<'_, str> {
+    if is_nfc_quick(text.chars()) == IsNormalized::Yes {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(text.nfc().collect())
     }
 }
 

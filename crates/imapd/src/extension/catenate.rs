@@ -60,7 +60,8 @@ impl Source {
             return Err(bad());
         }
         let name = account.namespace().parse_utf8(&url.mailbox);
-        let place = account.own(name.map_err(|_| bad())?);
+        let name = account.account.resolve(name.map_err(|_| bad())?)?;
+        let place = account.own(name);
         let mailbox = match place.account.open(&place.name) {
             Err(Error::NotFound) => return Err(bad()),
             opened => opened?,

@@ -103,9 +103,29 @@ pub(crate) fn selected(account: &Authenticated, name: &[u8], out: &mut Responses
     if account.enabled.revision() == Revision::Rev1 {
         return;
     }
-    if let Ok(place) = account.place(name) {
-        out.untagged(Untagged::List(entry(account, &place)));
+    let (Ok(typed), Ok(place)) = (account.typed(name), account.place(name)) else {
+        return;
+    };
+    let entry = entry(account, &place);
+    out.untagged(if typed == place.name {
+        Untagged::List(entry)
+    } else {
+        Untagged::ListWithOldName(entry, account.shown(&typed))
+    });
+}
+
+/// Tells what the mailbox is named that a client named in another form of Unicode
+/// (RFC 9051 §6.3.9.7): it was made, is gone, or is written to.
+pub(crate) fn normalized(account: &Authenticated, typed: &[u8], place: &Place) -> Option<Untagged> {
+    let typed = account.typed(typed).ok()?;
+    if account.enabled.revision() == Revision::Rev1 || typed == place.name {
+        return None;
     }
+    let mut entry = entry(account, place);
+    if place.account.open(&place.name).is_err() {
+        entry.attributes.insert(0, "\\NonExistent");
+    }
+    Some(Untagged::ListWithOldName(entry, account.shown(&typed)))
 }
 
 /// The LIST response of a mailbox that exists, with all its attributes (RFC 9051 §6.3.2). What

@@ -14,10 +14,11 @@ use super::list_my_rights;
 use super::list_status::{self, Status};
 use super::special_use::{self, Special};
 use super::status_size::Sizing;
+use super::utf8_accept::NamePattern;
 use super::{Capabilities, Capability, Extension, Shown};
 use crate::command::{ExtendedList, ReturnOption, SelectionOption, StatusItem};
 use crate::error::Refused;
-use crate::handler::list::{Pattern, one_inbox};
+use crate::handler::list::one_inbox;
 use crate::response::{Completion, ListEntry, Untagged};
 use crate::session::authenticated::Authenticated;
 use crate::session::responses::Responses;
@@ -53,7 +54,7 @@ enum Stage {
     /// The names are matched with the patterns, from the first on.
     Matching {
         names: Vec<Name>,
-        patterns: Vec<Pattern>,
+        patterns: Vec<NamePattern>,
         matched: usize,
     },
     /// What is left to tell, the next one last.
@@ -133,7 +134,7 @@ impl ExtendedListing {
                 let count = (MATCHES / patterns.len().max(1)).clamp(1, left.len().max(1));
                 for name in left.iter_mut().take(count) {
                     let mut patterns = patterns.iter();
-                    if patterns.any(|pattern| pattern.matches(name.shown.as_bytes())) {
+                    if patterns.any(|pattern| pattern.matches(&name.shown)) {
                         name.fits = Fits::Yes;
                     }
                 }
@@ -157,13 +158,12 @@ impl ExtendedListing {
 
     /// The patterns. An empty one matches nothing, and does not ask for the separator
     /// (RFC 5258 §3).
-    fn patterns(&self, account: &Authenticated) -> Vec<Pattern> {
-        let separator = account.namespace().separator;
+    fn patterns(&self, account: &Authenticated) -> Vec<NamePattern> {
         let patterns = self.asked.patterns.iter().filter(|it| !it.is_empty());
         patterns
             .map(|pattern| {
                 let wanted = [self.asked.reference.as_slice(), pattern].concat();
-                Pattern::new(&wanted, separator)
+                account.pattern(&wanted)
             })
             .collect()
     }

@@ -127,10 +127,12 @@ impl Authenticated {
         }
     }
 
-    /// The client itself has changed which mailboxes there are, or its subscriptions.
-    pub(crate) fn note_change(&mut self, change: &Change) {
+    /// What a change that the client itself asks for would be to a session that is notified, by
+    /// the names that there are before it.
+    pub(crate) fn asked_change(&self, change: &Change) -> Option<AccountChange> {
+        self.notify.as_ref()?.others.as_ref()?;
         let name = |name: &[u8]| self.name(name).ok();
-        let change = match change {
+        match change {
             Change::Create(created, _) => name(created).map(AccountChange::Created),
             Change::Delete(deleted) => name(deleted).map(AccountChange::Deleted),
             Change::Rename(from, to) => name(from)
@@ -138,11 +140,15 @@ impl Authenticated {
                 .map(|(from, to)| AccountChange::Renamed { from, to }),
             Change::Subscribe(added) => name(added).map(AccountChange::Subscribed),
             Change::Unsubscribe(gone) => name(gone).map(AccountChange::Unsubscribed),
-        };
+        }
+    }
+
+    /// The client itself has changed which mailboxes there are, or its subscriptions.
+    pub(crate) fn note_change(&mut self, change: &AccountChange) {
         if let Some(notify) = &mut self.notify
-            && let (Some(others), Some(change)) = (&mut notify.others, change)
+            && let Some(others) = &mut notify.others
         {
-            others.note_change(&change);
+            others.note_change(change);
             notify.woken = true;
         }
     }

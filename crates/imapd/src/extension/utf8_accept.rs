@@ -4,12 +4,13 @@
 //! anything else (RFC 9755 §3). What it hears is in UTF-8 once it has said with ENABLE that it
 //! understands that; from then on nothing is modified UTF-7, in either direction.
 
-use mailstore::{MailboxName, NameError};
+use mailstore::{Error, MailboxName, NameError, Namespace, normalized};
 
 use super::enable::{Enabled, Feature};
 use super::{Capability, Extension, Shown};
 use crate::command::Search;
 use crate::error::Refused;
+use crate::handler::list::Pattern;
 use crate::response::PlainCode;
 use crate::session::authenticated::Authenticated;
 use crate::settings::Utf8Headers;
@@ -24,11 +25,19 @@ pub(super) const ROW: Extension = Extension {
 };
 
 impl Authenticated {
-    /// The mailbox that a client names.
+    /// The mailbox that a client names, in whatever form of Unicode (RFC 9051 §5.1).
     ///
     /// # Errors
     /// If the name cannot be a mailbox.
-    pub(crate) fn name(&self, name: &[u8]) -> Result<MailboxName, NameError> {
+    pub(crate) fn name(&self, name: &[u8]) -> Result<MailboxName, Error> {
+        self.account.resolve(self.typed(name)?)
+    }
+
+    /// A name as a client writes it.
+    ///
+    /// # Errors
+    /// If it cannot be a mailbox.
+    pub(crate) fn typed(&self, name: &[u8]) -> Result<MailboxName, NameError> {
         let beyond_ascii = !name.is_ascii() && self.offered.has(Capability::Utf8Accept);
         // Interop: Thunderbird sends `&` as it is after ENABLE.
         if beyond_ascii || self.enabled.speaks_utf8() {
@@ -43,12 +52,31 @@ impl Authenticated {
     /// # Errors
     /// Also if the name has a line or paragraph separator (RFC 9755 §3). A mailbox that another
     /// program has given such a name can still be opened.
-    pub(crate) fn new_name(&self, name: &[u8]) -> Result<MailboxName, NameError> {
+    pub(crate) fn new_name(&self, name: &[u8]) -> Result<MailboxName, Error> {
         let name = self.name(name)?;
         if name.as_str().contains(['\u{2028}', '\u{2029}']) {
-            return Err(NameError::Control);
+            return Err(NameError::Control.into());
         }
         Ok(name)
+    }
+
+    /// The names that a client lists by a pattern.
+    pub(crate) fn pattern(&self, wanted: &[u8]) -> NamePattern {
+        let separator = self.namespace().separator;
+        let utf8 = self.enabled.speaks_utf8() || self.offered.has(Capability::Utf8Accept);
+        match str::from_utf8(wanted) {
+            Ok(text) if utf8 && !text.is_ascii() => NamePattern {
+                pattern: Pattern::new(normalized(text).as_bytes(), separator),
+                against: match self.enabled.speaks_utf8() {
+                    true => Against::FormC,
+                    false => Against::Decoded,
+                },
+            },
+            Ok(_) | Err(_) => NamePattern {
+                pattern: Pattern::new(wanted, separator),
+                against: Against::Shown,
+            },
+        }
     }
 
     /// A mailbox as this client is told of it.
@@ -67,6 +95,42 @@ impl Authenticated {
         } else {
             self.namespace().display_prefix()
         }
+    }
+}
+
+/// A pattern for mailbox names. What it says in UTF-8 is in UTF-8 before ENABLE as well, as in any
+/// name (RFC 9755 §3), and in any form of Unicode.
+#[derive(Debug)]
+pub(crate) struct NamePattern {
+    pattern: Pattern,
+    against: Against,
+}
+
+/// What a pattern is compared with.
+#[derive(Clone, Copy, Debug)]
+enum Against {
+    /// Names as the client is told of them.
+    Shown,
+    /// These in normalization form C.
+    FormC,
+    /// The same, out of modified UTF-7.
+    Decoded,
+}
+
+impl NamePattern {
+    /// Whether the pattern fits a name as the client is told of it.
+    pub(crate) fn matches(&self, shown: &str) -> bool {
+        let fits = |name: &str| self.pattern.matches(normalized(name).as_bytes());
+        match self.against {
+            Against::Shown => self.pattern.matches(shown.as_bytes()),
+            Against::FormC => fits(shown),
+            Against::Decoded => Namespace::decode_display(shown).is_some_and(|name| fits(&name)),
+        }
+    }
+
+    /// Whether `%` may hide names below those that match.
+    pub(crate) fn has_level_wildcard(&self) -> bool {
+        self.pattern.has_level_wildcard()
     }
 }
 

@@ -18,7 +18,7 @@ use mailstore::{Counting, Uid, Usage};
 use crate::command::{self, Append, Command, MailboxArg, Piece, Tagged, uses};
 use crate::error::Refused;
 use crate::extension::catenate::Source;
-use crate::extension::{Capabilities, utf8_accept};
+use crate::extension::{Capabilities, imap_rev2, utf8_accept};
 use crate::framer::{Announced, Frame, Literal, Refusal};
 use crate::response::{Completion, PlainCode};
 use crate::session::authenticated::Authenticated;
@@ -301,13 +301,16 @@ impl Session {
     }
 
     /// Opens the mailbox that the messages go to.
-    fn open_upload(&self, mailbox: &[u8], replaces: Option<Uid>) -> Result<Upload, Refused> {
+    fn open_upload(&mut self, typed: &[u8], replaces: Option<Uid>) -> Result<Upload, Refused> {
         let account = self.account()?;
-        let place = account.place(mailbox)?;
+        let place = account.place(typed)?;
         let room = Room::new(&place.account, self.replaced(replaces));
-        let (mailbox, kept) = account.open_target(mailbox)?;
+        let (mailbox, kept) = account.open_target(typed)?;
         let header = utf8_accept::header_octets(account, self.settings.utf8_headers);
         let limits = &self.settings.limits;
+        if let Some(told) = imap_rev2::normalized(account, typed, &place) {
+            self.out.untagged(told);
+        }
         Ok(Upload::new(mailbox, kept, limits, header, room))
     }
 

@@ -7,6 +7,7 @@ use mailstore::{Namespace, SpecialUses};
 use crate::error::Refused;
 use crate::extension::children::{Children, attribute};
 use crate::extension::special_use::{self, Special};
+use crate::extension::utf8_accept::NamePattern;
 use crate::extension::{Capability, xlist};
 use crate::response::{Completion, ListEntry, Untagged};
 use crate::session::authenticated::Authenticated;
@@ -102,12 +103,12 @@ impl Listing {
             Some(names) => names,
             None => self.collect(account)?,
         };
-        let pattern = Pattern::new(&self.wanted, separator);
+        let pattern = account.pattern(&self.wanted);
         for _ in 0..BATCH {
             let Some(name) = names.pop() else {
                 return Ok(Step::Done(Completion::ok(text)));
             };
-            if pattern.matches(name.shown.as_bytes()) && self.is_told(&name, &pattern) {
+            if pattern.matches(&name.shown) && self.is_told(&name, &pattern) {
                 out.untagged(self.response(self.entry(name, account)));
             }
             if out.is_full() {
@@ -151,7 +152,7 @@ impl Listing {
 
     /// Whether a name that matches is told. LSUB tells a parent that is not subscribed only if a
     /// subscribed name below it does not match itself, which is so if `%` hides it.
-    fn is_told(&self, name: &Name, pattern: &Pattern) -> bool {
+    fn is_told(&self, name: &Name, pattern: &NamePattern) -> bool {
         self.kind != Kind::Lsub || name.is == Is::Mailbox || pattern.has_level_wildcard()
     }
 

@@ -20,17 +20,25 @@ use crate::session::selected::Selected;
 type Done = Result<&'static str, Refused>;
 
 /// CREATE (RFC 3501 §6.3.3), perhaps with special uses (RFC 6154 §3).
-pub(crate) fn create(account: &Authenticated, name: &[u8], uses: Option<&[Vec<u8>]>) -> Done {
-    let place = account.new_place(name)?;
+pub(crate) fn create(
+    account: &Authenticated,
+    typed: &[u8],
+    uses: Option<&[Vec<u8>]>,
+    out: &mut Responses,
+) -> Done {
+    let place = account.new_place(typed)?;
     place.require_above(&account.user)?;
     let uses = special_use::wanted(&place.name, uses.unwrap_or_default())?;
     place.account.create_special(&place.name, uses)?;
+    if let Some(told) = imap_rev2::normalized(account, typed, &place) {
+        out.untagged(told);
+    }
     Ok("CREATE completed")
 }
 
 /// DELETE (RFC 3501 §6.3.4).
-pub(crate) fn delete(account: &Authenticated, name: &[u8]) -> Done {
-    let place = account.place(name)?;
+pub(crate) fn delete(account: &Authenticated, typed: &[u8], out: &mut Responses) -> Done {
+    let place = account.place(typed)?;
     let deleted = match place.rights(&account.user) {
         Ok(rights) => {
             check(rights, Rights::DELETE)?;
@@ -39,18 +47,27 @@ pub(crate) fn delete(account: &Authenticated, name: &[u8]) -> Done {
         Err(error) => Err(error),
     };
     match deleted {
-        Err(Error::NotFound) => Err(imap_rev2::not_deleted(account, &place)),
-        deleted => Ok(deleted.map(|()| "DELETE completed")?),
+        Err(Error::NotFound) => return Err(imap_rev2::not_deleted(account, &place)),
+        deleted => deleted?,
     }
+    if let Some(told) = imap_rev2::normalized(account, typed, &place) {
+        out.untagged(told);
+    }
+    Ok("DELETE completed")
 }
 
 /// RENAME (RFC 3501 §6.3.5).
 pub(crate) fn rename(account: &Authenticated, from: &[u8], to: &[u8], out: &mut Responses) -> Done {
-    let (from, to) = (account.place(from)?, account.new_place(to)?);
-    from.require_removal(&account.user)?;
-    to.require_above(&account.user)?;
-    from.account.rename(&from.name, &to.name)?;
-    imap_rev2::renamed(account, &from, &to, out);
+    let (old, mut new) = (account.place(from)?, account.new_place(to)?);
+    if old.name == new.name {
+        // They look alike: the client wants the form that is asked for.
+        new.name = account.typed(to)?.normalized();
+    }
+    old.require_removal(&account.user)?;
+    new.require_above(&account.user)?;
+    old.account.rename(&old.name, &new.name)?;
+    let typed = account.own(account.typed(from)?);
+    imap_rev2::renamed(account, &typed, &new, out);
     Ok("RENAME completed")
 }
 
@@ -60,9 +77,14 @@ pub(crate) fn subscribe(account: &Authenticated, name: &[u8]) -> Done {
     Ok("SUBSCRIBE completed")
 }
 
-/// UNSUBSCRIBE (RFC 3501 §6.3.7).
-pub(crate) fn unsubscribe(account: &Authenticated, name: &[u8]) -> Done {
-    account.account.unsubscribe(&account.name(name)?)?;
+/// UNSUBSCRIBE (RFC 3501 §6.3.7), also of a name in another form that is on the list.
+pub(crate) fn unsubscribe(account: &Authenticated, typed: &[u8]) -> Done {
+    let name = account.name(typed)?;
+    account.account.unsubscribe(&name)?;
+    let typed = account.typed(typed)?;
+    if typed != name {
+        account.account.unsubscribe(&typed)?;
+    }
     Ok("UNSUBSCRIBE completed")
 }
 

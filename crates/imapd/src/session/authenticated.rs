@@ -162,11 +162,11 @@ impl Change {
     pub(crate) fn apply(&self, account: &Authenticated, out: &mut Responses) -> Outcome {
         let text = match self {
             Self::Create(name, uses) => {
-                let text = mailbox::create(account, name, uses.as_deref())?;
+                let text = mailbox::create(account, name, uses.as_deref(), out)?;
                 let code = object_id::created(account, name);
                 return Ok(Step::Done(Completion::ok(text).with_any(code)));
             }
-            Self::Delete(name) => mailbox::delete(account, name)?,
+            Self::Delete(name) => mailbox::delete(account, name, out)?,
             Self::Rename(from, to) => mailbox::rename(account, from, to, out)?,
             Self::Subscribe(name) => mailbox::subscribe(account, name)?,
             Self::Unsubscribe(name) => mailbox::unsubscribe(account, name)?,

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use auth::Identity;
 use machine::Link;
-use mailstore::Rights;
+use mailstore::{AccountChange, Rights};
 
 use super::State;
 use super::authenticated::{Authenticated, Change, Query};
@@ -206,6 +206,7 @@ impl Running {
     pub(crate) fn step(&mut self, context: &mut Context<'_>, state: &mut State) -> Progress {
         let (completion, look, own) = match &mut self.stage {
             Stage::Acting(operation) => {
+                let change = asked_change(operation, state);
                 let completion = match operation.step(context, state) {
                     Ok(Step::More) => {
                         if self.notices.are_due(context, state.offered())
@@ -226,8 +227,8 @@ impl Running {
                     context.out.complete(self.tag.take(), completion);
                     return Progress::Unauthenticated;
                 }
-                if let Operation::Change(change) = operation {
-                    note_change(change, state);
+                if let Some(change) = change {
+                    note_change(&change, state);
                 }
                 (completion, operation.look(), operation.may_remove_mailbox())
             }
@@ -494,8 +495,20 @@ fn log_in(identity: &Identity, context: &Context<'_>, state: &mut State) -> Outc
     Ok(Step::Done(completion))
 }
 
+/// The change of the account that a command asks for, where somebody wants to know of it.
+fn asked_change(operation: &Operation, state: &State) -> Option<AccountChange> {
+    let Operation::Change(change) = operation else {
+        return None;
+    };
+    match state {
+        State::Authenticated(account) => account.asked_change(change),
+        State::Selected(selected) => selected.account.asked_change(change),
+        State::NotAuthenticated(_) | State::Logout => None,
+    }
+}
+
 /// A command may have changed which mailboxes there are, also if it was refused.
-fn note_change(change: &Change, state: &mut State) {
+fn note_change(change: &AccountChange, state: &mut State) {
     match state {
         State::Authenticated(account) => account.note_change(change),
         State::Selected(selected) => selected.account.note_change(change),

@@ -142,7 +142,9 @@ impl Groups {
     /// ignored (RFC 5465 §3.1).
     pub(super) fn new(groups: &[EventGroup], account: &Authenticated) -> Self {
         let names = |names: &[Vec<u8>]| {
-            let names = names.iter().filter_map(|name| account.name(name).ok());
+            // There may be many of them: not every name is compared with every other.
+            let found = |name: &Vec<u8>| account.account.in_form_c(account.typed(name).ok()?).ok();
+            let names = names.iter().filter_map(found);
             names.collect()
         };
         let groups = groups.iter().filter_map(|group| {

@@ -53,7 +53,7 @@ impl Pattern {
     }
 
     /// Whether `%` may hide names below those that match.
-    pub(super) fn has_level_wildcard(&self) -> bool {
+    pub(crate) fn has_level_wildcard(&self) -> bool {
         self.tokens.contains(&Token::Level)
     }
 
