@@ -250,6 +250,10 @@ impl Account {
         let forget = |directory: &Path| self.store.forget(directory);
         let special = self.store.special_names();
         let renamed = self.tree().rename(from, to, special, forget);
+        if self.ledger.is_active() && renamed.is_ok() {
+            let tree = self.tree();
+            self.ledger.note_rename(&tree.path(from), &tree.path(to));
+        }
         self.ledger.doubt();
         self.changed(renamed)
     }

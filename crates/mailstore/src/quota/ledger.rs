@@ -183,6 +183,29 @@ impl Ledger {
         book.tallies.remove(name);
     }
 
+    /// Notes that a mailbox has another directory, and so have those below it. Their own directories
+    /// keep their times.
+    pub(crate) fn note_rename(&self, from: &Path, to: &Path) {
+        let (from, to) = (self.name_of(from), self.name_of(to));
+        let mut book = self.book();
+        let is_moved = |name: &[u8]| {
+            let rest = name.strip_prefix(from);
+            rest.filter(|rest| rest.is_empty() || rest.starts_with(b"."))
+                .map(<[u8]>::to_vec)
+        };
+        let moved = book.tallies.iter();
+        let moved = moved.filter_map(|(name, tally)| Some((name.clone(), is_moved(name)?, *tally)));
+        let moved: Vec<_> = moved.collect();
+        // First what goes: to a name below itself, one may be the other's.
+        for (name, _, _) in &moved {
+            book.write(name, Tally::NOTHING, &self.source);
+            book.tallies.remove(name);
+        }
+        for (_, rest, tally) in moved {
+            book.write(&[to, &rest].concat(), tally, &self.source);
+        }
+    }
+
     /// Has all directories looked at before usage is told again.
     pub(crate) fn doubt(&self) {
         self.book().looked = None;

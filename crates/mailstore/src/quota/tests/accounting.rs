@@ -77,6 +77,16 @@ fn another_process_is_told_at_once() {
     let a = other.open(&name("a")).unwrap();
     a.expunge(&[Uid::MIN]).unwrap();
     assert_eq!(count(&one), usage(1, 20));
+    one.create(&name("a/b")).unwrap();
+    append(&one, "a/b", 5).unwrap();
+    for (from, to) in [("a", "c"), ("c", "c/d"), ("c/d", "a")] {
+        one.rename(&name(from), &name(to)).unwrap();
+        assert_eq!(count(&other), usage(2, 25), "{from} {to}");
+        assert_eq!(count(&one), usage(2, 25), "{from} {to}");
+        assert_eq!(count(&other), usage(2, 25), "{from} {to}");
+    }
+    one.delete(&name("a/b")).unwrap();
+    assert_eq!(count(&other), usage(1, 20));
     one.delete(&name("a")).unwrap();
     assert_eq!(count(&other), usage(0, 0));
 }
@@ -150,6 +160,7 @@ enum Step {
     Foreign(usize, usize, bool),
     ForeignRemoval(usize),
     Remake(usize),
+    Rename(usize),
     Forget,
     Lose,
 }
@@ -166,6 +177,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..3usize, octets, any::<bool>()).prop_map(|(m, o, s)| Step::Foreign(m, o, s)),
         1 => (0..3usize).prop_map(Step::ForeignRemoval),
         1 => (1..3usize).prop_map(Step::Remake),
+        1 => (1..3usize).prop_map(Step::Rename),
         1 => Just(Step::Forget),
         1 => Just(Step::Lose),
     ]
@@ -241,6 +253,11 @@ fn carry_out(step: &Step, number: usize, root: &Path, accounts: &mut [Account; 2
         Step::Remake(mailbox) => {
             account.delete(&name(NAMES[mailbox])).unwrap();
             account.create(&name(NAMES[mailbox])).unwrap();
+        }
+        Step::Rename(mailbox) => {
+            let (old, new) = (name(NAMES[mailbox]), name("other/place"));
+            account.rename(&old, &new).unwrap();
+            account.rename(&new, &old).unwrap();
         }
         Step::Forget => {
             accounts[number % 2] = super::account(root, always());
