@@ -4,3 +4,9 @@
 
 #[path = "oauth/asking.rs"]
 mod asking;
+#[path = "oauth/clients.rs"]
+mod clients;
+#[path = "oauth/server.rs"]
+mod server;
+#[path = "oauth/world.rs"]
+mod world;

@@ -7,6 +7,7 @@
 use std::io::{self, Write};
 use std::panic;
 
+use tracing::subscriber::set_global_default;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -38,9 +39,11 @@ pub fn init(format: Format, filter: &str) -> Result<(), Error> {
         .with_ansi(false)
         .with_target(false)
         .with_writer(Lines(io::stderr));
+    // Not by `try_init`, which takes the records of the crate `log`, too: what asks issuers of
+    // tokens writes there at level `trace` every octet that it sends.
     match format {
-        Format::Human => builder.try_init(),
-        Format::Json => builder.json().with_current_span(true).try_init(),
+        Format::Human => set_global_default(builder.finish()),
+        Format::Json => set_global_default(builder.json().with_current_span(true).finish()),
     }
     .map_err(|_| Error::AlreadySet)?;
     panic::set_hook(Box::new(log_panic));
