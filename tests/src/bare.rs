@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
-use machine::{Effect, Event, Machine, Now};
+use machine::{Effect, Event, Machine, Now, Tls};
 
 /// A waker that remembers that it was called.
 #[derive(Debug, Default)]
@@ -159,7 +159,7 @@ impl<M: Machine> Bare<M> {
                     let verdict = (self.verdict)(credential);
                     self.machine.on(self.now, Event::Verified(verdict));
                 }
-                Effect::StartTls => self.machine.on(self.now, Event::TlsReady),
+                Effect::StartTls => self.machine.on(self.now, Event::TlsReady(Tls::default())),
                 Effect::Compress(unread) => self.unread = unread,
                 Effect::Forget => {}
                 Effect::Read { .. } if !self.unread.is_empty() => {

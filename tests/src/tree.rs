@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use auth::{Credential, Identity, Verdict};
-use machine::{Link, Now, PlaintextAuth, Security};
+use machine::{Link, Now, PlaintextAuth, Security, Tls};
 use mailstore::{Fsync, Namespace, Options, Source, Store};
 
 use crate::bare::Bare;
@@ -67,6 +67,7 @@ impl Tree {
             let link = Link {
                 security: Security::Clear,
                 plaintext_auth: PlaintextAuth::Allowed,
+                tls: Tls::default(),
                 peer: std::net::Ipv4Addr::LOCALHOST.into(),
                 waker,
             };

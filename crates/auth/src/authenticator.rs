@@ -3,23 +3,27 @@
 mod cause;
 mod memory;
 mod password;
+mod scram;
 mod token;
 mod upgrade;
 
 use std::fmt;
 use std::hash::RandomState;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use cause::Cause;
+use zeroize::Zeroizing;
 
 use crate::budget::Budget;
 use crate::cache::Cache;
 use crate::directory::{Away, OpenHouse, UsersFile};
 use crate::oauth::{self, Clock, Fetch, Issuer, KeySetError};
 use crate::password::{Cost, HashingFailed, Stored};
+use crate::sasl::scram::Message;
 use crate::sasl::{Mechanisms, Offer};
+use crate::scram::{Hash, NewKeys};
 use crate::throttle::{Delays, Keeper, Throttle};
 use crate::users::LoadError;
 use crate::{Credential, Directory, MailTemplate, Name, Origin, Secret, Verdict, prepare};
@@ -43,11 +47,13 @@ pub struct Options {
     /// How long a right password is remembered; zero is not at all.
     pub cache: Duration,
     /// Whether a login whose hash costs less than `cost`, or is not argon2id, gets a new hash in
-    /// the users file.
+    /// the users file, and keys for SCRAM that it lacks.
     pub upgrade_hashes: bool,
     /// Whether names without an account are logged when they fail to log in. Some of them are
     /// passwords that somebody has typed into the wrong field.
     pub log_unknown_users: bool,
+    /// Which keys for SCRAM are made of new passwords, and which mechanisms are offered.
+    pub new_keys: NewKeys,
 }
 
 /// Who has an account.
@@ -79,8 +85,11 @@ pub struct Authenticator {
     mail: MailTemplate,
     /// What an unknown user is checked against while there is no known one.
     decoy: Stored,
+    /// The key that the salts of unknown users are made with.
+    decoy_key: Zeroizing<Vec<u8>>,
     /// What outdated hashes are replaced by, if they are.
     upgrade_to: Option<Cost>,
+    new_keys: NewKeys,
     /// Chooses the known user that an unknown one is checked against.
     chooser: RandomState,
     cache: Cache,
@@ -93,7 +102,7 @@ pub struct Authenticator {
 }
 
 /// A source of random numbers.
-type Random = Box<dyn Fn() -> u64 + Send + Sync>;
+pub(crate) type Random = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 impl Authenticator {
     /// Reads the accounts. `random` must not be foreseeable, but in tests.
@@ -105,29 +114,35 @@ impl Authenticator {
         random: impl Fn() -> u64 + Send + Sync + 'static,
     ) -> Result<Self, LoadError> {
         let domain = options.default_domain.as_deref();
+        let random: Random = Arc::new(random);
         let directory: Box<dyn Directory> = match options.accounts {
             Accounts::File(path) => {
                 Box::new(UsersFile::load(path, options.default_domain.clone())?)
             }
-            Accounts::Open(known) => Box::new(OpenHouse::new(known.into_iter().filter_map(
-                |(name, secret)| {
+            Accounts::Open(known) => Box::new(OpenHouse::new(
+                known.into_iter().filter_map(|(name, secret)| {
                     let secret = prepare::password(&secret).ok()?;
                     Some((Name::parse(&name, domain).ok()?, secret))
-                },
-            ))),
+                }),
+                &options.new_keys.hashes,
+                Arc::clone(&random),
+            )),
         };
+        let draw = || random();
         Ok(Self {
-            offer: Offer::new(directory.mechanisms()),
+            offer: Offer::new(allowed(directory.mechanisms(), &options.new_keys)),
             directory,
             issuer: None,
-            decoy: options.cost.decoy(&random),
+            decoy_key: Zeroizing::new((0..4).flat_map(|_| random().to_le_bytes()).collect()),
+            new_keys: options.new_keys,
+            decoy: options.cost.decoy(&draw),
             upgrade_to: options.upgrade_hashes.then_some(options.cost),
             chooser: RandomState::new(),
-            cache: Cache::new(options.cache, &random),
+            cache: Cache::new(options.cache, &draw),
             memory: Budget::new(options.memory >> 10),
-            throttle: Mutex::new(Throttle::new(options.delays, &random)),
+            throttle: Mutex::new(Throttle::new(options.delays, &draw)),
             keeper: Mutex::default(),
-            random: Box::new(random),
+            random,
             log_unknown_users: options.log_unknown_users,
             default_domain: options.default_domain,
             mail: options.mail,
@@ -156,6 +171,25 @@ impl Authenticator {
     /// An unknown user, a name that can never exist and a wrong password cost the same and get the
     /// same verdict (S24).
     pub fn verify(&self, credential: &Credential, origin: Origin, now: Instant) -> Outcome {
+        let judged = match credential {
+            // Asking for a salt is no guess: it neither waits nor counts.
+            Credential::Scram(message @ Message::First(_)) => {
+                self.judge_scram(message, &mut Cause::default())
+            }
+            Credential::Scram(Message::Final(_))
+            | Credential::Password(_)
+            | Credential::Token(..) => {
+                return self.verify_guess(credential, origin, now);
+            }
+        };
+        Outcome {
+            verdict: self.told(judged),
+            delay: Duration::ZERO,
+        }
+    }
+
+    /// Checks what may be a guess at a password.
+    fn verify_guess(&self, credential: &Credential, origin: Origin, now: Instant) -> Outcome {
         let account = match credential.user() {
             Some(user) => self.account(user),
             // Whose token it is, is not known yet. No name has a slash.
@@ -175,12 +209,9 @@ impl Authenticator {
             Credential::Token(dialect, message) => {
                 self.judge_token(*dialect, message, now, &mut cause)
             }
+            Credential::Scram(message) => self.judge_scram(message, &mut cause),
         };
-        self.offer.set(self.mechanisms());
-        let verdict = judged.unwrap_or_else(|error| {
-            tracing::error!("credential not checked: {error}");
-            Verdict::Unavailable
-        });
+        let verdict = self.told(judged);
         let delay = match &verdict {
             denied if denied.is_denied() => {
                 self.log_failure(credential.user(), cause);
@@ -195,6 +226,22 @@ impl Authenticator {
             _ => wait,
         };
         Outcome { verdict, delay }
+    }
+
+    /// The verdict; what kept us from one is logged. The accounts have just been looked at, so what
+    /// is offered follows them.
+    fn told(&self, judged: Result<Verdict, Unable>) -> Verdict {
+        self.offer.set(self.mechanisms());
+        judged.unwrap_or_else(|error| {
+            tracing::error!("credential not checked: {error}");
+            Verdict::Unavailable
+        })
+    }
+
+    /// Whether a user wants to act as nobody else, which nobody may (RFC 4616 §2).
+    fn is_themselves(&self, name: &Name, acting_as: Option<&str>) -> bool {
+        let domain = self.default_domain.as_deref();
+        acting_as.is_none_or(|other| Name::parse(other, domain).is_ok_and(|other| other == *name))
     }
 
     /// What failures for `user` are counted under: the canonical name, if it can be one.
@@ -214,7 +261,7 @@ impl Authenticator {
             Some(_) => Mechanisms::WITH_TOKEN,
             None => Mechanisms::NONE,
         };
-        self.directory.mechanisms().union(tokens)
+        allowed(self.directory.mechanisms(), &self.new_keys).union(tokens)
     }
 
     /// Reads the accounts again, and forgets remembered logins.
@@ -248,6 +295,16 @@ impl fmt::Debug for Authenticator {
             .field("mail", &self.mail)
             .finish_non_exhaustive()
     }
+}
+
+/// Those of some mechanisms that the settings allow.
+fn allowed(mechanisms: Mechanisms, new_keys: &NewKeys) -> Mechanisms {
+    let refused = Hash::ALL
+        .into_iter()
+        .filter(|hash| !new_keys.hashes.contains(hash))
+        .map(Mechanisms::with_keys)
+        .fold(Mechanisms::NONE, Mechanisms::union);
+    mechanisms.without(refused)
 }
 
 /// Why a credential could not be checked.

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use crate::Secret;
 use crate::oauth::message::{Dialect, Message};
+use crate::sasl::scram;
 
 /// A claim of identity as a protocol received it (USER/PASS, LOGIN, or a SASL mechanism).
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub enum Credential {
     Password(UserPassword),
     /// A token of OAuth (RFC 7628), mostly with a name.
     Token(Dialect, Message),
+    /// A message of SCRAM.
+    Scram(scram::Message),
 }
 
 impl Credential {
@@ -35,6 +38,7 @@ impl Credential {
         match self {
             Self::Password(claim) => Some(&claim.user),
             Self::Token(_, message) => message.user.as_deref(),
+            Self::Scram(message) => Some(message.user()),
         }
     }
 }
@@ -83,7 +87,7 @@ impl Verdict {
             Self::Granted(identity) => Some(identity),
             Self::Continue(challenge) => match &challenge.then {
                 Then::Granted(identity) => Some(identity),
-                Then::Denied => None,
+                Then::Denied | Then::Scram(_) => None,
             },
             Self::Denied | Self::Unavailable | Self::TooManySessions => None,
         }
@@ -113,6 +117,8 @@ pub(crate) enum Then {
     Granted(Identity),
     /// The client takes note with any response, and is refused.
     Denied,
+    /// What the client answers is to be verified together with this.
+    Scram(Box<scram::Pending>),
 }
 
 impl Challenge {
@@ -123,6 +129,14 @@ impl Challenge {
         Self {
             data: data.into(),
             then: Then::Granted(identity),
+        }
+    }
+
+    /// The server's first message of SCRAM, which the client answers with its proof.
+    pub(crate) fn scram((data, pending): (Vec<u8>, scram::Pending)) -> Self {
+        Self {
+            data,
+            then: Then::Scram(Box::new(pending)),
         }
     }
 
@@ -142,6 +156,7 @@ impl fmt::Debug for Challenge {
         let then = match &self.then {
             Then::Granted(_) => "granted",
             Then::Denied => "denied",
+            Then::Scram(_) => "proof",
         };
         write!(f, "Challenge({} octets, then {then})", self.data.len())
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::password::Stored;
 use crate::sasl::Mechanisms;
+use crate::scram::{Hash, Keys};
 use crate::users::{EditError, LoadError};
 use crate::{Name, Secret};
 
@@ -37,12 +38,12 @@ pub trait Directory: fmt::Debug + Send + Sync {
     /// are made here; says whether it did.
     fn welcome(&self, name: &Name, password: &Secret) -> bool;
 
-    /// Puts the hash `new`, as a users file writes it, in the place of `old`, at a login that has
-    /// proved the password; says whether `old` was still there. Does not wait for a lock.
+    /// Puts `new` in the place of `old`, at a login that has proved the password; says whether `old`
+    /// was still there. Does not wait for a lock.
     ///
     /// # Errors
     /// If it could not be written.
-    fn upgrade(&self, name: &Name, old: &Stored, new: &str) -> Result<bool, EditError>;
+    fn upgrade(&self, name: &Name, old: &Secrets, new: &Secrets) -> Result<bool, EditError>;
 
     /// The mechanisms that some account can log in with. Never blocks.
     fn mechanisms(&self) -> Mechanisms;
@@ -59,6 +60,15 @@ pub trait Directory: fmt::Debug + Send + Sync {
 pub struct Secrets {
     /// The hash of its password.
     pub password: Option<Stored>,
+    /// The keys of its password for SCRAM, for some hash functions.
+    pub scram: Vec<Keys>,
+}
+
+impl Secrets {
+    /// Its keys for this hash function.
+    pub fn keys(&self, hash: Hash) -> Option<&Keys> {
+        self.scram.iter().find(|keys| keys.hash() == hash)
+    }
 }
 
 /// Accounts cannot be looked up at the moment. Never shows a secret.

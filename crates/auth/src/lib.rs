@@ -14,6 +14,7 @@ pub mod oauth;
 pub mod password;
 pub mod prepare;
 pub mod sasl;
+pub mod scram;
 pub mod secret;
 pub mod throttle;
 pub mod users;

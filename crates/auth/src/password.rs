@@ -10,6 +10,7 @@ use bcrypt::HashParts;
 use sha_crypt::{PasswordHashRef, ShaCrypt};
 use subtle::ConstantTimeEq;
 
+use crate::scram::{Hash, Keys, KeysError};
 use crate::{Secret, prepare};
 
 /// A hash as it stands in the users file: checked when it was read, so that verifying it can only
@@ -43,6 +44,13 @@ pub enum Work {
         /// Rounds.
         rounds: u32,
     },
+    /// SCRAM: a password is right if it has these keys.
+    Scram {
+        /// The hash function.
+        hash: Hash,
+        /// Iterations.
+        iterations: u32,
+    },
     /// A comparison.
     Plain,
 }
@@ -52,7 +60,7 @@ impl Work {
     pub(crate) fn memory_kib(&self) -> u64 {
         match self {
             Self::Argon2 { memory, .. } => u64::from(*memory),
-            Self::Bcrypt(_) | Self::ShaCrypt { .. } | Self::Plain => 0,
+            Self::Bcrypt(_) | Self::ShaCrypt { .. } | Self::Scram { .. } | Self::Plain => 0,
         }
     }
 }
@@ -79,6 +87,9 @@ pub enum StoredError {
     /// Something is wrong inside the hash.
     #[error("{0} hash is malformed or cut off")]
     Malformed(&'static str),
+    /// Something is wrong with keys of SCRAM.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     /// So costly that verifying it would starve the server.
     #[error("argon2 hash wants more than {} MiB of memory", MAX_MEMORY_KIB / 1024)]
     Memory,
@@ -109,6 +120,8 @@ impl Stored {
         let work = match label.as_deref() {
             Some("PLAIN" | "CLEAR" | "CLEARTEXT") => Work::Plain,
             None | Some("CRYPT") => recognize(text)?,
+            Some("SCRAM-SHA-256") => scram_work(Hash::Sha256, text)?,
+            Some("SCRAM-SHA-1") => scram_work(Hash::Sha1, text)?,
             Some(label) => {
                 let expected: &[&str] = match label {
                     "ARGON2ID" => &["$argon2id$"],
@@ -126,7 +139,9 @@ impl Stored {
         };
         let text = match work {
             Work::Plain => prepare::query(text).map_or_else(|_| text.to_owned(), Cow::into_owned),
-            Work::Argon2 { .. } | Work::Bcrypt(_) | Work::ShaCrypt { .. } => text.to_owned(),
+            Work::Argon2 { .. } | Work::Bcrypt(_) | Work::ShaCrypt { .. } | Work::Scram { .. } => {
+                text.to_owned()
+            }
         };
         Ok(Self { text, work })
     }
@@ -156,6 +171,9 @@ impl Stored {
             Work::Bcrypt(_) => {
                 return bcrypt::verify(password, &self.text).map_err(|_| HashingFailed);
             }
+            Work::Scram { .. } => {
+                return Ok(self.keys().is_some_and(|keys| keys.are_of(password)));
+            }
             Work::Plain => return Ok(self.text.as_bytes().ct_eq(password).into()),
         };
         match found {
@@ -173,6 +191,27 @@ impl Stored {
     /// Whether this is the password itself.
     pub fn is_plain(&self) -> bool {
         self.work == Work::Plain
+    }
+
+    /// The keys of SCRAM that it is, if it is that.
+    pub(crate) fn keys(&self) -> Option<Keys> {
+        match self.work {
+            Work::Scram { hash, .. } => Keys::parse(hash, &self.text).ok(),
+            Work::Argon2 { .. } | Work::Bcrypt(_) | Work::ShaCrypt { .. } | Work::Plain => None,
+        }
+    }
+
+    /// As it stands in a users file: with its scheme in braces.
+    pub fn field(&self) -> String {
+        let scheme = match &self.work {
+            Work::Argon2 { variant, .. } => variant.to_ascii_uppercase(),
+            Work::Bcrypt(_) => "BLF-CRYPT".to_owned(),
+            Work::ShaCrypt { id, .. } if id == "5" => "SHA256-CRYPT".to_owned(),
+            Work::ShaCrypt { .. } => "SHA512-CRYPT".to_owned(),
+            Work::Scram { hash, .. } => hash.scheme().to_owned(),
+            Work::Plain => "PLAIN".to_owned(),
+        };
+        format!("{{{scheme}}}{}", self.text)
     }
 
     /// The hash without its scheme, to tell a changed one from the old.
@@ -207,6 +246,12 @@ fn recognize(text: &str) -> Result<Work, StoredError> {
     } else {
         Err(StoredError::Unrecognized)
     }
+}
+
+/// The cost of SCRAM keys, if they are sound.
+fn scram_work(hash: Hash, text: &str) -> Result<Work, KeysError> {
+    let iterations = Keys::parse(hash, text)?.iterations();
+    Ok(Work::Scram { hash, iterations })
 }
 
 /// Whether `password` is the one of an argon2 hash, in constant time for this hash.
@@ -332,6 +377,14 @@ impl Cost {
             .map_err(|_| CostError)
     }
 
+    /// Hashes `password`.
+    ///
+    /// # Errors
+    /// If there is not enough memory.
+    pub fn stored(&self, password: &Secret, salt: [u8; 16]) -> Result<Stored, HashingFailed> {
+        Stored::parse(&self.hash(password, salt)?).map_err(|_| HashingFailed)
+    }
+
     /// Hashes `password`, in the form for a users file: `{ARGON2ID}$argon2id$…`.
     ///
     /// # Errors
@@ -438,7 +491,16 @@ pub(crate) mod tests {
     }
 
     /// From the test suites of the reference implementations.
-    const KNOWN: [(&str, &str); 7] = [
+    const KNOWN: [(&str, &str); 9] = [
+        // As `doveadm pw` prints them.
+        (
+            "pencil",
+            "{SCRAM-SHA-256}4096,dTuKTS8yk6hTxKvbt4tGhw==,Knis89ylaI2h11hbvOlRIO8CrvN1vgyWOmwdmRH/a0Y=,rj11ZP1G0LMHvkpZ3vOBleh+VrAPvdIa1nheBdVwyvQ=",
+        ),
+        (
+            "pencil",
+            "{SCRAM-SHA-1}4096,/dwRvk2tdZMvftAeTFpl9A==,TRKppvlzHGJinJPQdPcBO1s5mLI=,XTGKPSw1zrtjSpbpUBS+4RBCEnY=",
+        ),
         (
             "password",
             "{ARGON2ID}$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4",
@@ -471,6 +533,11 @@ pub(crate) mod tests {
         for (password, field) in KNOWN {
             let stored = Stored::parse(field).unwrap_or_else(|error| panic!("{field}: {error}"));
             assert_eq!(stored.verify(&Secret::new(password)), Ok(true), "{field}");
+            assert_eq!(
+                Stored::parse(&stored.field()).as_ref(),
+                Ok(&stored),
+                "{field}"
+            );
             for wrong in ["", "x", "Password", "demo\0", "U*U "] {
                 assert_eq!(stored.verify(&Secret::new(wrong)), Ok(false), "{field}");
             }
@@ -495,6 +562,10 @@ pub(crate) mod tests {
             (
                 "{ARGON2ID}$argon2i$v=19$m=256,t=2,p=1$c29tZXNhbHQ$iekCn0Y3spW+sCcFanM2xBT63UP2sghkUoHLIUpWRS8",
                 StoredError::Mismatch("ARGON2ID".into()),
+            ),
+            (
+                "{SCRAM-SHA-256}4096,AAAA",
+                StoredError::Keys(Keys::parse(Hash::Sha256, "").unwrap_err()),
             ),
             ("$argon2id$", StoredError::Malformed("argon2")),
             (

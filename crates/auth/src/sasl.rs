@@ -1,11 +1,12 @@
-//! SASL mechanisms (RFC 4422) as small state machines: PLAIN (RFC 4616), LOGIN, OAUTHBEARER
-//! (RFC 7628) and XOAUTH2.
+//! SASL mechanisms (RFC 4422) as small state machines: SCRAM (RFC 5802), PLAIN (RFC 4616), LOGIN,
+//! OAUTHBEARER (RFC 7628) and XOAUTH2.
 //!
 //! Both protocols drive an [`Exchange`] with the lines as they stood on the wire, still in base64;
 //! it says whether to challenge again, to verify a credential, or how it ended. Whether an
 //! authorization identity is allowed is decided by [`Authenticator`](crate::Authenticator).
 
 mod mechanism;
+pub mod scram;
 
 use std::fmt;
 
@@ -15,9 +16,11 @@ use zeroize::Zeroizing;
 
 use crate::credential::Then;
 use crate::oauth::message::Dialect;
+use crate::scram::Hash;
 use crate::{Credential, Identity, Secret, UserPassword, Verdict};
 
-pub use mechanism::{Mechanism, Mechanisms, Offer};
+pub use mechanism::{Channel, Mechanism, Mechanisms, Offer};
+use scram::{Binding, Final, First, Message};
 
 /// What to do after a step of an [`Exchange`].
 #[derive(Debug)]
@@ -65,9 +68,36 @@ pub struct Exchange(State);
 
 impl Exchange {
     /// Starts `mechanism`, with the initial response as it stood on the command line: base64, or
-    /// `=` for an empty one (RFC 4959 §3, RFC 5034 §4).
-    pub fn start(mechanism: Mechanism, initial: Option<&[u8]>) -> (Self, Step) {
+    /// `=` for an empty one (RFC 4959 §3, RFC 5034 §4). `offered` are the mechanisms that the
+    /// client could have chosen on this `channel`.
+    pub fn start(
+        mechanism: Mechanism,
+        initial: Option<&[u8]>,
+        channel: &Channel<'_>,
+        offered: Mechanisms,
+    ) -> (Self, Step) {
+        let scram = |hash, plus| {
+            let binding = if mechanism == plus {
+                Binding::Bound
+            } else if offered.has(plus) {
+                Binding::Possible
+            } else {
+                Binding::Impossible
+            };
+            let channel = OwnChannel::of(channel);
+            State::ClientFirst {
+                hash,
+                binding,
+                channel,
+            }
+        };
         let (state, challenge) = match mechanism {
+            Mechanism::ScramSha256Plus | Mechanism::ScramSha256 => {
+                (scram(Hash::Sha256, Mechanism::ScramSha256Plus), "")
+            }
+            Mechanism::ScramSha1Plus | Mechanism::ScramSha1 => {
+                (scram(Hash::Sha1, Mechanism::ScramSha1Plus), "")
+            }
             Mechanism::Plain => (State::Message, ""),
             Mechanism::Login => (State::User, USER_CHALLENGE),
             Mechanism::OAuthBearer => (State::Token(Dialect::OAuthBearer), ""),
@@ -134,6 +164,18 @@ impl Exchange {
                 let message = dialect.parse(message).map_err(|_| Failure::Malformed)?;
                 Ok(self.verify(Credential::Token(dialect, message)))
             }
+            State::ClientFirst {
+                hash,
+                binding,
+                channel,
+            } => match First::parse(hash, binding, message, &channel.borrowed()) {
+                Ok(first) => Ok(self.verify(Credential::Scram(Message::First(Box::new(first))))),
+                Err(unfit) => unfit.into(),
+            },
+            State::Told(Then::Scram(pending)) => {
+                let last = Final::parse(pending, message).ok_or(Failure::Malformed)?;
+                Ok(self.verify(Credential::Scram(Message::Final(Box::new(last)))))
+            }
             State::Told(Then::Granted(identity)) if message.is_empty() => {
                 Ok(Step::Granted(identity))
             }
@@ -164,6 +206,15 @@ enum State {
     },
     /// The one message that has a token.
     Token(Dialect),
+    /// The first message of SCRAM.
+    ClientFirst {
+        /// Its hash function.
+        hash: Hash,
+        /// Whether it is bound to the channel.
+        binding: Binding,
+        /// What it can be bound to.
+        channel: OwnChannel,
+    },
     /// Nothing: a verdict is awaited.
     Verifying,
     /// The answer to what the verifier had to say.
@@ -180,10 +231,35 @@ impl fmt::Debug for State {
             Self::User => "User",
             Self::Password { .. } => "Password",
             Self::Token(_) => "Token",
+            Self::ClientFirst { .. } => "ClientFirst",
             Self::Verifying => "Verifying",
             Self::Told(_) => "Told",
             Self::Ended => "Ended",
         })
+    }
+}
+
+/// A [`Channel`] that an exchange keeps.
+struct OwnChannel {
+    exporter: Option<Vec<u8>>,
+    server_end_point: Option<Vec<u8>>,
+}
+
+impl OwnChannel {
+    /// A copy.
+    fn of(channel: &Channel<'_>) -> Self {
+        Self {
+            exporter: channel.exporter.map(<[u8]>::to_vec),
+            server_end_point: channel.server_end_point.map(<[u8]>::to_vec),
+        }
+    }
+
+    /// As it was given.
+    fn borrowed(&self) -> Channel<'_> {
+        Channel {
+            exporter: self.exporter.as_deref(),
+            server_end_point: self.server_end_point.as_deref(),
+        }
     }
 }
 
@@ -249,7 +325,7 @@ mod tests {
 
     /// Runs `mechanism` with an initial response and lines, and tells the last step in short.
     fn run(mechanism: Mechanism, initial: Option<&str>, lines: &[&str]) -> String {
-        let (mut exchange, mut step) = Exchange::start(mechanism, initial.map(str::as_bytes));
+        let (mut exchange, mut step) = begin(mechanism, initial.map(str::as_bytes));
         for line in lines {
             assert!(
                 matches!(step, Step::Challenge(_)),
@@ -276,9 +352,16 @@ mod tests {
                 message.user.as_deref().unwrap_or("-"),
                 String::from_utf8_lossy(message.token.expose())
             ),
+            Step::Verify(Credential::Scram(message)) => format!("{message:?}"),
             Step::Granted(identity) => format!("granted {}", identity.name),
             Step::Refused(refusal) => format!("{refusal:?}"),
         }
+    }
+
+    /// Starts a mechanism in the clear.
+    fn begin(mechanism: Mechanism, initial: Option<&[u8]>) -> (Exchange, Step) {
+        let offered = Mechanisms::WITH_PASSWORD;
+        Exchange::start(mechanism, initial, &Channel::default(), offered)
     }
 
     fn b64(message: &[u8]) -> String {
@@ -439,16 +522,16 @@ mod tests {
 
     #[test]
     fn an_ended_exchange_stays_ended() {
-        let (mut exchange, step) = Exchange::start(Mechanism::Login, Some(b"!"));
+        let (mut exchange, step) = begin(Mechanism::Login, Some(b"!"));
         assert_eq!(tell(&step), "NotBase64");
         assert_eq!(tell(&exchange.respond(b"dGlt")), "Malformed");
     }
 
     #[test]
     fn debug_shows_no_secret() {
-        let (exchange, _) = Exchange::start(Mechanism::Login, Some(b"aHVudGVyMg=="));
+        let (exchange, _) = begin(Mechanism::Login, Some(b"aHVudGVyMg=="));
         assert!(!format!("{exchange:?}").contains("hunter2"));
-        let (_, step) = Exchange::start(Mechanism::Plain, Some(b64(b"\0tim\0hunter2").as_bytes()));
+        let (_, step) = begin(Mechanism::Plain, Some(b64(b"\0tim\0hunter2").as_bytes()));
         let shown = format!("{step:?}");
         assert!(
             shown.contains("tim") && !shown.contains("hunter2"),
@@ -459,7 +542,7 @@ mod tests {
 
     /// An exchange of PLAIN whose credential waits for its verdict.
     fn verifying() -> Exchange {
-        let (exchange, step) = Exchange::start(Mechanism::Plain, Some(b"AHRpbQBzZWNyZXQ="));
+        let (exchange, step) = begin(Mechanism::Plain, Some(b"AHRpbQBzZWNyZXQ="));
         assert_eq!(tell(&step), "-/tim/secret");
         exchange
     }
@@ -522,7 +605,7 @@ mod tests {
             lines in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..80), 0..4),
         ) {
             let mechanism = if login { Mechanism::Login } else { Mechanism::Plain };
-            let (mut exchange, _) = Exchange::start(mechanism, initial.as_deref());
+            let (mut exchange, _) = begin(mechanism, initial.as_deref());
             for line in lines {
                 let _step = exchange.respond(&line);
             }
@@ -530,7 +613,7 @@ mod tests {
 
         #[test]
         fn any_decoded_message_is_split_or_refused(message in proptest::collection::vec(any::<u8>(), 0..60)) {
-            let (_, step) = Exchange::start(Mechanism::Plain, Some(b64(&message).as_bytes()));
+            let (_, step) = begin(Mechanism::Plain, Some(b64(&message).as_bytes()));
             if let Step::Verify(Credential::Password(claim)) = step {
                 let mut again = claim.acting_as.unwrap_or_default().into_bytes();
                 again.push(0);

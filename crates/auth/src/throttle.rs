@@ -19,7 +19,7 @@
 //! over restarts.
 
 mod id;
-mod keeper;
+pub(crate) mod keeper;
 mod known;
 mod state;
 mod table;

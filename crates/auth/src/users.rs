@@ -1,7 +1,8 @@
 //! The users file: `user@domain:hash[:…]`, one account a line, as Dovecot's passwd-file reads it.
 //!
 //! Blank lines and lines that begin with `#` are comments. What follows the hash (uid, gid, gecos,
-//! home, shell and extra fields) belongs to Dovecot and is kept but not used.
+//! home, shell and extra fields) belongs to Dovecot and is kept but not used, except for the extra
+//! fields with keys of SCRAM.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -12,9 +13,12 @@ use std::sync::Arc;
 
 use crate::name::NameError;
 use crate::password::{Stored, StoredError};
+use crate::sasl::Mechanisms;
+use crate::scram::KeysError;
 use crate::{Name, Secrets};
 
 mod edit;
+mod extra;
 
 pub use edit::{EditError, Editor};
 
@@ -25,6 +29,8 @@ pub struct Users {
     /// The lines and names as they come in the file.
     order: Vec<(usize, Name)>,
     notes: Vec<Note>,
+    /// What some account can log in with.
+    mechanisms: Mechanisms,
 }
 
 impl Users {
@@ -93,6 +99,11 @@ impl Users {
         self.order.iter().map(|(line, name)| (*line, name))
     }
 
+    /// The mechanisms that some account can log in with.
+    pub(crate) fn mechanisms(&self) -> Mechanisms {
+        self.mechanisms.union(Mechanisms::WITH_PASSWORD)
+    }
+
     /// What is allowed but should be known.
     pub fn notes(&self) -> &[Note] {
         &self.notes
@@ -116,7 +127,8 @@ impl Users {
                 about: About::Unprepared(account.name.clone()),
             });
         }
-        if account.stored.is_plain() {
+        let stored = account.secrets.password.as_ref();
+        if stored.is_some_and(Stored::is_plain) {
             self.notes.push(Note {
                 line,
                 name: account.name.clone(),
@@ -140,10 +152,11 @@ impl Users {
             }
         }
         self.order.push((line, account.name.clone()));
-        let secrets = Secrets {
-            password: Some(account.stored),
-        };
-        self.accounts.insert(account.name, Arc::new(secrets));
+        for keys in &account.secrets.scram {
+            self.mechanisms = self.mechanisms.union(Mechanisms::with_keys(keys.hash()));
+        }
+        self.accounts
+            .insert(account.name, Arc::new(account.secrets));
     }
 }
 
@@ -183,6 +196,9 @@ pub enum Problem {
     /// The hash can never verify a password.
     #[error(transparent)]
     Hash(#[from] StoredError),
+    /// The keys of SCRAM among the extra fields can never verify a proof.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     /// The name was already there.
     #[error("name is already on line {0}")]
     Duplicate(usize),
@@ -246,7 +262,7 @@ fn list(mistakes: &[Mistake]) -> String {
 /// What a line says.
 struct Account<'a> {
     name: Name,
-    stored: Stored,
+    secrets: Secrets,
     /// Whether the name changed by more than the case of its letters.
     unprepared_name: bool,
     /// Whether a plain password ends with white space.
@@ -266,17 +282,29 @@ impl<'a> Account<'a> {
         let as_written = name.to_ascii_lowercase();
         let name = account_name(name, default_domain)?;
         let space_at_end = hash.trim_end() != hash;
-        let is_plain = || Stored::parse(hash).is_ok_and(|stored| stored.is_plain());
+        let stored = Stored::parse(hash);
+        let is_plain = stored.as_ref().is_ok_and(Stored::is_plain);
         // A plain password may end with white space (RFC 1939 §7, PASS).
-        if hash.trim_start() != hash || (space_at_end && !is_plain()) {
+        if hash.trim_start() != hash || (space_at_end && !is_plain) {
             return Err(Problem::SpaceAroundHash);
+        }
+        let stored = stored?;
+        let rest = fields.next().unwrap_or_default();
+        let mut scram = extra::keys(rest)?;
+        if let Some(keys) = stored.keys()
+            && scram.iter().all(|other| other.hash() != keys.hash())
+        {
+            scram.push(keys);
         }
         Ok(Self {
             unprepared_name: !name.as_str().starts_with(&as_written),
             name,
-            stored: Stored::parse(hash)?,
+            secrets: Secrets {
+                password: Some(stored),
+                scram,
+            },
             space_at_end,
-            rest: fields.next().unwrap_or_default(),
+            rest,
         })
     }
 

@@ -117,6 +117,34 @@ pub const REGISTRY: &[Extension] = &[
         enables: None,
     },
     Extension {
+        is: Capability::AuthScramSha256Plus,
+        capability: "AUTH=SCRAM-SHA-256-PLUS",
+        rfc: 7677,
+        shown: Shown::Mechanism(Mechanism::ScramSha256Plus),
+        enables: None,
+    },
+    Extension {
+        is: Capability::AuthScramSha256,
+        capability: "AUTH=SCRAM-SHA-256",
+        rfc: 7677,
+        shown: Shown::Mechanism(Mechanism::ScramSha256),
+        enables: None,
+    },
+    Extension {
+        is: Capability::AuthScramSha1Plus,
+        capability: "AUTH=SCRAM-SHA-1-PLUS",
+        rfc: 5802,
+        shown: Shown::Mechanism(Mechanism::ScramSha1Plus),
+        enables: None,
+    },
+    Extension {
+        is: Capability::AuthScramSha1,
+        capability: "AUTH=SCRAM-SHA-1",
+        rfc: 5802,
+        shown: Shown::Mechanism(Mechanism::ScramSha1),
+        enables: None,
+    },
+    Extension {
         is: Capability::AuthPlain,
         capability: "AUTH=PLAIN",
         rfc: 3501,
@@ -225,7 +253,7 @@ mod tests {
     use std::net::{IpAddr, Ipv4Addr};
     use std::task::Waker;
 
-    use machine::PlaintextAuth;
+    use machine::{PlaintextAuth, Tls};
 
     use super::*;
 
@@ -233,6 +261,7 @@ mod tests {
         let link = Link {
             security,
             plaintext_auth,
+            tls: Tls::default(),
             peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
             waker: Waker::noop().clone(),
         };

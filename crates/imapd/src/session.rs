@@ -20,8 +20,9 @@ use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use auth::sasl::Mechanisms;
 use auth::{Credential, Verdict};
-use machine::{Effect, Event, Link, Machine, Now, Security};
+use machine::{Effect, Event, Link, Machine, Now, Security, Tls};
 
 use crate::extension::compress::Compression;
 use crate::extension::enable::Enabled;
@@ -34,7 +35,7 @@ use crate::response::{Code, Completion, PlainCode, Status, Untagged};
 use crate::settings::Settings;
 use crate::types::Tag;
 use authenticated::Authenticated;
-use not_authenticated::{Authenticating, NotAuthenticated};
+use not_authenticated::{Authenticating, NotAuthenticated, channel};
 use responses::Responses;
 use running::{Context, Progress, Running};
 use selected::Selected;
@@ -120,7 +121,7 @@ impl Session {
         let mut out = Responses::default();
         let hidden = hidden.union(settings.hidden_from(link.peer, None));
         let offered = imap_rev2::possible(Capabilities::all().without(hidden));
-        let mechanisms = settings.mechanisms.now();
+        let mechanisms = settings.mechanisms.now().on(&channel(&link));
         let names = capabilities(&link, Login::Before, offered, mechanisms, &settings.limits);
         let greeting = format!("{} Pillarbox ready", settings.hostname);
         out.untagged(Untagged::Status(
@@ -231,6 +232,13 @@ impl Session {
         }
     }
 
+    /// How a client can authenticate on this connection.
+    fn mechanisms(&self) -> Mechanisms {
+        let possible = self.settings.mechanisms.now().on(&channel(&self.link));
+        let hidden = Capabilities::all().without(self.offered());
+        possible.without(hidden.mechanisms())
+    }
+
     /// Whether the user has logged in.
     fn login(&self) -> Login {
         match self.state {
@@ -286,10 +294,11 @@ impl Session {
 
     /// The driver has protected the connection: everything learned in the clear is forgotten
     /// (RFC 3501 §6.2.1), but neither the time nor the bad commands before it.
-    fn tls_ready(&mut self) {
+    fn tls_ready(&mut self, tls: Tls) {
         self.framer.reset();
         self.framer.set_mode(Mode::Commands);
         self.link.security = Security::Tls;
+        self.link.tls = tls;
         self.activity = Activity::Ready;
     }
 
@@ -435,7 +444,7 @@ impl Machine for Session {
                 self.active = now.instant;
                 self.framer.push(bytes);
             }
-            Event::TlsReady => self.tls_ready(),
+            Event::TlsReady(tls) => self.tls_ready(tls),
             Event::Verified(verdict) => self.verified(verdict),
             Event::Woken => {
                 if let Activity::Idling(idling) = &mut self.activity {

@@ -149,7 +149,7 @@ impl Default for Timeouts {
 
 impl Settings {
     /// The capabilities that are hidden from a client at `peer` that has logged in as `user`.
-    pub(crate) fn hidden_from(&self, peer: IpAddr, user: Option<&str>) -> Capabilities {
+    pub fn hidden_from(&self, peer: IpAddr, user: Option<&str>) -> Capabilities {
         let hidden = self.hidden.iter().filter(|it| it.concerns(peer, user));
         let hidden = hidden.fold(Capabilities::NONE, |all, it| all.union(it.capabilities));
         hidden.with_dependents()

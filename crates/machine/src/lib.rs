@@ -13,7 +13,7 @@
 //!         Effect::Write(bytes)      => write all of them, then go on
 //!         Effect::Work              => machine.work(now) on a blocking thread, then go on
 //!         Effect::Verify(who)       => check the credential, then on(Event::Verified(verdict))
-//!         Effect::StartTls          => drop bytes read ahead, handshake, then on(Event::TlsReady)
+//!         Effect::StartTls          => drop bytes read ahead, handshake, then on(Event::TlsReady(..))
 //!         Effect::Compress(unread)  => inflate what comes from here on, beginning with `unread`,
 //!                                      and deflate what is written, then go on
 //!         Effect::Forget            => give back what the user holds, end compression, then go on
@@ -31,7 +31,7 @@ pub mod link;
 use std::fmt;
 use std::time::{Instant, SystemTime};
 
-pub use link::{Link, PlaintextAuth, Security};
+pub use link::{Link, PlaintextAuth, Security, Tls};
 
 /// The present, as told by the one source of time.
 ///
@@ -53,7 +53,7 @@ pub enum Event<'a, V> {
     /// The TLS handshake asked for with [`Effect::StartTls`] has succeeded. Bytes received in the
     /// clear after the STARTTLS command were thrown away by the driver; the machine forgets what
     /// it learned in the clear (RFC 3501 §6.2.1, RFC 2595 §4).
-    TlsReady,
+    TlsReady(Tls),
     /// The credential given with [`Effect::Verify`] has been checked.
     Verified(V),
     /// The machine's waker was called: a mailbox it watches has changed.

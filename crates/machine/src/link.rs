@@ -1,5 +1,6 @@
 //! What a machine is told about its connection when it starts.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::task::Waker;
 
@@ -23,6 +24,25 @@ pub enum PlaintextAuth {
     Allowed,
 }
 
+/// What TLS knows about a connection that a login can go by; nothing in the clear.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// The channel binding `tls-exporter` (RFC 9266), with TLS 1.3.
+    pub exporter: Option<[u8; 32]>,
+    /// The channel binding `tls-server-end-point`: a hash of our certificate (RFC 5929 §4.1).
+    pub server_end_point: Option<Vec<u8>>,
+}
+
+impl fmt::Debug for Tls {
+    /// Shows what there is of it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls")
+            .field("exporter", &self.exporter.is_some())
+            .field("server_end_point", &self.server_end_point.is_some())
+            .finish()
+    }
+}
+
 /// A connection as its machine sees it.
 #[derive(Clone, Debug)]
 pub struct Link {
@@ -30,6 +50,8 @@ pub struct Link {
     pub security: Security,
     /// Whether a password may cross it in the clear.
     pub plaintext_auth: PlaintextAuth,
+    /// What TLS knows about it.
+    pub tls: Tls,
     /// The peer's address.
     pub peer: IpAddr,
     /// Wakes the driver: [`Event::Woken`](crate::Event::Woken) follows. Given to whatever the

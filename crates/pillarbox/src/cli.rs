@@ -89,7 +89,7 @@ pub enum UserCommand {
     Add(UserPasswordArgs),
     /// Change the password of an account
     Passwd(UserPasswordArgs),
-    /// List the names of all accounts
+    /// List all accounts, with how their passwords are kept
     List(UsersArgs),
     /// Remove an account; its mail stays
     Remove(UserNameArgs),

@@ -412,7 +412,7 @@ where
     /// A peer that has gone does not wait for its turn or its punishment.
     async fn verify(&mut self, credential: Credential) -> Result<(), Ended> {
         let checking = match &credential {
-            Credential::Password(_) => Arc::clone(&self.services.checking),
+            Credential::Password(_) | Credential::Scram(_) => Arc::clone(&self.services.checking),
             Credential::Token(..) => Arc::clone(&self.services.asking),
         };
         let turn = tokio::select! {
@@ -511,9 +511,9 @@ where
             _ = stop.changed(), if !told_to_stop => Err(io::ErrorKind::Interrupted.into()),
         };
         match handshake {
-            Ok(stream) => {
+            Ok((stream, tls)) => {
                 self.stream = Stream::Tls(Box::new(stream));
-                self.tell(Event::TlsReady)
+                self.tell(Event::TlsReady(tls))
             }
             Err(error) => self.give_up(&error),
         }

@@ -3,6 +3,7 @@
 //! TLS 1.2 and 1.3 only; rustls has no renegotiation and no older versions. This is the only file
 //! that reads PEM.
 
+mod certificate;
 mod objection;
 
 use std::fmt;
@@ -22,7 +23,9 @@ use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
 use tokio_rustls::rustls::sign::CertifiedKey;
-use tokio_rustls::rustls::{self, RootCertStore, ServerConfig, version};
+use tokio_rustls::rustls::{
+    self, ProtocolVersion, RootCertStore, ServerConfig, ServerConnection, version,
+};
 use tokio_rustls::server::TlsStream;
 
 pub(crate) use objection::Objection;
@@ -121,21 +124,35 @@ impl Certificates {
         Ok(())
     }
 
-    /// Does the server's side of a handshake.
+    /// Does the server's side of a handshake, and says what a login can go by on the stream.
     ///
     /// # Errors
     /// If the peer does not speak TLS 1.2 or 1.3, or is too slow.
-    pub(crate) async fn handshake<T>(&self, stream: T, limit: Duration) -> io::Result<TlsStream<T>>
+    pub(crate) async fn handshake<T>(
+        &self,
+        stream: T,
+        limit: Duration,
+    ) -> io::Result<(TlsStream<T>, machine::Tls)>
     where
         T: AsyncRead + AsyncWrite + Unpin,
     {
+        let before = self.resolver.current();
         let accept =
             TlsAcceptor::from(Arc::clone(&self.config)).accept_with(stream, |connection| {
                 connection.set_buffer_limit(Some(BUFFER_LIMIT));
             });
-        tokio::time::timeout(limit, accept)
+        let stream = tokio::time::timeout(limit, accept)
             .await
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        // Where the certificate was changed meanwhile, nobody knows which one the peer has seen.
+        let shown = Some(&before.cert).filter(|_| Arc::ptr_eq(&before, &self.resolver.current()));
+        let tls = machine::Tls {
+            exporter: exporter(stream.get_ref().1),
+            server_end_point: shown
+                .and_then(|chain| chain.first())
+                .and_then(|leaf| certificate::end_point(leaf)),
+        };
+        Ok((stream, tls))
     }
 }
 
@@ -188,11 +205,30 @@ struct Resolver {
     key: PathBuf,
 }
 
+impl Resolver {
+    /// The certificate of this moment.
+    fn current(&self) -> Arc<CertifiedKey> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&current)
+    }
+}
+
 impl ResolvesServerCert for Resolver {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        Some(Arc::clone(&current))
+        Some(self.current())
     }
+}
+
+/// The channel binding `tls-exporter` (RFC 9266 §2), with TLS 1.3. Before, it would take that the
+/// peer has agreed to the extended master secret, which rustls does not tell.
+fn exporter(connection: &ServerConnection) -> Option<[u8; 32]> {
+    if connection.protocol_version() != Some(ProtocolVersion::TLSv1_3) {
+        return None;
+    }
+    let (label, context) = (b"EXPORTER-Channel-Binding", b"");
+    connection
+        .export_keying_material([0; 32], label, Some(context))
+        .ok()
 }
 
 impl fmt::Debug for Resolver {

@@ -4,9 +4,10 @@ use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use auth::password::{Cost, random_salt};
+use auth::password::{Cost, Work, random_salt};
+use auth::scram::NewKeys;
 use auth::users::{EditError, Editor, Users, account_name};
-use auth::{MailTemplate, Name, Secret, prepare};
+use auth::{MailTemplate, Name, Secret, Secrets, prepare};
 
 use crate::cli::{HashArgs, PasswordArgs, UserCommand, UserNameArgs, UserPasswordArgs, UsersArgs};
 use crate::config;
@@ -41,6 +42,7 @@ struct Target {
     users: PathBuf,
     default_domain: Option<String>,
     cost: Cost,
+    new_keys: NewKeys,
     /// Where mail will be, if the configuration is known.
     mail: Option<MailTemplate>,
 }
@@ -53,6 +55,7 @@ impl Target {
                 users: users.clone(),
                 default_domain: None,
                 cost: Cost::default(),
+                new_keys: NewKeys::default(),
                 mail: None,
             });
         }
@@ -65,6 +68,7 @@ impl Target {
             users: settings.users,
             default_domain: settings.auth.default_domain,
             cost: settings.auth.cost,
+            new_keys: settings.auth.new_keys,
             mail: Some(settings.mail),
         })
     }
@@ -126,11 +130,14 @@ fn set(
         bail!("{}", cannot_log_in(&name));
     }
     let password = password(&args.password, &format!("Password for {name}: "), stdin)?;
-    let hash = target.cost.hash(&password, random_salt()?)?;
+    let secrets = Secrets {
+        password: Some(target.cost.stored(&password, random_salt()?)?),
+        scram: target.new_keys.derive(&password, random_salt)?,
+    };
     let mut editor = target.edit()?;
     match change {
-        Change::Add => editor.add(&name, &hash)?,
-        Change::Password => editor.change(&name, &hash)?,
+        Change::Add => editor.add(&name, &secrets)?,
+        Change::Password => editor.change(&name, &secrets)?,
     }
     editor.save()?;
     let users = target.users.display();
@@ -158,9 +165,30 @@ fn list(args: &UsersArgs, out: &mut impl Write) -> Result<()> {
     let target = Target::of(args)?;
     let users = Users::load(&target.users, target.default_domain.as_deref())?;
     for name in users.names() {
-        writeln!(out, "{name}")?;
+        let has = users.get(name).map(|secrets| described(secrets));
+        writeln!(out, "{name}\t{}", has.unwrap_or_default())?;
     }
     Ok(())
+}
+
+/// What an account has, in a few words.
+fn described(secrets: &Secrets) -> String {
+    let hash = secrets.password.as_ref().map(|stored| match stored.work() {
+        Work::Argon2 { variant, .. } => variant.clone(),
+        Work::Bcrypt(_) => "bcrypt".to_owned(),
+        Work::ShaCrypt { .. } => "sha-crypt".to_owned(),
+        Work::Plain => "plain".to_owned(),
+        // Told below.
+        Work::Scram { .. } => String::new(),
+    });
+    let keys = secrets.scram.iter();
+    let keys = keys.map(|keys| keys.hash().scheme().to_ascii_lowercase());
+    let words: Vec<String> = hash
+        .into_iter()
+        .filter(|it| !it.is_empty())
+        .chain(keys)
+        .collect();
+    words.join(" ")
 }
 
 /// `user remove`

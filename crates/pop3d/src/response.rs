@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::io::Write as _;
 use std::ops::Range;
 
-use auth::sasl::Mechanism;
+use auth::sasl::{Mechanism, Mechanisms};
 use machine::{Link, Security};
 
 use crate::digits::decimal;
@@ -189,15 +189,14 @@ impl Default for Encoding {
 /// What CAPA lists (RFC 2449 §5). The same in both states, as RFC 2449 asks of all of these.
 ///
 /// Interop: UIDL is there before the login too, because JavaMail decides then. USER and SASL are
-/// not there where passwords are refused.
-pub fn capabilities(settings: &Settings, link: &Link) -> Vec<String> {
+/// not there where passwords are refused. With SASL stand these `mechanisms`.
+pub fn capabilities(settings: &Settings, link: &Link, mechanisms: Mechanisms) -> Vec<String> {
     let mut list: Vec<String> = ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING"]
         .map(str::to_owned)
         .into();
     list.push("EXPIRE NEVER".to_owned());
     if link.allows_passwords() {
         list.push("USER".to_owned());
-        let mechanisms = settings.mechanisms.now();
         let names: Vec<&str> = mechanisms.iter().map(Mechanism::name).collect();
         list.push(format!("SASL {}", names.join(" ")));
     }

@@ -16,6 +16,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
+use auth::sasl::Mechanisms;
 use auth::{Credential, Verdict};
 use machine::{Effect, Event, Link, Machine, Now, Security};
 
@@ -90,6 +91,11 @@ impl Session {
     /// Starts a session with its greeting (RFC 1939 §4). There is no timestamp in it, so APOP is
     /// not offered (RFC 1939 §7).
     pub fn new(settings: Arc<Settings>, link: Link, now: Now) -> Self {
+        Self::hiding(Mechanisms::NONE, settings, link, now)
+    }
+
+    /// As [`new`](Self::new), for a client that these mechanisms are hidden from.
+    pub fn hiding(hidden: Mechanisms, settings: Arc<Settings>, link: Link, now: Now) -> Self {
         let framer = Framer::new(LineLimits {
             command: settings.limits.command_line,
             sasl: settings.limits.sasl_line,
@@ -98,6 +104,7 @@ impl Session {
         let mut context = Context {
             settings,
             link,
+            hidden,
             utf8: Utf8Mode::Off,
             responses: Responses::default(),
         };
@@ -305,9 +312,10 @@ impl Machine for Session {
         self.seen = now.instant;
         match event {
             Event::Bytes(bytes) => self.framer.push(bytes),
-            Event::TlsReady => {
+            Event::TlsReady(tls) => {
                 self.framer.reset();
                 self.context.link.security = Security::Tls;
+                self.context.link.tls = tls;
                 self.context.utf8 = Utf8Mode::Off;
                 self.state = State::Authorization(Authorization::new());
             }

@@ -15,7 +15,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant, SystemTime};
 
 use auth::{Credential, Identity, Verdict};
-use machine::{Effect, Event, Link, Machine, Now, PlaintextAuth, Security};
+use machine::{Effect, Event, Link, Machine, Now, PlaintextAuth, Security, Tls};
 use mailstore::{Fsync, Namespace, Options, Source, Store};
 use pop3d::{Session, Settings, UidlFormat};
 use proptest::prelude::*;
@@ -51,6 +51,7 @@ impl Client {
         let link = Link {
             security,
             plaintext_auth: PlaintextAuth::Allowed,
+            tls: Tls::default(),
             peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
             waker: Waker::noop().clone(),
         };
@@ -99,7 +100,7 @@ impl Client {
                     let verdict = self.verdict(&credential);
                     self.session.on(self.now, Event::Verified(verdict));
                 }
-                Effect::StartTls => self.session.on(self.now, Event::TlsReady),
+                Effect::StartTls => self.session.on(self.now, Event::TlsReady(Tls::default())),
                 Effect::Forget => panic!("POP3 has no UNAUTHENTICATE"),
                 Effect::Compress(_) => panic!("POP3 has no compression"),
                 Effect::Read { deadline } => {

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result, bail};
 use auth::{Accounts, Credential, Identity, MailTemplate, Name, Origin, Verdict, prepare};
 use imapd::extension::Capability;
-use machine::{Link, PlaintextAuth, Security};
+use machine::{Link, PlaintextAuth, Security, Tls};
 use mailstore::Store;
 use tempfile::TempDir;
 
@@ -242,7 +242,7 @@ impl World {
         let offer = tokens.offer();
         let check = move |credential: Credential| match credential {
             Credential::Password(_) => verdict(&users, &root, &credential),
-            Credential::Token(..) => {
+            Credential::Token(..) | Credential::Scram(_) => {
                 let origin = Origin {
                     address: IpAddr::V4(Ipv4Addr::LOCALHOST),
                 };
@@ -257,6 +257,7 @@ impl World {
         let link = |waker| Link {
             security,
             plaintext_auth: self.plaintext,
+            tls: Tls::default(),
             peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
             waker,
         };

@@ -13,6 +13,9 @@ pub(super) enum Cause {
     /// The account has another password.
     #[error("wrong password")]
     WrongPassword,
+    /// The account has no keys for SCRAM.
+    #[error("no keys for SCRAM")]
+    NoKeys,
     /// The user wanted to act as another (RFC 4616 §2).
     #[error("acting as another user")]
     ActingAsAnother,
@@ -28,7 +31,7 @@ impl Cause {
     /// Whether the name is certainly one of an account.
     fn is_of_account(self) -> bool {
         match self {
-            Self::WrongPassword | Self::ActingAsAnother => true,
+            Self::WrongPassword | Self::NoKeys | Self::ActingAsAnother => true,
             Self::UnknownUser | Self::TooManyAttempts | Self::Token(_) => false,
         }
     }

@@ -31,12 +31,7 @@ impl Authenticator {
         let Some((name, mail)) = name.zip(mail) else {
             return Ok(Verdict::Denied);
         };
-        // RFC 4616 §2: nobody may act as somebody else.
-        let themselves = claim
-            .acting_as
-            .as_ref()
-            .is_none_or(|other| Name::parse(other, domain).is_ok_and(|other| other == name));
-        if !right || !themselves {
+        if !right || !self.is_themselves(&name, claim.acting_as.as_deref()) {
             *cause = match account {
                 None => Cause::UnknownUser,
                 Some(_) if right => Cause::ActingAsAnother,
@@ -71,8 +66,8 @@ impl Authenticator {
         let known = known.filter(|_| forms.may_match).map(|(name, _)| name);
         for form in forms.all() {
             if self.check_form(id, known, stored, form, now)? {
-                if let Some(name) = known {
-                    self.upgrade(name, stored, forms.first());
+                if let Some((name, account)) = known.zip(account) {
+                    self.upgrade(name, account, forms.first());
                 }
                 return Ok(true);
             }

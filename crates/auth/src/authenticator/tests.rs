@@ -4,12 +4,16 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 
 use super::*;
 use crate::UserPassword;
 use crate::password::Work;
 use crate::password::tests::work_done;
+use crate::sasl::{Channel, Exchange, Mechanism, Step};
+use crate::scram::{Iterations, Keys};
 use crate::users::Users;
 
 const BOB: &str = "{BLF-CRYPT}$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
@@ -40,14 +44,7 @@ impl World {
         fs::write(dir.path().join("users"), text).unwrap();
         let mut options = Options {
             accounts: Accounts::File(dir.path().join("users")),
-            default_domain: Some("Example.org".to_owned()),
-            mail: MailTemplate::parse("/srv/mail/{domain}/{local}").unwrap(),
-            cost: cost(),
-            memory: 1 << 20,
-            delays: Delays::NONE,
-            cache: Duration::ZERO,
-            upgrade_hashes: false,
-            log_unknown_users: false,
+            ..options()
         };
         change(&mut options);
         #[expect(
@@ -98,6 +95,30 @@ impl World {
         work_done();
         self.login(user, password);
         work_done()
+    }
+}
+
+/// Without accounts, cache and delays.
+fn options() -> Options {
+    Options {
+        accounts: Accounts::Open(Vec::new()),
+        default_domain: Some("Example.org".to_owned()),
+        mail: MailTemplate::parse("/srv/mail/{domain}/{local}").unwrap(),
+        cost: cost(),
+        memory: 1 << 20,
+        delays: Delays::NONE,
+        cache: Duration::ZERO,
+        upgrade_hashes: false,
+        log_unknown_users: false,
+        new_keys: no_keys(),
+    }
+}
+
+/// No keys for SCRAM.
+fn no_keys() -> NewKeys {
+    NewKeys {
+        hashes: Vec::new(),
+        iterations: Iterations::FEWEST,
     }
 }
 
@@ -431,7 +452,7 @@ fn an_upgrade_never_undoes_a_change_of_the_password() {
     let name = Name::parse("bob", Some("example.org")).unwrap();
     let path = world.dir.path().join("users");
     let old = Users::load(&path, Some("example.org")).unwrap();
-    let old = old.get(&name).unwrap().password.as_ref().unwrap();
+    let old = old.get(&name).unwrap();
     let changed = "bob:{PLAIN}changed meanwhile\n";
     world.write_users(changed);
     world.auth.upgrade(&name, old, &Secret::new("U*U"));
@@ -474,6 +495,7 @@ fn many_logins_at_once_share_little_memory() {
         cache: Duration::ZERO,
         upgrade_hashes: false,
         log_unknown_users: false,
+        new_keys: no_keys(),
     };
     let auth = Authenticator::new(options, || 0).unwrap();
     let now = World::plain().now;
@@ -499,6 +521,7 @@ fn a_missing_users_file_is_told_at_the_start() {
         cache: Duration::ZERO,
         upgrade_hashes: false,
         log_unknown_users: false,
+        new_keys: no_keys(),
     };
     let error = Authenticator::new(options, || 0).unwrap_err().to_string();
     assert!(
@@ -520,6 +543,7 @@ fn open_accounts_are_made_by_their_first_login() {
         cache: Duration::ZERO,
         upgrade_hashes: false,
         log_unknown_users: false,
+        new_keys: no_keys(),
     };
     world.auth = Authenticator::new(options, || 0).unwrap();
     assert_eq!(world.who("demo", "demo").as_deref(), Some("demo@localhost"));
@@ -534,6 +558,243 @@ fn open_accounts_are_made_by_their_first_login() {
         Some("eve@example.org")
     );
     assert_eq!(world.who("../eve", "x"), None);
+}
+
+/// A client that speaks SCRAM.
+fn scram(auth: &Authenticator, now: Instant, user: &str, password: &str) -> (String, Outcome) {
+    scram_as(auth, now, "n,,", user, password)
+}
+
+/// The same with a GS2 header; gives the server's first message and what came of the second.
+fn scram_as(
+    auth: &Authenticator,
+    now: Instant,
+    header: &str,
+    user: &str,
+    password: &str,
+) -> (String, Outcome) {
+    let line = |text: &str| STANDARD.encode(text);
+    let bare = format!("n={user},r=client");
+    let initial = line(&format!("{header}{bare}"));
+    let (mut exchange, step) = Exchange::start(
+        Mechanism::ScramSha256,
+        Some(initial.as_bytes()),
+        &Channel::default(),
+        auth.offer().now().on(&Channel::default()),
+    );
+    let Step::Verify(credential) = step else {
+        panic!("{step:?}");
+    };
+    let outcome = auth.verify(&credential, origin(1), now);
+    assert_eq!(outcome.delay, Duration::ZERO, "asking is no guess");
+    let Step::Challenge(challenge) = exchange.verified(outcome.verdict) else {
+        panic!("no challenge");
+    };
+    let challenge = String::from_utf8(STANDARD.decode(challenge).unwrap()).unwrap();
+    let [nonce, salt, iterations] = challenge.split(',').collect::<Vec<_>>()[..] else {
+        panic!("{challenge}");
+    };
+    let salt = STANDARD.decode(salt.strip_prefix("s=").unwrap()).unwrap();
+    let iterations = iterations.strip_prefix("i=").unwrap().parse().unwrap();
+    let iterations = Iterations::new(iterations).unwrap();
+    let keys = Keys::derive(Hash::Sha256, &Secret::new(password), &salt, iterations);
+    let without = format!("c={},{nonce}", line(header));
+    let auth_message = format!("{bare},{challenge},{without}");
+    let proof = keys.proof(password.as_bytes(), auth_message.as_bytes());
+    let step = exchange.respond(line(&format!("{without},p={proof}")).as_bytes());
+    let Step::Verify(credential) = step else {
+        panic!("{step:?}");
+    };
+    (challenge.clone(), auth.verify(&credential, origin(1), now))
+}
+
+impl World {
+    /// As [`Self::new`], where ann has keys for SCRAM.
+    fn with_keys(delays: Delays) -> Self {
+        let world = Self::with(|options| {
+            options.delays = delays;
+            options.new_keys.hashes = vec![Hash::Sha256];
+        });
+        let salt = [5; 16];
+        let keys = Keys::derive(
+            Hash::Sha256,
+            &Secret::new("secret"),
+            &salt,
+            Iterations::FEWEST,
+        );
+        let ann = format!("ann:{{PLAIN}}secret::::::scram_sha_256={}", keys.text());
+        world.write_users(&format!("{ann}\nbob:{BOB}\n"));
+        world.auth.reload().unwrap();
+        world
+    }
+
+    /// Who is let in with SCRAM.
+    fn scram(&self, user: &str, password: &str) -> Option<String> {
+        let (_, outcome) = scram(&self.auth, self.now, user, password);
+        outcome.verdict.identity().map(|who| who.name.clone())
+    }
+}
+
+#[test]
+fn scram_lets_in_who_knows_the_password() {
+    let world = World::with_keys(Delays::NONE);
+    for (user, password, expected) in [
+        ("ann", "secret", Some("ann@example.org")),
+        ("ANN@example.org", "secret", Some("ann@example.org")),
+        ("ann", "wrong", None),
+        // Has a password and no keys.
+        ("bob", "U*U", None),
+        ("nobody", "secret", None),
+        ("../ann", "secret", None),
+    ] {
+        assert_eq!(world.scram(user, password).as_deref(), expected, "{user}");
+    }
+    for (acting_as, granted) in [("ann@example.org", true), ("bob", false), ("../ann", false)] {
+        let header = format!("n,a={acting_as},");
+        let (_, outcome) = scram_as(&world.auth, world.now, &header, "ann", "secret");
+        assert_eq!(outcome.verdict.identity().is_some(), granted, "{acting_as}");
+    }
+}
+
+#[test]
+fn scram_asks_unknown_users_what_it_asks_known_ones() {
+    let world = World::with_keys(Delays::NONE);
+    let shape = |challenge: &str| {
+        let [nonce, salt, iterations] = challenge.split(',').collect::<Vec<_>>()[..] else {
+            panic!("{challenge}");
+        };
+        (nonce.len(), salt.len(), iterations.to_owned())
+    };
+    let ask = |world: &World, user: &str| scram(&world.auth, world.now, user, "x").0;
+    let known = ask(&world, "ann");
+    let salt = |challenge: &str| challenge.split(',').nth(1).unwrap().to_owned();
+    for user in ["bob", "nobody", "../ann"] {
+        let asked = ask(&world, user);
+        assert_eq!(shape(&asked), shape(&known), "{user}");
+        assert_eq!(salt(&asked), salt(&ask(&world, user)), "a salt is steady");
+        assert_ne!(salt(&asked), salt(&known));
+        assert_ne!(salt(&asked), salt(&ask(&world, "somebody")));
+    }
+    assert_eq!(
+        salt(&ask(&world, "NOBODY@example.org")),
+        salt(&ask(&world, "nobody"))
+    );
+}
+
+#[test]
+fn salts_of_unknown_users_stay_over_restarts() {
+    let state = tempfile::tempdir().unwrap();
+    let salt = |world: &World| {
+        let (challenge, _) = scram(&world.auth, world.now, "nobody", "x");
+        challenge.split(',').nth(1).unwrap().to_owned()
+    };
+    let start = |random: u64| {
+        let mut world = World::with_keys(Delays::NONE);
+        let file = Accounts::File(world.dir.path().join("users"));
+        let options = Options {
+            accounts: file,
+            new_keys: NewKeys::default(),
+            ..options()
+        };
+        world.auth = Authenticator::new(options, move || random).unwrap();
+        let forgetful = salt(&world);
+        world.auth.keep_salts_in(state.path());
+        (forgetful, salt(&world))
+    };
+    let (_, first) = start(1);
+    let (forgetful, second) = start(2);
+    assert_ne!(forgetful, first);
+    assert_eq!(second, first);
+    // What is damaged is made anew.
+    fs::write(state.path().join("salts"), "x").unwrap();
+    let (forgetful, third) = start(3);
+    assert_eq!(third, forgetful);
+    assert_eq!(start(4).1, third);
+}
+
+#[test]
+fn scram_failures_wait_as_others_do() {
+    let world = World::with_keys(Delays::default());
+    let unknown = World::with_keys(Delays::default());
+    for expected in [1_500, 2_500, 4_500] {
+        let expected = Outcome {
+            verdict: Verdict::Denied,
+            delay: Duration::from_millis(expected),
+        };
+        assert_eq!(scram(&world.auth, world.now, "ann", "wrong").1, expected);
+        assert_eq!(
+            scram(&unknown.auth, unknown.now, "carol", "wrong").1,
+            expected
+        );
+    }
+}
+
+#[test]
+fn scram_is_offered_while_somebody_has_keys_and_the_settings_allow_it() {
+    let scram = Mechanism::ScramSha256;
+    let world = World::with_keys(Delays::NONE);
+    let offer = world.auth.offer();
+    assert!(offer.now().has(scram) && !offer.now().has(Mechanism::ScramSha1));
+    world.write_users(&format!("bob:{BOB}\n"));
+    assert!(world.who("bob", "U*U").is_some());
+    assert!(!offer.now().has(scram), "the last keys are gone");
+    let keys = Keys::derive(Hash::Sha1, &Secret::new("x"), b"salt", Iterations::FEWEST);
+    world.write_users(&format!("ann:{{SCRAM-SHA-1}}{}\n", keys.text()));
+    assert!(
+        world.who("ann", "x").is_some(),
+        "by PLAIN, against the keys"
+    );
+    assert!(!offer.now().has(Mechanism::ScramSha1), "by setting only");
+    let with_sha_1 = World::with(|options| options.new_keys.hashes = Hash::ALL.to_vec());
+    with_sha_1.write_users(&world.users());
+    with_sha_1.auth.reload().unwrap();
+    assert!(with_sha_1.auth.offer().now().has(Mechanism::ScramSha1));
+}
+
+#[test]
+fn a_login_makes_the_keys_that_are_missing() {
+    let world = World::with(|options| {
+        options.upgrade_hashes = true;
+        options.new_keys.hashes = vec![Hash::Sha256];
+    });
+    assert!(world.who("ann", "secret").is_some());
+    assert!(
+        world.users().contains("::::::scram_sha_256=4096,"),
+        "{}",
+        world.users()
+    );
+    let after = world.users();
+    assert!(world.who("ann", "secret").is_some());
+    assert_eq!(world.users(), after, "once is enough");
+    assert_eq!(
+        world.scram("ann", "secret").as_deref(),
+        Some("ann@example.org")
+    );
+}
+
+#[test]
+fn open_accounts_have_keys() {
+    let mut world = World::plain();
+    world.auth = Authenticator::new(
+        Options {
+            accounts: Accounts::Open(vec![("demo".to_owned(), Secret::new("demo"))]),
+            new_keys: NewKeys::default(),
+            ..options()
+        },
+        || 7,
+    )
+    .unwrap();
+    assert_eq!(
+        world.scram("demo", "demo").as_deref(),
+        Some("demo@example.org")
+    );
+    assert_eq!(
+        world.scram("eve", "x"),
+        None,
+        "nobody knows the password yet"
+    );
+    assert!(world.who("eve", "x").is_some());
+    assert_eq!(world.scram("eve", "x").as_deref(), Some("eve@example.org"));
 }
 
 #[test]

@@ -168,6 +168,7 @@ mod tests {
             },
             cache: Duration::ZERO,
             upgrade_hashes: false,
+            new_keys: crate::scram::NewKeys::default(),
             log_unknown_users: false,
         };
         let mut tokens = oauth::Options {

@@ -3,18 +3,23 @@
 //! The login has succeeded by then, and is answered the same whatever comes of the upgrade.
 
 use super::Authenticator;
-use crate::password::{Cost, HashingFailed, Stored, Work};
+use crate::password::{Cost, HashingFailed, Work};
+use crate::scram::Hash;
 use crate::users::EditError;
-use crate::{Name, Secret};
+use crate::{Name, Secret, Secrets};
 
 impl Authenticator {
-    /// Hashes a password that was right again and puts the hash in the place of `old`, if that is
-    /// less than what new hashes cost.
-    pub(super) fn upgrade(&self, name: &Name, old: &Stored, password: &Secret) {
-        let Some(cost) = self.upgrade_to.as_ref() else {
+    /// Hashes a password that was right again and puts what comes of it in the place of what the
+    /// account has, if its hash is less than what new hashes cost, or it lacks keys for SCRAM.
+    pub(super) fn upgrade(&self, name: &Name, old: &Secrets, password: &Secret) {
+        let (Some(cost), Some(stored)) = (self.upgrade_to.as_ref(), old.password.as_ref()) else {
             return;
         };
-        if !is_outdated(old.work(), cost, password) {
+        if proves_too_little(stored.work(), password) {
+            return;
+        }
+        let lacks_keys = |&hash: &Hash| old.keys(hash).is_none();
+        if !is_outdated(stored.work(), cost) && !self.new_keys.hashes.iter().any(lacks_keys) {
             return;
         }
         match self.rewrite(name, old, password, cost) {
@@ -27,18 +32,23 @@ impl Authenticator {
         }
     }
 
-    /// Does it; says whether there was still the old hash to replace.
+    /// Does it; says whether what the account had was still there to replace.
     fn rewrite(
         &self,
         name: &Name,
-        old: &Stored,
+        old: &Secrets,
         password: &Secret,
         cost: &Cost,
     ) -> Result<bool, UpgradeError> {
         let share = self.memory.take(u64::from(cost.memory_kib()));
-        let hash = cost.hash(password, self.salt())?;
+        let stored = cost.stored(password, self.salt())?;
         drop(share);
-        Ok(self.directory.upgrade(name, old, &hash)?)
+        let salt = || Ok::<_, HashingFailed>(self.salt());
+        let new = Secrets {
+            password: Some(stored),
+            scram: self.new_keys.derive(password, salt)?,
+        };
+        Ok(self.directory.upgrade(name, old, &new)?)
     }
 
     fn salt(&self) -> [u8; 16] {
@@ -48,7 +58,7 @@ impl Authenticator {
 }
 
 /// Whether a hash is not argon2id, or is cheaper to guess at than a new one.
-fn is_outdated(work: &Work, cost: &Cost, password: &Secret) -> bool {
+fn is_outdated(work: &Work, cost: &Cost) -> bool {
     match work {
         Work::Argon2 {
             variant,
@@ -56,10 +66,13 @@ fn is_outdated(work: &Work, cost: &Cost, password: &Secret) -> bool {
             passes,
             ..
         } => variant != "argon2id" || u64::from(*memory) * u64::from(*passes) < cost.area(),
-        // bcrypt has only looked at the beginning; what followed may have been anything.
-        Work::Bcrypt(_) => password.expose().len() <= BCRYPT_LENGTH,
-        Work::ShaCrypt { .. } | Work::Plain => true,
+        Work::Bcrypt(_) | Work::ShaCrypt { .. } | Work::Scram { .. } | Work::Plain => true,
     }
+}
+
+/// Whether more of the password may be wrong than was looked at: bcrypt looks at its beginning.
+fn proves_too_little(work: &Work, password: &Secret) -> bool {
+    matches!(work, Work::Bcrypt(_)) && password.expose().len() > BCRYPT_LENGTH
 }
 
 /// Why a hash was not upgraded.
@@ -81,7 +94,6 @@ mod tests {
     #[test]
     fn what_is_weaker_than_a_new_hash_is_outdated() {
         let cost = Cost::new(64, 2, 1).unwrap();
-        let short = Secret::new("secret");
         let argon2 = |variant: &str, memory, passes| Work::Argon2 {
             variant: variant.to_owned(),
             memory,
@@ -98,10 +110,14 @@ mod tests {
             (Work::Bcrypt(14), true),
             (Work::Plain, true),
         ] {
-            assert_eq!(is_outdated(&work, &cost, &short), expected, "{work:?}");
+            assert_eq!(is_outdated(&work, &cost), expected, "{work:?}");
         }
         let long = Secret::new("x".repeat(73));
-        assert!(!is_outdated(&Work::Bcrypt(5), &cost, &long));
-        assert!(is_outdated(&Work::Plain, &cost, &long));
+        assert!(proves_too_little(&Work::Bcrypt(5), &long));
+        assert!(!proves_too_little(
+            &Work::Bcrypt(5),
+            &Secret::new("x".repeat(72))
+        ));
+        assert!(!proves_too_little(&Work::Plain, &long));
     }
 }

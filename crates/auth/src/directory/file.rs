@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::{Away, Directory, Secrets};
-use crate::password::Stored;
 use crate::sasl::Mechanisms;
 use crate::users::{EditError, Editor, LoadError, Users};
 use crate::{Name, Secret};
@@ -75,7 +74,7 @@ impl Directory for UsersFile {
         false
     }
 
-    fn upgrade(&self, name: &Name, old: &Stored, new: &str) -> Result<bool, EditError> {
+    fn upgrade(&self, name: &Name, old: &Secrets, new: &Secrets) -> Result<bool, EditError> {
         // Somebody else is changing the file; there will be other logins.
         let Some(mut editor) = Editor::open_now(&self.path, self.default_domain.as_deref())? else {
             return Ok(false);
@@ -89,7 +88,7 @@ impl Directory for UsersFile {
     }
 
     fn mechanisms(&self) -> Mechanisms {
-        Mechanisms::WITH_PASSWORD
+        self.known().mechanisms()
     }
 
     fn reload(&self) -> Result<(), LoadError> {

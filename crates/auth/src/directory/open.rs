@@ -1,40 +1,64 @@
 //! Accounts that come into being at their first login, for `pillarbox dev` and for tests.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Away, Directory, Secrets};
+use crate::authenticator::Random;
 use crate::password::Stored;
 use crate::sasl::Mechanisms;
+use crate::scram::{Hash, Iterations, NewKeys};
 use crate::users::{EditError, LoadError};
 use crate::{Name, Secret};
 
 /// The accounts made so far.
-pub(crate) struct OpenHouse(Mutex<HashMap<Name, Arc<Secrets>>>);
+pub(crate) struct OpenHouse {
+    known: Mutex<HashMap<Name, Arc<Secrets>>>,
+    new_keys: NewKeys,
+    random: Random,
+}
 
 impl OpenHouse {
-    /// With these to begin with.
-    pub(crate) fn new(known: impl IntoIterator<Item = (Name, Secret)>) -> Self {
-        let known = known.into_iter();
-        Self(Mutex::new(
-            known
-                .map(|(name, password)| (name, secrets(&password)))
-                .collect(),
-        ))
+    /// With these to begin with, and keys for these hash functions.
+    pub(crate) fn new(
+        known: impl IntoIterator<Item = (Name, Secret)>,
+        hashes: &[Hash],
+        random: Random,
+    ) -> Self {
+        let house = Self {
+            known: Mutex::default(),
+            new_keys: NewKeys {
+                hashes: hashes.to_vec(),
+                // These passwords are no secrets; logins are to be fast.
+                iterations: Iterations::FEWEST,
+            },
+            random,
+        };
+        for (name, password) in known {
+            house.welcome(&name, &password);
+        }
+        house
     }
 
     /// The accounts; a panic elsewhere cannot leave one half-written.
     fn known(&self) -> MutexGuard<'_, HashMap<Name, Arc<Secrets>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-/// What an account with this password has.
-fn secrets(password: &Secret) -> Arc<Secrets> {
-    Arc::new(Secrets {
-        password: Stored::plain(password),
-    })
+    /// What an account with this password has; `None` if it cannot be one.
+    fn secrets(&self, password: &Secret) -> Option<Secrets> {
+        let salt = || {
+            let number = u128::from((self.random)()) << 64 | u128::from((self.random)());
+            Ok::<_, Infallible>(number.to_le_bytes())
+        };
+        let Ok(scram) = self.new_keys.derive(password, salt);
+        Some(Secrets {
+            password: Some(Stored::plain(password)?),
+            scram,
+        })
+    }
 }
 
 impl Directory for OpenHouse {
@@ -47,20 +71,25 @@ impl Directory for OpenHouse {
     }
 
     fn welcome(&self, name: &Name, password: &Secret) -> bool {
+        let Some(secrets) = self.secrets(password) else {
+            return false;
+        };
         let mut known = self.known();
-        let free = !known.contains_key(name) && Stored::plain(password).is_some();
+        let free = !known.contains_key(name);
         if free {
-            known.insert(name.clone(), secrets(password));
+            known.insert(name.clone(), Arc::new(secrets));
         }
         free
     }
 
-    fn upgrade(&self, _: &Name, _: &Stored, _: &str) -> Result<bool, EditError> {
+    fn upgrade(&self, _: &Name, _: &Secrets, _: &Secrets) -> Result<bool, EditError> {
         Ok(false)
     }
 
     fn mechanisms(&self) -> Mechanisms {
-        Mechanisms::WITH_PASSWORD
+        let keys = self.new_keys.hashes.iter().copied();
+        keys.map(Mechanisms::with_keys)
+            .fold(Mechanisms::WITH_PASSWORD, Mechanisms::union)
     }
 
     fn reload(&self) -> Result<(), LoadError> {

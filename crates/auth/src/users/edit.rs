@@ -10,9 +10,10 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::is_comment;
-use crate::Name;
+use super::{Account, extra, is_comment};
 use crate::password::Stored;
+use crate::scram::Keys;
+use crate::{Name, Secrets};
 
 /// A users file under its lock. Nothing is changed before [`Editor::save`].
 #[derive(Debug)]
@@ -110,24 +111,19 @@ impl Editor {
         })
     }
 
-    /// Whether the line of `name` holds this hash.
-    pub(crate) fn holds(&self, name: &Name, hash: &Stored) -> bool {
+    /// Whether the line of `name` holds these secrets.
+    pub(crate) fn holds(&self, name: &Name, secrets: &Secrets) -> bool {
         self.lines()
             .find(|line| self.is_account(line, name))
-            .and_then(|line| {
-                line.split(|octet| matches!(octet, b':' | b'\r' | b'\n'))
-                    .nth(1)
-            })
-            .and_then(|field| std::str::from_utf8(field).ok())
-            .and_then(|field| Stored::parse(field).ok())
-            .is_some_and(|found| found == *hash)
+            .and_then(|line| Account::parse(split_end(line).0, None).ok())
+            .is_some_and(|account| account.secrets == *secrets)
     }
 
     /// Adds an account at the end.
     ///
     /// # Errors
     /// If it is there already.
-    pub fn add(&mut self, name: &Name, hash: &str) -> Result<(), EditError> {
+    pub fn add(&mut self, name: &Name, secrets: &Secrets) -> Result<(), EditError> {
         if self.lines().any(|line| self.is_account(line, name)) {
             return Err(EditError::Exists(name.clone()));
         }
@@ -135,27 +131,22 @@ impl Editor {
             self.text.push(b'\n');
         }
         self.text
-            .extend_from_slice(format!("{name}:{hash}\n").as_bytes());
+            .extend(line_of(name.as_str().as_bytes(), None, secrets));
+        self.text.push(b'\n');
         Ok(())
     }
 
-    /// Gives an account another hash; what follows the hash on its line stays.
+    /// Gives an account other secrets; what else follows the hash on its line stays.
     ///
     /// # Errors
     /// If there is no such account.
-    pub fn change(&mut self, name: &Name, hash: &str) -> Result<(), EditError> {
+    pub fn change(&mut self, name: &Name, secrets: &Secrets) -> Result<(), EditError> {
         self.rewrite(name, |line| {
-            let mut fields = line.splitn(3, |&octet| octet == b':');
-            let mut new = fields.next().unwrap_or_default().to_vec();
-            new.push(b':');
-            new.extend_from_slice(hash.as_bytes());
-            match fields.nth(1) {
-                Some(rest) => {
-                    new.push(b':');
-                    new.extend_from_slice(rest);
-                }
-                None => new.push(b'\n'),
-            }
+            let (text, end) = split_end(line);
+            let mut fields = text.splitn(3, |&octet| octet == b':');
+            let name = fields.next().unwrap_or_default();
+            let mut new = line_of(name, fields.nth(1), secrets);
+            new.extend_from_slice(if end.is_empty() { b"\n" } else { end });
             new
         })
     }
@@ -276,16 +267,52 @@ fn is_at(path: &Path, file: &File) -> io::Result<bool> {
     }
 }
 
+/// A line and its line end.
+fn split_end(line: &[u8]) -> (&[u8], &[u8]) {
+    let text = line.strip_suffix(b"\n").unwrap_or(line);
+    let text = text.strip_suffix(b"\r").unwrap_or(text);
+    line.split_at(text.len())
+}
+
+/// The line of an account, without a line end; `rest` is what followed the hash and its colon.
+fn line_of(name: &[u8], rest: Option<&[u8]>, secrets: &Secrets) -> Vec<u8> {
+    let mut line = name.to_vec();
+    line.push(b':');
+    let stored = secrets.password.as_ref();
+    line.extend(stored.map(Stored::field).unwrap_or_default().into_bytes());
+    let known = stored.and_then(Stored::keys);
+    let keys = secrets.scram.iter();
+    let keys: Vec<Keys> = keys
+        .filter(|&keys| Some(keys) != known.as_ref())
+        .cloned()
+        .collect();
+    if rest.is_some() || !keys.is_empty() {
+        line.push(b':');
+        line.extend(extra::with_keys(rest.unwrap_or_default(), &keys));
+    }
+    line
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::Secret;
+    use crate::scram::{Hash, Iterations};
 
     const TEXT: &str = "# the first\n\nann@example.org:{PLAIN}a:1000:1000::/home/ann\n# the second\nbob:{PLAIN}b\nbroken line\n";
 
     fn name(text: &str) -> Name {
         Name::parse(text, Some("example.org")).unwrap()
+    }
+
+    /// What an account with this in its line has.
+    fn secrets(field: &str) -> Secrets {
+        Secrets {
+            password: Some(Stored::parse(field).unwrap()),
+            scram: Vec::new(),
+        }
     }
 
     /// Edits a file that holds `text`, and returns what it holds afterwards.
@@ -307,11 +334,11 @@ mod tests {
     #[test]
     fn adding_appends_a_line() {
         let text = edit(TEXT, |editor| {
-            editor.add(&name("carol"), "{PLAIN}c").unwrap();
+            editor.add(&name("carol"), &secrets("{PLAIN}c")).unwrap();
         });
         assert_eq!(text, format!("{TEXT}carol@example.org:{{PLAIN}}c\n"));
         let text = edit("ann:{PLAIN}a", |editor| {
-            editor.add(&name("carol"), "{PLAIN}c").unwrap();
+            editor.add(&name("carol"), &secrets("{PLAIN}c")).unwrap();
         });
         assert_eq!(text, "ann:{PLAIN}a\ncarol@example.org:{PLAIN}c\n");
     }
@@ -319,13 +346,62 @@ mod tests {
     #[test]
     fn changing_keeps_all_else() {
         let text = edit(TEXT, |editor| {
-            editor.change(&name("ANN"), "{PLAIN}x").unwrap();
-            editor.change(&name("bob@example.org"), "{PLAIN}y").unwrap();
+            editor.change(&name("ANN"), &secrets("{PLAIN}x")).unwrap();
+            editor
+                .change(&name("bob@example.org"), &secrets("{PLAIN}y"))
+                .unwrap();
         });
         assert_eq!(
             text,
             "# the first\n\nann@example.org:{PLAIN}x:1000:1000::/home/ann\n# the second\nbob:{PLAIN}y\nbroken line\n"
         );
+    }
+
+    #[test]
+    fn keys_stand_among_the_extra_fields() {
+        let keys = |password: &str| {
+            Keys::derive(
+                Hash::Sha256,
+                &Secret::new(password),
+                b"salt",
+                Iterations::FEWEST,
+            )
+        };
+        let with_keys = |field, password| Secrets {
+            scram: vec![keys(password)],
+            ..secrets(field)
+        };
+        let text = edit(TEXT, |editor| {
+            editor
+                .change(&name("ann"), &with_keys("{PLAIN}x", "x"))
+                .unwrap();
+            editor
+                .add(&name("carol"), &with_keys("{PLAIN}c", "c"))
+                .unwrap();
+            assert!(editor.holds(&name("carol"), &with_keys("{PLAIN}c", "c")));
+            assert!(!editor.holds(&name("carol"), &secrets("{PLAIN}c")));
+        });
+        let (ann, carol) = (keys("x").text(), keys("c").text());
+        let expected = format!(
+            "# the first\n\nann@example.org:{{PLAIN}}x:1000:1000::/home/ann::scram_sha_256={ann}\n\
+             # the second\nbob:{{PLAIN}}b\nbroken line\n\
+             carol@example.org:{{PLAIN}}c::::::scram_sha_256={carol}\n"
+        );
+        assert_eq!(text, expected);
+        let again = edit(&text, |editor| {
+            editor.change(&name("carol"), &secrets("{PLAIN}d")).unwrap();
+        });
+        assert!(
+            again.ends_with("carol@example.org:{PLAIN}d::::::\n"),
+            "{again}"
+        );
+        let only = format!("{{SCRAM-SHA-256}}{carol}");
+        let text = edit("", |editor| {
+            let both = with_keys(&only, "c");
+            editor.add(&name("carol"), &both).unwrap();
+            assert!(editor.holds(&name("carol"), &both));
+        });
+        assert_eq!(text, format!("carol@example.org:{only}\n"));
     }
 
     #[test]
@@ -340,12 +416,14 @@ mod tests {
     #[test]
     fn wrong_names_are_told() {
         let text = edit(TEXT, |editor| {
-            let error = editor.add(&name("Bob"), "{PLAIN}c").unwrap_err();
+            let error = editor.add(&name("Bob"), &secrets("{PLAIN}c")).unwrap_err();
             assert_eq!(
                 error.to_string(),
                 "bob@example.org is already in the users file; `pillarbox user passwd` changes its password"
             );
-            let error = editor.change(&name("carol"), "{PLAIN}c").unwrap_err();
+            let error = editor
+                .change(&name("carol"), &secrets("{PLAIN}c"))
+                .unwrap_err();
             assert_eq!(
                 error.to_string(),
                 "carol@example.org is not in the users file"
@@ -363,7 +441,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("made/users");
         let mut editor = Editor::open(&path, None).unwrap();
-        editor.add(&name("ann"), "{PLAIN}a").unwrap();
+        editor.add(&name("ann"), &secrets("{PLAIN}a")).unwrap();
         editor.save().unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
     }
@@ -391,7 +469,7 @@ mod tests {
         // A directory that is not empty stands where the new file would go.
         fs::create_dir_all(dir.path().join("users.new/x")).unwrap();
         let mut editor = Editor::open(&path, None).unwrap();
-        editor.add(&name("carol"), "{PLAIN}c").unwrap();
+        editor.add(&name("carol"), &secrets("{PLAIN}c")).unwrap();
         assert!(matches!(
             editor.save(),
             Err(EditError::Io {
@@ -426,7 +504,7 @@ mod tests {
                 .filter(|line| !ours(line.trim_end_matches('\n')))
                 .collect();
             prop_assert_eq!(&removed, &kept);
-            let added = edit(&removed, |editor| editor.add(&name("a"), "{PLAIN}n").unwrap());
+            let added = edit(&removed, |editor| editor.add(&name("a"), &secrets("{PLAIN}n")).unwrap());
             prop_assert!(added.starts_with(&removed));
             prop_assert_eq!(added.lines().last(), Some("a@example.org:{PLAIN}n"));
         }
@@ -443,7 +521,7 @@ mod tests {
                     for account in 0..8 {
                         let mut editor = Editor::open(path, None).unwrap();
                         let name = name(&format!("u{writer}-{account}"));
-                        editor.add(&name, "{PLAIN}x").unwrap();
+                        editor.add(&name, &secrets("{PLAIN}x")).unwrap();
                         editor.save().unwrap();
                     }
                 });

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use auth::sasl::Mechanism;
+use auth::sasl::{Mechanism, Mechanisms};
 
 use super::REGISTRY;
 
@@ -13,6 +13,10 @@ pub enum Capability {
     ImapRev1,
     StartTls,
     LoginDisabled,
+    AuthScramSha256Plus,
+    AuthScramSha256,
+    AuthScramSha1Plus,
+    AuthScramSha1,
     AuthPlain,
     AuthLogin,
     AuthOAuthBearer,
@@ -84,6 +88,10 @@ impl Capability {
     /// That of a SASL mechanism.
     pub(crate) const fn of_mechanism(mechanism: Mechanism) -> Self {
         match mechanism {
+            Mechanism::ScramSha256Plus => Self::AuthScramSha256Plus,
+            Mechanism::ScramSha256 => Self::AuthScramSha256,
+            Mechanism::ScramSha1Plus => Self::AuthScramSha1Plus,
+            Mechanism::ScramSha1 => Self::AuthScramSha1,
             Mechanism::Plain => Self::AuthPlain,
             Mechanism::Login => Self::AuthLogin,
             Mechanism::OAuthBearer => Self::AuthOAuthBearer,
@@ -168,6 +176,13 @@ impl Capabilities {
         self.0 & capability.bit() != 0
     }
 
+    /// The SASL mechanisms among them.
+    pub fn mechanisms(self) -> Mechanisms {
+        let all = Mechanism::ALL.into_iter();
+        all.filter(|&it| self.has(Capability::of_mechanism(it)))
+            .collect()
+    }
+
     /// Whether there are none.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
@@ -210,6 +225,8 @@ mod tests {
         for mechanism in Mechanism::ALL {
             let name = Capability::of_mechanism(mechanism).name();
             assert_eq!(name, format!("AUTH={}", mechanism.name()));
+            let one = Capabilities::NONE.with(Capability::of_mechanism(mechanism));
+            assert_eq!(one.mechanisms().iter().collect::<Vec<_>>(), [mechanism]);
         }
     }
 

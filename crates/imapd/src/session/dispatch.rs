@@ -110,7 +110,7 @@ impl Session {
                     &self.link,
                     self.login(),
                     self.offered(),
-                    self.settings.mechanisms.now(),
+                    self.mechanisms(),
                     &self.settings.limits,
                 );
                 self.out.untagged(Untagged::Capability(names));

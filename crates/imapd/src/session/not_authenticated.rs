@@ -3,14 +3,14 @@
 use std::mem;
 use std::time::Instant;
 
-use auth::sasl::{Exchange, Failure, Mechanism, Refusal, Step};
+use auth::sasl::{Channel, Exchange, Failure, Mechanism, Refusal, Step};
 use auth::{Secret, Verdict};
-use machine::Security;
+use machine::{Link, Security};
 
 use super::running::{Operation, Running, Terms};
 use super::{Activity, Session};
 use crate::command::NotAuthenticated as LoginCommand;
-use crate::extension::{Capabilities, Capability};
+use crate::extension::Capabilities;
 use crate::framer::{Frame, Mode};
 use crate::response::{Code, Completion, PlainCode};
 use crate::types::Tag;
@@ -90,17 +90,16 @@ impl Session {
 
     /// AUTHENTICATE (RFC 3501 §6.2.2, RFC 4959).
     fn authenticate(&mut self, tag: Tag, mechanism: Option<Mechanism>, initial: Option<Secret>) {
-        let offered = self.offered();
-        let mechanisms = self.settings.mechanisms.now();
-        let mechanism =
-            mechanism.filter(|&it| mechanisms.has(it) && offered.has(Capability::of_mechanism(it)));
+        let mechanisms = self.mechanisms();
+        let mechanism = mechanism.filter(|&it| mechanisms.has(it));
         let Some(mechanism) = mechanism else {
             let refusal = Completion::no("Unsupported authentication mechanism")
                 .with(Code::Plain(PlainCode::Cannot));
             return self.refuse_login(tag, refusal);
         };
         let initial = initial.as_ref().map(Secret::expose);
-        let (exchange, step) = Exchange::start(mechanism, initial);
+        let channel = channel(&self.link);
+        let (exchange, step) = Exchange::start(mechanism, initial, &channel, mechanisms);
         self.take_step(Authenticating { tag, exchange }, step);
     }
 
@@ -188,6 +187,14 @@ impl Session {
     fn refuse_login(&mut self, tag: Tag, refusal: Completion) {
         self.complete(tag, refusal);
         self.strike();
+    }
+}
+
+/// What the connection gives mechanisms to go by.
+pub(super) fn channel(link: &Link) -> Channel<'_> {
+    Channel {
+        exporter: link.tls.exporter.as_ref().map(<[u8; 32]>::as_slice),
+        server_end_point: link.tls.server_end_point.as_deref(),
     }
 }
 

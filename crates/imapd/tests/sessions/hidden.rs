@@ -6,7 +6,7 @@ use std::time::Duration;
 use auth::sasl::{Mechanism, Mechanisms};
 use imapd::Hidden;
 use imapd::extension::{Capabilities, Capability, Extension, REGISTRY, Shown};
-use machine::{PlaintextAuth, Security};
+use machine::{PlaintextAuth, Security, Tls};
 use mailstore::quota::{Limits, Policies, Policy};
 
 use super::world::{Client, World};
@@ -33,6 +33,14 @@ fn probes(capability: Capability) -> Vec<Probe> {
     match capability {
         Capability::ImapRev1 | Capability::LoginDisabled => Vec::new(),
         Capability::StartTls => vec![Probe(Connected, "STARTTLS", "x OK")],
+        Capability::AuthScramSha256Plus => {
+            vec![Probe(Connected, "AUTHENTICATE SCRAM-SHA-256-PLUS", "+ ")]
+        }
+        Capability::AuthScramSha256 => vec![Probe(Connected, "AUTHENTICATE SCRAM-SHA-256", "+ ")],
+        Capability::AuthScramSha1Plus => {
+            vec![Probe(Connected, "AUTHENTICATE SCRAM-SHA-1-PLUS", "+ ")]
+        }
+        Capability::AuthScramSha1 => vec![Probe(Connected, "AUTHENTICATE SCRAM-SHA-1", "+ ")],
         Capability::AuthPlain => vec![Probe(Connected, "AUTHENTICATE PLAIN", "+ ")],
         Capability::AuthLogin => vec![Probe(Connected, "AUTHENTICATE LOGIN", "+ ")],
         Capability::AuthOAuthBearer => vec![Probe(Connected, "AUTHENTICATE OAUTHBEARER", "+ ")],
@@ -355,7 +363,13 @@ fn client(place: Place, hidden: Capabilities) -> (World, Client) {
     world.deliver_many(1);
     let client = match place {
         Place::Connected => {
-            let mut client = world.connect_as(Security::StartTlsOffered, PlaintextAuth::Allowed);
+            world.offer(Mechanism::ALL.into_iter().collect());
+            let tls = Tls {
+                exporter: Some([7; 32]),
+                ..Tls::default()
+            };
+            let security = Security::StartTlsOffered;
+            let mut client = world.connect_over(security, PlaintextAuth::Allowed, tls);
             client.hear(&["* OK …"]);
             client
         }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use auth::sasl::Mechanisms;
 use auth::{Credential, Identity, Verdict};
 use imapd::{Session, Settings};
-use machine::{Effect, Event, Link, Machine, Now, PlaintextAuth, Security};
+use machine::{Effect, Event, Link, Machine, Now, PlaintextAuth, Security, Tls};
 use mailstore::{Fsync, Namespace, Options, Source, Store};
 use tempfile::TempDir;
 
@@ -159,10 +159,21 @@ impl World {
 
     /// A connection that has not seen its greeting yet.
     pub(crate) fn connect_as(&self, security: Security, plaintext_auth: PlaintextAuth) -> Client {
+        self.connect_over(security, plaintext_auth, Tls::default())
+    }
+
+    /// The same, where TLS knows this.
+    pub(crate) fn connect_over(
+        &self,
+        security: Security,
+        plaintext_auth: PlaintextAuth,
+        tls: Tls,
+    ) -> Client {
         let bell = Arc::new(Bell::default());
         let link = Link {
             security,
             plaintext_auth,
+            tls,
             peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
             waker: Waker::from(Arc::clone(&bell)),
         };
@@ -329,7 +340,9 @@ impl Client {
                 let verdict = Event::Verified(self.verdict.clone());
                 self.session.on(self.clock.now(), verdict);
             }
-            Effect::StartTls => self.session.on(self.clock.now(), Event::TlsReady),
+            Effect::StartTls => self
+                .session
+                .on(self.clock.now(), Event::TlsReady(Tls::default())),
             Effect::Forget => self.forgotten += 1,
             Effect::Compress(unread) => self.compressed = Some(unread),
             Effect::Read { deadline } => {

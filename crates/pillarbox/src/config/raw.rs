@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use auth::name::TemplateError;
+use auth::scram::{Hash, Iterations};
 use auth::{MailTemplate, Name};
 use imapd::extension::{Capabilities, Capability};
 use ipnet::IpNet;
@@ -207,6 +208,10 @@ pub(super) struct Auth {
     #[serde(deserialize_with = "duration::<_, 0, HOUR>")]
     pub(super) cache: Duration,
     pub(super) upgrade_hashes: bool,
+    #[serde(deserialize_with = "hashes")]
+    pub(super) scram: Vec<Hash>,
+    #[serde(deserialize_with = "iterations")]
+    pub(super) scram_iterations: Iterations,
 }
 
 impl Default for Auth {
@@ -226,6 +231,8 @@ impl Default for Auth {
             failure_entries: settings.delays.entries,
             cache: settings.cache,
             upgrade_hashes: settings.upgrade_hashes,
+            scram: settings.new_keys.hashes,
+            scram_iterations: settings.new_keys.iterations,
         }
     }
 }
@@ -251,6 +258,28 @@ fn capabilities<'de, D: Deserializer<'de>>(from: D) -> Result<Capabilities, D::E
         }
     };
     list(from, FIX, named)
+}
+
+/// Reads hash functions of SCRAM.
+fn hashes<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Hash>, D::Error> {
+    const FIX: &str =
+        "write [\"sha-256\"], [\"sha-256\", \"sha-1\"] for old clients, or [] for none";
+    list(from, FIX, |name| match name.as_str() {
+        "sha-256" => Ok(Hash::Sha256),
+        "sha-1" => Ok(Hash::Sha1),
+        name => Err(Refused::new(
+            format!("has {name:?}, which is not known"),
+            FIX,
+        )),
+    })
+}
+
+/// Reads how often SCRAM hashes a password.
+fn iterations<'de, D: Deserializer<'de>>(from: D) -> Result<Iterations, D::Error> {
+    const LOW: u64 = Iterations::MIN as u64;
+    const HIGH: u64 = Iterations::MAX as u64;
+    let iterations: u32 = number::<_, _, LOW, HIGH>(from)?;
+    Ok(Iterations::new(iterations).unwrap_or_default())
 }
 
 /// Reads user names.

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use auth::password::Cost;
+use auth::scram::NewKeys;
 use auth::throttle::Delays;
 use toml::de::DeTable;
 
@@ -372,6 +373,10 @@ fn auth<'i>(document: &mut Document<'i>, top: &mut DeTable<'i>) -> Auth {
         },
         cache: raw.cache,
         upgrade_hashes: raw.upgrade_hashes,
+        new_keys: NewKeys {
+            hashes: raw.scram,
+            iterations: raw.scram_iterations,
+        },
     }
 }
 

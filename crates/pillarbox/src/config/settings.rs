@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use auth::password::Cost;
+use auth::scram::NewKeys;
 use auth::throttle::Delays;
 use auth::{Accounts, MailTemplate};
 use imapd::extension::Capabilities;
@@ -84,6 +85,7 @@ impl Settings {
             cache: self.auth.cache,
             upgrade_hashes: self.auth.upgrade_hashes,
             log_unknown_users: self.log.unknown_users,
+            new_keys: self.auth.new_keys.clone(),
         }
     }
 }
@@ -416,6 +418,8 @@ pub struct Auth {
     pub cache: Duration,
     /// Whether a login gets a new hash in the users file if its old one costs less.
     pub upgrade_hashes: bool,
+    /// Which keys for SCRAM are made of new passwords, and which mechanisms are offered.
+    pub new_keys: NewKeys,
 }
 
 impl Auth {
@@ -438,6 +442,7 @@ impl Default for Auth {
             delays: Delays::default(),
             cache: Duration::from_mins(1),
             upgrade_hashes: false,
+            new_keys: NewKeys::default(),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use auth::MailTemplate;
 use auth::password::Cost;
+use auth::scram::{Hash, Iterations, NewKeys};
 use mailstore::quota::{Grace, Limits as QuotaLimits, Maildirsize};
 use proptest::prelude::*;
 
@@ -209,6 +210,8 @@ known_addresses = "2d"
 failure_entries = 1000
 cache = "0s"
 upgrade_hashes = true
+scram = ["sha-256", "sha-1"]
+scram_iterations = 50_000
 [log]
 format = "json"
 level = "debug"
@@ -370,6 +373,13 @@ fn administrators_find_accounts_that_have_mail() {
     }
 }
 
+fn old_keys_too() -> NewKeys {
+    NewKeys {
+        hashes: vec![Hash::Sha256, Hash::Sha1],
+        iterations: Iterations::new(50_000).unwrap(),
+    }
+}
+
 #[test]
 fn every_setting_is_taken() {
     let settings = good(EVERYTHING);
@@ -436,6 +446,7 @@ fn every_setting_is_taken() {
             delays: every_delay(),
             cache: Duration::ZERO,
             upgrade_hashes: true,
+            new_keys: old_keys_too(),
         },
         log: Log {
             format: LogFormat::Json,
@@ -473,6 +484,12 @@ mistakes! {
     key_below_the_wrong_line_in_brackets:
         "[log]\nlevel = \"info\"\nhostname = \"mail.example.org\"\n"
         => "error: p.toml:3: unknown key `hostname` in [log]\n  fix: move it above the first line in brackets";
+    scram_with_an_unknown_hash:
+        "[auth]\nscram = [\"sha-512\"]\n"
+        => "error: p.toml:2: `scram` has \"sha-512\", which is not known\n  fix: write [\"sha-256\"], [\"sha-256\", \"sha-1\"] for old clients, or [] for none";
+    scram_with_too_few_iterations:
+        "[auth]\nscram_iterations = 4095\n"
+        => "error: p.toml:2: `scram_iterations` is out of range\n  fix: write a number from 4096 to 10000000";
     state_dir_unusable:
         "state_dir = \"a\\u0000b\"\n"
         => "error: p.toml:1: `state_dir` is not a path\n  fix: write the path of a directory";

@@ -82,7 +82,7 @@ impl Machine for Toy {
         assert!(!self.panics, "on purpose");
         let told = match event {
             Event::Bytes(bytes) => Told::Bytes(String::from_utf8_lossy(bytes).into_owned()),
-            Event::TlsReady => Told::TlsReady,
+            Event::TlsReady(_) => Told::TlsReady,
             Event::Verified(verdict) => Told::Verified(verdict),
             Event::Woken => Told::Woken,
             Event::Deadline => Told::Deadline,

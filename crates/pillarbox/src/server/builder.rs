@@ -134,11 +134,13 @@ impl Builder {
         // Accounts that end with the process have nothing to keep.
         let state = settings.state_dir.as_deref();
         let state = state.filter(|_| matches!(self.accounts, Accounts::File(_)));
-        let authenticator = Arc::new(authenticator(settings, self.accounts, &self.source)?);
+        let mut authenticator = authenticator(settings, self.accounts, &self.source)?;
         if let Some(directory) = state {
+            authenticator.keep_salts_in(directory);
             let now = self.source.now();
             authenticator.keep_failures_in(directory, now.instant, now.wall);
         }
+        let authenticator = Arc::new(authenticator);
         let sockets = bind_all(&settings.listeners)?;
         let store = settings.open_store(&self.source);
         let check = {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Waker;
 
-use machine::{Link, Security};
+use machine::{Link, Security, Tls};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tracing::{Instrument, debug, field, info_span};
@@ -65,12 +65,12 @@ impl Front {
         stop: watch::Receiver<bool>,
     ) {
         debug!("connected");
-        let stream = match listener.tls {
+        let (stream, tls) = match listener.tls {
             TlsMode::Implicit => match Box::pin(self.handshake(stream, stop.clone())).await {
-                Ok(stream) => stream,
+                Ok(protected) => protected,
                 Err(error) => return debug!(%error, "handshake failed"),
             },
-            TlsMode::StartTls | TlsMode::None => Stream::Clear(stream),
+            TlsMode::StartTls | TlsMode::None => (Stream::Clear(stream), Tls::default()),
         };
         let bell = Arc::new(Bell::default());
         let link = Link {
@@ -83,6 +83,7 @@ impl Front {
                 PlaintextAuth::Refused => machine::PlaintextAuth::Refused,
                 PlaintextAuth::Allowed => machine::PlaintextAuth::Allowed,
             },
+            tls,
             peer: peer.ip().to_canonical(),
             waker: Waker::from(Arc::clone(&bell)),
         };
@@ -98,7 +99,9 @@ impl Front {
                     .await
             }
             Protocol::Pop3 => {
-                let session = pop3d::Session::new(Arc::clone(&self.pop3), link, now);
+                let hidden = listener.hide.union(self.imap.hidden_from(link.peer, None));
+                let hidden = hidden.mechanisms();
+                let session = pop3d::Session::hiding(hidden, Arc::clone(&self.pop3), link, now);
                 drop(self);
                 Connection::new(services, peer, stream, session, bell, stop)
                     .run()
@@ -113,13 +116,14 @@ impl Front {
         &self,
         stream: TcpStream,
         mut stop: watch::Receiver<bool>,
-    ) -> io::Result<Stream<TcpStream>> {
+    ) -> io::Result<(Stream<TcpStream>, Tls)> {
         let Some(certificates) = self.services.certificates.clone() else {
             return Err(io::ErrorKind::Unsupported.into());
         };
         tokio::select! {
             done = certificates.handshake(stream, self.services.timeouts.handshake) => {
-                Ok(Stream::Tls(Box::new(done?)))
+                let (stream, tls) = done?;
+                Ok((Stream::Tls(Box::new(stream)), tls))
             }
             _ = stop.changed() => Err(io::ErrorKind::Interrupted.into()),
         }

@@ -15,7 +15,8 @@ impl World {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let text = "users = \"users\"\n\
-                    [auth]\ndefault_domain = \"example.org\"\nargon2_memory = \"8 KiB\"\n";
+                    [auth]\ndefault_domain = \"example.org\"\nargon2_memory = \"8 KiB\"\n\
+                    scram_iterations = 5000\n";
         fs::write(dir.path().join("p.toml"), text).unwrap();
         Self(dir)
     }
@@ -83,6 +84,7 @@ fn an_account_is_added_changed_listed_and_removed() {
             .users()
             .starts_with("ann@example.org:{ARGON2ID}$argon2id$v=19$m=8,t=2,p=1$")
     );
+    assert!(world.users().contains("::::::scram_sha_256=5000,"));
     assert!(world.verifies("ann", "first"));
     world.run("add bob@example.net --stdin", "b\r\n").unwrap();
     assert!(world.verifies("bob@example.net", "b"));
@@ -95,13 +97,16 @@ fn an_account_is_added_changed_listed_and_removed() {
     assert!(world.verifies("ann", "second") && !world.verifies("ann", "first"));
     assert_eq!(
         world.run("list", "").unwrap(),
-        "ann@example.org\nbob@example.net\n"
+        "ann@example.org\targon2id scram-sha-256\nbob@example.net\targon2id scram-sha-256\n"
     );
     assert_eq!(
         world.run("remove ann", "").unwrap(),
         "removed ann@example.org from DIR/users; its mail is still there\n"
     );
-    assert_eq!(world.run("list", "").unwrap(), "bob@example.net\n");
+    assert_eq!(
+        world.run("list", "").unwrap(),
+        "bob@example.net\targon2id scram-sha-256\n"
+    );
 }
 
 #[test]
@@ -175,14 +180,18 @@ fn the_users_file_can_be_named_itself() {
     let world = World::new();
     let file = world.0.path().join("other");
     let line = format!("list --users {}", file.display());
-    fs::write(&file, "carol:{PLAIN}x\n").unwrap();
-    assert_eq!(world.run_bare(&line, "").unwrap(), "carol\n");
+    let keys = "4096,dTuKTS8yk6hTxKvbt4tGhw==,Knis89ylaI2h11hbvOlRIO8CrvN1vgyWOmwdmRH/a0Y=,rj11ZP1G0LMHvkpZ3vOBleh+VrAPvdIa1nheBdVwyvQ=";
+    let text = format!("carol:{{PLAIN}}x\ndora:{{SCRAM-SHA-256}}{keys}\n");
+    fs::write(&file, text).unwrap();
+    let listed = world.run_bare(&line, "").unwrap();
+    assert_eq!(listed, "carol\tplain\ndora\tscram-sha-256\n");
 }
 
 #[test]
 fn an_account_that_could_not_log_in_is_refused() {
     let world = World::new();
-    let text = "users = \"users\"\n[auth]\nargon2_memory = \"8 KiB\"\n";
+    let text = "users = \"users\"\n[auth]\nargon2_memory = \"8 KiB\"\n\
+                    scram_iterations = 5000\n";
     fs::write(world.0.path().join("p.toml"), text).unwrap();
     assert_eq!(
         world.fails("add ann --stdin", "secret"),

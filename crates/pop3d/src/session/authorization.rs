@@ -170,23 +170,25 @@ impl Authorization {
             Auth::List => {
                 context.responses.ok("mechanisms follow");
                 if context.link.allows_passwords() {
-                    for mechanism in context.settings.mechanisms.now().iter() {
+                    for mechanism in context.mechanisms().iter() {
                         context.responses.item(mechanism.name());
                     }
                 }
                 context.responses.end();
                 Ok(())
             }
-            // All our mechanisms send the password.
+            // Also those that do not send the password: whoever listens could try passwords on what
+            // was said, and take the session over afterwards (RFC 5802 §9).
             Auth::Start { .. } if !context.link.allows_passwords() => {
                 Err(Refused::PlaintextRefused)
             }
-            Auth::Start { mechanism, .. } if !context.settings.mechanisms.now().has(mechanism) => {
+            Auth::Start { mechanism, .. } if !context.mechanisms().has(mechanism) => {
                 Err(Refused::UnknownMechanism)
             }
             Auth::Start { mechanism, initial } => {
                 let initial = initial.as_ref().map(auth::Secret::expose);
-                let (exchange, step) = Exchange::start(mechanism, initial);
+                let (channel, offered) = (context.channel(), context.mechanisms());
+                let (exchange, step) = Exchange::start(mechanism, initial, &channel, offered);
                 self.take_step(exchange, step, context)
             }
             Auth::Unsupported => Err(Refused::UnknownMechanism),

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use auth::sasl::{Channel, Mechanisms};
 use machine::Link;
 
 use super::State;
@@ -16,6 +17,8 @@ use crate::settings::Settings;
 pub(super) struct Context {
     pub(super) settings: Arc<Settings>,
     pub(super) link: Link,
+    /// The mechanisms that this client does not get to see.
+    pub(super) hidden: Mechanisms,
     pub(super) utf8: Utf8Mode,
     pub(super) responses: Responses,
 }
@@ -35,7 +38,7 @@ impl Context {
         match (state, command) {
             (state, Command::Any(Any::Capa)) => {
                 self.responses.ok("capability list follows");
-                for capability in capabilities(&self.settings, &self.link) {
+                for capability in capabilities(&self.settings, &self.link, self.mechanisms()) {
                     self.responses.item(capability);
                 }
                 self.responses.end();
@@ -64,6 +67,21 @@ impl Context {
             (state, Command::Transaction(_) | Command::Authorization(_)) => {
                 (state.interrupted(), Err(Refused::NotLoggedIn))
             }
+        }
+    }
+
+    /// How the client can authenticate on this connection.
+    pub(super) fn mechanisms(&self) -> Mechanisms {
+        let possible = self.settings.mechanisms.now().on(&self.channel());
+        possible.without(self.hidden)
+    }
+
+    /// What the connection gives mechanisms to go by.
+    pub(super) fn channel(&self) -> Channel<'_> {
+        let tls = &self.link.tls;
+        Channel {
+            exporter: tls.exporter.as_ref().map(<[u8; 32]>::as_slice),
+            server_end_point: tls.server_end_point.as_deref(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The driver over TCP and TLS.
 
+use aws_lc_rs::digest::{SHA256, digest};
 use tempfile::TempDir;
 use tokio::io::AsyncBufReadExt;
 use tokio::io::BufReader;
@@ -209,7 +210,16 @@ async fn a_reload_changes_new_handshakes_and_no_old_ones() {
             .into_owned()
     };
     let (server, client) = tokio::join!(accept(), dial());
-    let (mut server, client) = (server.unwrap(), client.unwrap());
+    let ((mut server, tls), client) = (server.unwrap(), client.unwrap());
+    // What both sides can bind a login to (RFC 9266 §2, RFC 5929 §4.1).
+    let exported: [u8; 32] = client
+        .get_ref()
+        .1
+        .export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b""))
+        .unwrap();
+    assert_eq!(tls.exporter, Some(exported));
+    let hash = |leaf: &[u8]| digest(&SHA256, leaf).as_ref().to_vec();
+    assert_eq!(tls.server_end_point, Some(hash(&leaf(&client))));
 
     std::fs::write(&files.key, "damaged").unwrap();
     certificates.reload().unwrap_err();
@@ -219,8 +229,11 @@ async fn a_reload_changes_new_handshakes_and_no_old_ones() {
 
     certificates::obtain(certs.path(), now).unwrap();
     certificates.reload().unwrap();
-    let (_again, other) = tokio::join!(accept(), dial());
-    assert_ne!(leaf(&other.unwrap()), leaf(&client));
+    let (again, other) = tokio::join!(accept(), dial());
+    let ((_again, tls), other) = (again.unwrap(), other.unwrap());
+    assert_ne!(leaf(&other), leaf(&client));
+    assert_ne!(tls.exporter, Some(exported), "each connection has its own");
+    assert_eq!(tls.server_end_point, Some(hash(&leaf(&other))));
 
     server.write_all(b"still here\n").await.unwrap();
     server.flush().await.unwrap();
