@@ -19,6 +19,6 @@ for way in ("oauthbearer_login", "oauth2_login"):
         print("refused")
         continue
     client.select_folder("INBOX", readonly=True)
-    for data in client.fetch("1:*", ["ENVELOPE"]).values():
+    for data in client.fetch(client.search(), ["ENVELOPE"]).values():
         print(data[b"ENVELOPE"].subject.decode())
     client.logout()
