@@ -13,6 +13,7 @@ use auth::Secret;
 use auth::sasl::Mechanism;
 use mailstore::FlagChange;
 
+use crate::extension::Priority;
 use crate::types::{Messages, Tag};
 
 pub use crate::extension::condstore::{
@@ -320,6 +321,8 @@ pub enum FetchItem {
     Uid,
     /// `MODSEQ` (RFC 7162 §3.1.4.2).
     ModSeq,
+    /// `PREVIEW` (RFC 8970 §3).
+    Preview(Priority),
     /// `EMAILID` (RFC 8474 §5.3).
     EmailId,
     /// `THREADID` (RFC 8474 §5.3).

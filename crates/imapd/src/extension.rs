@@ -25,6 +25,7 @@ mod multi_append;
 pub(crate) mod namespace;
 pub(crate) mod notify;
 pub(crate) mod object_id;
+mod preview;
 pub(crate) mod qresync;
 pub(crate) mod quota;
 pub(crate) mod replace;
@@ -47,6 +48,7 @@ pub use capability::{Capabilities, Capability};
 pub use enable::Feature;
 pub use inprogress::{InProgress, InProgressState};
 pub use object_id::ObjectId;
+pub use preview::Priority;
 
 use crate::settings::Limits;
 
@@ -208,6 +210,7 @@ pub const REGISTRY: &[Extension] = &[
     status_size::ROW,
     save_date::ROW,
     object_id::ROW,
+    preview::ROW,
     imap_rev2::ROW,
     inprogress::ROW,
     unauthenticate::ROW,

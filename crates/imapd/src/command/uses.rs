@@ -226,6 +226,7 @@ fn fetch(items: &[FetchItem]) -> Capabilities {
         FetchItem::Binary(_) => Some(Capability::Binary),
         FetchItem::ModSeq => Some(Capability::Condstore),
         FetchItem::SaveDate => Some(Capability::SaveDate),
+        FetchItem::Preview(_) => Some(Capability::Preview),
         FetchItem::EmailId | FetchItem::ThreadId => Some(Capability::ObjectId),
         FetchItem::Body
         | FetchItem::BodyStructure

@@ -126,6 +126,16 @@ impl Fetch {
         object_id(out, id);
     }
 
+    /// Writes `"PREVIEW" SP nstring` (RFC 8970 §6).
+    pub fn preview(&mut self, out: &mut Vec<u8>, preview: Option<&[u8]>) {
+        self.separate(out);
+        out.extend_from_slice(b"PREVIEW ");
+        match preview {
+            Some(preview) => string::string(out, preview),
+            None => out.extend_from_slice(b"NIL"),
+        }
+    }
+
     /// Writes an item that is in wire form already, name and value.
     pub fn written(&mut self, out: &mut Vec<u8>, item: &[u8]) {
         self.separate(out);

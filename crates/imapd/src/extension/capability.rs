@@ -57,6 +57,7 @@ pub enum Capability {
     StatusSize,
     SaveDate,
     ObjectId,
+    Preview,
     ImapRev2,
     InProgress,
     Unauthenticate,

@@ -13,6 +13,8 @@ use crate::command::{
     SectionText, Seen,
 };
 
+use crate::extension::Priority;
+
 use super::core::{astring, list1, number, nz_number, sp, word};
 use super::{Failed, Parsed};
 
@@ -58,7 +60,8 @@ fn fetch_macro(input: &[u8]) -> Parsed<'_, Vec<FetchItem>> {
 /// "BODY.PEEK" section ["<" number "." nz-number ">"]` (RFC 3501 §9),
 /// `"BINARY" [".PEEK"] section-binary [partial] / "BINARY.SIZE" section-binary` (RFC 3516 §7),
 /// `fetch-mod-sequence = "MODSEQ"` (RFC 7162 §7), `"SAVEDATE"` (RFC 8514 §5) and
-/// `"EMAILID" / "THREADID"` (RFC 8474 §7)
+/// `"EMAILID" / "THREADID"` (RFC 8474 §7),
+/// `"PREVIEW" [SP "(" preview-mod *(SP preview-mod) ")"]` (RFC 8970 §6)
 pub(super) fn fetch_att(input: &[u8]) -> Parsed<'_, FetchItem> {
     let (rest, name) = context("a FETCH item", word).parse(input)?;
     let item = match name.as_slice() {
@@ -70,6 +73,10 @@ pub(super) fn fetch_att(input: &[u8]) -> Parsed<'_, FetchItem> {
         b"SAVEDATE" => FetchItem::SaveDate,
         b"EMAILID" => FetchItem::EmailId,
         b"THREADID" => FetchItem::ThreadId,
+        b"PREVIEW" => {
+            let (rest, priority) = preview_mods(rest)?;
+            return Ok((rest, FetchItem::Preview(priority)));
+        }
         b"BODYSTRUCTURE" => FetchItem::BodyStructure,
         b"BODY" if rest.starts_with(b"[") => return body_section(Seen::Set, rest),
         b"BODY.PEEK" => return body_section(Seen::Peek, rest),
@@ -84,6 +91,21 @@ pub(super) fn fetch_att(input: &[u8]) -> Parsed<'_, FetchItem> {
         },
     };
     Ok((rest, item))
+}
+
+/// `[SP "(" preview-mod *(SP preview-mod) ")"]`, with `preview-mod = "LAZY"` (RFC 8970 §6). Other
+/// parentheses belong to FETCH.
+fn preview_mods(input: &[u8]) -> Parsed<'_, Priority> {
+    let lazy = map_opt(word, |name| (name == b"LAZY").then_some(()));
+    match preceded(
+        sp,
+        delimited(char('('), separated_list1(char(' '), lazy), char(')')),
+    )
+    .parse(input)
+    {
+        Ok((rest, _)) => Ok((rest, Priority::Lazy)),
+        Err(_) => Ok((input, Priority::Now)),
+    }
 }
 
 /// `"RFC822" [".HEADER" / ".TEXT"]` (RFC 3501 §9): other names for sections (RFC 3501 §6.4.5)

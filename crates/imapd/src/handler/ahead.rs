@@ -143,7 +143,8 @@ impl Work<'_> {
     }
 
     fn needs_body(&self) -> bool {
-        self.records.iter().any(|record| record.form().is_some())
+        let needs = |it: &Record| it.form().is_some() || *it == Record::Preview;
+        self.records.iter().any(needs)
     }
 }
 

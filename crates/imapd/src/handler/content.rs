@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use mailstore::{CrlfReader, Error, Mailbox, Message, MessageFile, Uid};
 
-use crate::message::Parsed;
+use crate::message::{FIRST, MOST, Parsed, preview, preview_of_beginning};
 
 /// A message, or its beginning, with its structure.
 #[derive(Debug)]
@@ -137,6 +137,32 @@ pub(crate) fn header_octets(mailbox: &Mailbox, message: Message<'_>) -> Result<V
     let mut octets = whole_octets(file, mailbox, message.uid())?;
     octets.truncate(header_end(&octets, 0).unwrap_or(octets.len()));
     Ok(octets)
+}
+
+/// The preview of a message, of which no more is read than it takes, and how many octets were read.
+///
+/// # Errors
+/// If the message cannot be read.
+pub(crate) fn preview_of(
+    mailbox: &Mailbox,
+    message: Message<'_>,
+) -> Result<(String, usize), Error> {
+    let file = mailbox.read(message)?;
+    let mut reader = file.into_reader();
+    let mut octets = Vec::new();
+    let mut read = |octets: &mut Vec<u8>, most: usize| {
+        let limit = u64::try_from(most - octets.len()).unwrap_or(0);
+        let read = reader.by_ref().take(limit).read_to_end(octets);
+        read.map_err(unreadable)
+    };
+    read(&mut octets, FIRST)?;
+    if octets.len() == FIRST
+        && let Some(made) = preview_of_beginning(&octets)
+    {
+        return Ok((made, octets.len()));
+    }
+    read(&mut octets, MOST)?;
+    Ok((preview(&octets), octets.len()))
 }
 
 /// All octets of a message; what they tell is remembered.

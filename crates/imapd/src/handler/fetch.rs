@@ -16,11 +16,11 @@ use mailstore::{Error, Mailbox, Message, crlf_size};
 use crate::command::FetchItem;
 use crate::encode::Fetch;
 use crate::error::completion;
-use crate::extension::ObjectId;
 use crate::extension::imap_rev2::Revision;
 use crate::extension::qresync::Earlier;
+use crate::extension::{ObjectId, Priority};
 use crate::handler::content::{Resume, correct_size};
-use crate::message::{Form, Undecodable};
+use crate::message::{Form, Record, Undecodable};
 use crate::response::{Completion, FetchData};
 use crate::session::positions::Positions;
 use crate::session::responses::Responses;
@@ -201,7 +201,7 @@ impl Fetching {
         {
             quick.begin();
         }
-        self.coming.read_ahead(self.plan.records(), selected);
+        self.coming.read_ahead(self.plan.looked_at(), selected);
     }
 
     /// Answers messages of which nothing has to be read; says how many.
@@ -356,6 +356,16 @@ impl Fetching {
                 }
                 FetchItem::SaveDate => {
                     fetch.item(pieces.wire(), &FetchData::SaveDate(message.save_date()));
+                }
+                FetchItem::Preview(Priority::Now) => {
+                    fetch.preview(pieces.wire(), Some(&loaded.preview().unwrap_or_default()));
+                }
+                FetchItem::Preview(Priority::Lazy) => {
+                    let kept = self.coming.shelf.kept(Record::Preview, message.uid());
+                    match kept {
+                        Some(kept) => fetch.preview(pieces.wire(), Some(kept)),
+                        None => fetch.preview(pieces.wire(), loaded.preview().as_deref()),
+                    }
                 }
                 FetchItem::EmailId => {
                     let id = ObjectId::Email(message.email_id());

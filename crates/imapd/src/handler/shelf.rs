@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use mailstore::{Cached, Error, Mailbox, Message, Snapshot, Uid};
 
 use super::ahead::{Made, make_ahead};
-use super::content::{Content, header_octets};
+use super::content::{Content, header_octets, preview_of};
 use crate::extension::imap_rev2::Revision;
-use crate::message::{Form, Header, Parsed, Record, Summary, ThreadKey};
+use crate::message::{Form, Header, Parsed, Record, Summary, ThreadKey, preview};
 
 /// The records at hand.
 #[derive(Debug, Default)]
@@ -58,6 +58,11 @@ impl Found {
     /// What messages of its thread have in common.
     pub(crate) fn thread(&self) -> Option<Option<ThreadKey>> {
         ThreadKey::read(self.get(Record::Thread)?)
+    }
+
+    /// The preview.
+    pub(crate) fn preview(&self) -> Option<&[u8]> {
+        self.get(Record::Preview)
     }
 
     /// The structure in a form, as it is sent to a session of this revision.
@@ -206,13 +211,23 @@ impl Shelf {
         if missing.is_empty() {
             return Ok(found);
         }
+        if missing.contains(&Record::Preview) {
+            let (made, read) = preview_of(mailbox, message)?;
+            self.put(Record::Preview, uid, made.as_bytes());
+            found.records.push((Record::Preview, made.into_bytes()));
+            found.read = Some(read);
+            missing.retain(|record| *record != Record::Preview);
+            if missing.is_empty() {
+                return Ok(found);
+            }
+        }
         let (octets, parsed) = if missing.iter().any(|it| it.form().is_some()) {
             let Content { octets, parsed } = Content::whole(mailbox, message)?;
             (octets, Some(parsed))
         } else {
             (header_octets(mailbox, message)?, None)
         };
-        found.read = Some(octets.len());
+        found.read = Some(octets.len() + found.read.unwrap_or(0));
         for record in missing {
             let made = make(record, &octets, parsed.as_ref());
             self.put(record, uid, &made);
@@ -241,7 +256,7 @@ pub(crate) fn header_in(record: Record, octets: &[u8]) -> Option<Header<'_>> {
     match record {
         Record::Summary => Some(Summary::read(octets)?.header),
         Record::Header => Some(Header::new(octets)),
-        Record::BodyStructure | Record::Body | Record::Thread => None,
+        Record::BodyStructure | Record::Body | Record::Thread | Record::Preview => None,
     }
 }
 
@@ -253,6 +268,7 @@ pub(crate) fn make(record: Record, octets: &[u8], parsed: Option<&Parsed>) -> Ve
     match (record, record.form(), parsed) {
         (Record::Summary, ..) => Summary::make(header),
         (Record::Thread, ..) => ThreadKey::record(ThreadKey::of(header)),
+        (Record::Preview, ..) => preview(octets).into_bytes(),
         (_, Some(form), Some(parsed)) => Record::make_structure(parsed, octets, form),
         (Record::Header | Record::BodyStructure | Record::Body, ..) => header.to_vec(),
     }
@@ -263,6 +279,7 @@ fn is_readable(record: Record, octets: &[u8]) -> bool {
     match record {
         Record::Summary => Summary::read(octets).is_some(),
         Record::Thread => ThreadKey::read(octets).is_some(),
+        Record::Preview => true,
         Record::Header => true,
         Record::BodyStructure | Record::Body => Record::structure(octets, Revision::Rev1).is_some(),
     }

@@ -26,6 +26,8 @@ pub enum Record {
     Body = 8,
     /// [`ThreadKey`]: what the messages of a thread have in common.
     Thread = 9,
+    /// The preview, as it is sent: UTF-8.
+    Preview = 10,
 }
 
 impl Record {
@@ -61,7 +63,7 @@ impl Record {
     /// The form that it has the structure in, if it has: making it takes the whole message.
     pub fn form(self) -> Option<Form> {
         match self {
-            Self::Header | Self::Summary | Self::Thread => None,
+            Self::Header | Self::Summary | Self::Thread | Self::Preview => None,
             Self::BodyStructure => Some(Form::BodyStructure),
             Self::Body => Some(Form::Body),
         }
@@ -85,6 +87,7 @@ impl Record {
             Self::BodyStructure => 7,
             Self::Body => 8,
             Self::Thread => 9,
+            Self::Preview => 10,
         }
     }
 }

@@ -171,7 +171,7 @@ impl Search<'_> {
 }
 
 /// The length of the next piece: whole lines where they are not too long.
-fn piece_len(rest: &[u8], size: usize) -> usize {
+pub(super) fn piece_len(rest: &[u8], size: usize) -> usize {
     let Some(head) = rest.get(..size) else {
         return rest.len();
     };

@@ -113,6 +113,7 @@ fn probes(capability: Capability) -> Vec<Probe> {
         ],
         Capability::SaveDate => save_date(),
         Capability::ObjectId => object_id(),
+        Capability::Preview => understood(&["FETCH 1 PREVIEW", "FETCH 1 (UID PREVIEW (LAZY))"]),
         Capability::ImapRev2 => {
             vec![Probe(LoggedIn, "ENABLE IMAP4rev2", "* ENABLED IMAP4rev2")]
         }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use crate::world::{Client, World};
 
 /// Items that are answered from what is kept.
-const ITEMS: [&str; 12] = [
+const ITEMS: [&str; 15] = [
     "ENVELOPE",
     "BODY",
     "BODYSTRUCTURE",
@@ -19,6 +19,9 @@ const ITEMS: [&str; 12] = [
     "BODY.PEEK[HEADER.FIELDS (date from reply-to)]<5.30>",
     "BODY.PEEK[HEADER.FIELDS (List-Id)]",
     "BODY.PEEK[HEADER.FIELDS.NOT (Subject From)]",
+    "THREADID",
+    "PREVIEW",
+    "EMAILID PREVIEW SAVEDATE THREADID ENVELOPE",
     "ENVELOPE BODYSTRUCTURE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (References)] BODY",
 ];
 
@@ -134,7 +137,7 @@ fn what_is_kept_is_not_read_again() {
     let expected = answers(&mut client);
     // What never happens to messages shows where the answers come from.
     for path in world.files("cur") {
-        std::fs::write(path, "Other: x\r\n\r\nx").unwrap();
+        std::fs::write(path, "Other: x\r\nMessage-ID: <o@x>\r\n\r\nx").unwrap();
     }
     check(&answers(&mut client), &expected);
     drop(client);

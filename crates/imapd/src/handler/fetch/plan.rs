@@ -8,11 +8,12 @@ use super::pieces::{End, Pieces};
 use super::quick::{Quick, Source};
 use crate::command::{BinaryWanted, FetchItem, FetchSection, Partial, Section, SectionText, Seen};
 use crate::encode::Fetch;
+use crate::extension::Priority;
 use crate::extension::imap_rev2::Revision;
 use crate::handler::content::{Content, Resume};
 use crate::handler::shelf::{Found, Shelf};
 use crate::message::{
-    Form, Record, SectionOctets, ThreadKey, part_of, write_body_structure, write_envelope,
+    Form, Record, SectionOctets, ThreadKey, part_of, preview, write_body_structure, write_envelope,
 };
 use crate::response::FetchData;
 use crate::types::ByUid;
@@ -28,6 +29,8 @@ pub(super) struct Plan {
     need_besides: Need,
     /// The records that have everything that the index does not know; none if that is not so.
     records: Vec<Record>,
+    /// These, and what is told only if it is kept.
+    looked_at: Vec<Record>,
 }
 
 /// How much of a message is needed.
@@ -70,10 +73,17 @@ impl Plan {
     /// Looks through the items.
     pub(super) fn new(items: Vec<FetchItem>, by_uid: ByUid, revision: Revision) -> Self {
         let others = items.iter().map(need).filter(|it| *it != Need::Octets);
+        let records = records(&items);
+        let mut looked_at = records.clone();
+        let lazy = FetchItem::Preview(Priority::Lazy);
+        if items.contains(&lazy) && !records.contains(&Record::Preview) {
+            looked_at.push(Record::Preview);
+        }
         Self {
             need: most(items.iter().map(need)),
             need_besides: most(others),
-            records: records(&items),
+            records,
+            looked_at,
             items,
             by_uid,
             revision,
@@ -127,7 +137,8 @@ impl Plan {
             | FetchItem::ModSeq
             | FetchItem::SaveDate
             | FetchItem::EmailId
-            | FetchItem::ThreadId => false,
+            | FetchItem::ThreadId
+            | FetchItem::Preview(_) => false,
         })
     }
 
@@ -142,6 +153,7 @@ impl Plan {
             | FetchItem::SaveDate
             | FetchItem::EmailId
             | FetchItem::ThreadId
+            | FetchItem::Preview(_)
             | FetchItem::Body
             | FetchItem::BodyStructure
             | FetchItem::Envelope
@@ -154,6 +166,11 @@ impl Plan {
     /// The records that have everything that the index does not know; none if that is not so.
     pub(super) fn records(&self) -> &[Record] {
         &self.records
+    }
+
+    /// The records to look for: those, and what is told only if it is kept.
+    pub(super) fn looked_at(&self) -> &[Record] {
+        &self.looked_at
     }
 
     /// Reads what the items need of a message.
@@ -256,6 +273,16 @@ impl Loaded {
         })
     }
 
+    /// PREVIEW, unless the message was not read for it.
+    pub(super) fn preview(&self) -> Option<Cow<'_, [u8]>> {
+        if let Some(found) = self.found.preview() {
+            return Some(Cow::Borrowed(found));
+        }
+        let content = self.content.as_ref();
+        let content = content.filter(|_| self.extent == Extent::Whole)?;
+        Some(Cow::Owned(preview(&content.octets).into_bytes()))
+    }
+
     /// BODY or BODYSTRUCTURE.
     pub(super) fn body(&self, form: Form, fetch: &mut Fetch, out: &mut Vec<u8>) {
         let name = match form {
@@ -348,8 +375,10 @@ fn records(items: &[FetchItem]) -> Vec<Record> {
             | FetchItem::ModSeq
             | FetchItem::SaveDate
             | FetchItem::EmailId
+            | FetchItem::Preview(Priority::Lazy)
             | FetchItem::Rfc822Size
             | FetchItem::Uid => continue,
+            FetchItem::Preview(Priority::Now) => Some(Record::Preview),
             FetchItem::ThreadId => Some(Record::Thread),
             FetchItem::Envelope => Some(Record::Summary),
             FetchItem::Body => Some(Record::Body),
@@ -407,10 +436,14 @@ fn need(item: &FetchItem) -> Need {
         | FetchItem::ModSeq
         | FetchItem::SaveDate
         | FetchItem::EmailId
+        | FetchItem::Preview(Priority::Lazy)
         | FetchItem::Rfc822Size
         | FetchItem::Uid => Need::Nothing,
         FetchItem::Envelope | FetchItem::ThreadId => Need::Header,
-        FetchItem::Body | FetchItem::BodyStructure | FetchItem::Binary(_) => Need::Structure,
+        FetchItem::Body
+        | FetchItem::BodyStructure
+        | FetchItem::Binary(_)
+        | FetchItem::Preview(Priority::Now) => Need::Structure,
         FetchItem::Section(section) => match (&section.section.part[..], &section.section.text) {
             ([], None) => Need::Octets,
             (

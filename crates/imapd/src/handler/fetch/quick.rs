@@ -10,8 +10,8 @@ use super::pieces::substitute_nul;
 use super::plan::{Plan, record_for};
 use crate::command::{FetchItem, FetchSection, Partial, Section, SectionText};
 use crate::encode::{Fetch, section_name};
-use crate::extension::ObjectId;
 use crate::extension::imap_rev2::Revision;
+use crate::extension::{ObjectId, Priority};
 use crate::handler::shelf::{Shelf, header_in};
 use crate::message::{Form, Listed, Record, Summary, ThreadKey, part_of};
 use crate::response::FetchData;
@@ -59,6 +59,7 @@ enum Item {
     SaveDate,
     EmailId,
     ThreadId,
+    Preview(Priority),
     InternalDate,
     Rfc822Size,
     Envelope,
@@ -135,6 +136,7 @@ impl Quick {
                 FetchItem::SaveDate => Item::SaveDate,
                 FetchItem::EmailId => Item::EmailId,
                 FetchItem::ThreadId => Item::ThreadId,
+                FetchItem::Preview(priority) => Item::Preview(*priority),
                 FetchItem::InternalDate => Item::InternalDate,
                 FetchItem::Rfc822Size => Item::Rfc822Size,
                 FetchItem::Envelope => Item::Envelope,
@@ -147,6 +149,7 @@ impl Quick {
                 Item::Whole(_) => whole += 1,
                 Item::Envelope
                 | Item::ThreadId
+                | Item::Preview(_)
                 | Item::Structure(..)
                 | Item::Fields(..)
                 | Item::Header(..) => kept += 1,
@@ -293,6 +296,10 @@ impl Quick {
                     let id = ObjectId::of_thread(key, message.email_id());
                     fetch.object_id(out, "THREADID", id);
                 }
+                Item::Preview(priority) => match (kept(Record::Preview), priority) {
+                    (None, Priority::Now) => return None,
+                    (kept, _) => fetch.preview(out, kept),
+                },
                 Item::InternalDate => {
                     let known = message.internal_date();
                     let date = known.or_else(|| Some(from.learned(uid)?.1))?;

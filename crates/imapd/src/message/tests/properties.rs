@@ -130,6 +130,10 @@ fn check(message: &[u8]) {
     check_body(&read(&body).unwrap(), Form::Body);
     check_body(&read(&body_structure).unwrap(), Form::BodyStructure);
     check_sections(message, &mut Vec::new());
+    let preview = preview(message);
+    assert!(preview.chars().count() <= 200);
+    assert!(!preview.chars().any(char::is_control));
+    assert_eq!(preview.trim(), preview);
 }
 
 proptest! {
