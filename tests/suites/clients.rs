@@ -17,6 +17,8 @@ mod fetchers;
 mod mbsync;
 #[path = "clients/openssl.rs"]
 mod openssl;
+#[path = "clients/sasl.rs"]
+mod sasl;
 
 use std::fs;
 use std::path::{Path, PathBuf};
