@@ -6,6 +6,7 @@
 mod acl;
 mod append;
 mod list;
+mod metadata;
 mod notify;
 pub(crate) mod uses;
 
@@ -24,6 +25,7 @@ pub use crate::extension::qresync::Known;
 pub use acl::{AclCommand, IdentifierArg, ModRights, Newer};
 pub use append::{Append, Behind, Piece};
 pub use list::{ExtendedList, ReturnOption, SelectionOption};
+pub use metadata::{Depth, EntryName, GetMetadata, SetMetadata};
 pub use notify::{EventGroup, InitialStatus, MailboxFilter, Notify, NotifyEvent};
 
 /// A command with its tag.
@@ -180,6 +182,10 @@ pub enum Authenticated {
     Idle,
     /// COMPRESS (RFC 4978 §3), with DEFLATE, the only algorithm.
     Compress,
+    /// GETMETADATA (RFC 5464 §4.2).
+    GetMetadata(Box<GetMetadata>),
+    /// SETMETADATA (RFC 5464 §4.3).
+    SetMetadata(Box<SetMetadata>),
     /// NOTIFY (RFC 5465 §3.1).
     Notify(Box<Notify>),
     /// GETQUOTA (RFC 9208 §4.1.1): a quota root.

@@ -17,9 +17,11 @@ pub(crate) mod idle;
 pub(crate) mod imap_rev2;
 pub(crate) mod inprogress;
 pub(crate) mod list_extended;
+mod list_metadata;
 mod list_my_rights;
 mod list_status;
 pub(crate) mod literal;
+pub(crate) mod metadata;
 pub(crate) mod r#move;
 mod multi_append;
 pub(crate) mod namespace;
@@ -190,6 +192,9 @@ pub const REGISTRY: &[Extension] = &[
     special_use::ROW,
     special_use::CREATE,
     xlist::ROW,
+    metadata::ROW,
+    metadata::SERVER,
+    list_metadata::ROW,
     r#move::ROW,
     replace::ROW,
     notify::ROW,

@@ -15,6 +15,7 @@ mod fetch;
 mod flag;
 mod list;
 mod mailbox;
+mod metadata;
 mod notify;
 mod quota;
 mod search;

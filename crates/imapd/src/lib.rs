@@ -24,4 +24,4 @@ pub mod settings;
 pub mod types;
 
 pub use session::Session;
-pub use settings::{ClientId, Hidden, Limits, Settings, Timeouts, Utf8Headers};
+pub use settings::{ClientId, Hidden, Limits, Metadata, Settings, Timeouts, Utf8Headers};

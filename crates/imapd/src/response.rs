@@ -27,6 +27,11 @@ pub enum Untagged {
     Lsub(ListEntry),
     /// `* XLIST …`, as Gmail has it.
     Xlist(ListEntry),
+    /// `* METADATA …` with values (RFC 5464 §4.4.1): the mailbox as clients see it, empty for the
+    /// server, and its entries.
+    Metadata(String, Vec<(String, Option<Vec<u8>>)>),
+    /// `* METADATA …` without values (RFC 5464 §4.4.2): entries that have changed.
+    MetadataChanged(String, Vec<String>),
     /// `* STATUS …` (RFC 3501 §7.2.4): the mailbox as clients see it, items in the order asked.
     StatusData(String, Vec<(StatusItem, StatusValue)>),
     /// `* SEARCH …` (RFC 3501 §7.2.5), with the highest mod-sequence of what was found if it was
@@ -229,8 +234,21 @@ pub enum Code {
     UnknownCte,
     /// `USEATTR` (RFC 6154 §3).
     UseAttr,
+    /// `METADATA …` (RFC 5464 §5).
+    Metadata(MetadataCode),
     /// A code without arguments of RFC 5530 §3, such as `NONEXISTENT`.
     Plain(PlainCode),
+}
+
+/// What the response code METADATA says (RFC 5464 §5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetadataCode {
+    /// `LONGENTRIES n`: how large the largest value is that was left out.
+    LongEntries(u32),
+    /// `MAXSIZE n`: how large a value may be.
+    MaxSize(u32),
+    /// `TOOMANY`: there can be no more annotations.
+    TooMany,
 }
 
 /// The response codes of RFC 5530 §3.

@@ -20,6 +20,8 @@ pub struct Settings {
     pub hostname: String,
     /// Sizes and counts.
     pub limits: Limits,
+    /// What may be annotated, and what is said of the server (RFC 5464).
+    pub metadata: Arc<Metadata>,
     /// Times.
     pub timeouts: Timeouts,
     /// The domain of user names that have none.
@@ -126,6 +128,33 @@ impl Default for Limits {
     }
 }
 
+/// Annotations (RFC 5464).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metadata {
+    /// Octets of a value; at least 1024 (RFC 5464 §4.1).
+    pub value: usize,
+    /// Entries of a mailbox, and of the server as one user sees it; at least 10 (RFC 5464 §4.1).
+    pub entries: usize,
+    /// Octets of all entries of an account, names and values.
+    pub octets: usize,
+    /// A comment about the server, for all its users (RFC 5464 §3.2.1.1).
+    pub comment: Option<String>,
+    /// A URI by which to reach the administrator (RFC 5464 §3.2.1.1).
+    pub admin: Option<String>,
+}
+
+impl Default for Metadata {
+    fn default() -> Self {
+        Self {
+            value: 64 * 1024,
+            entries: 100,
+            octets: 1024 * 1024,
+            comment: None,
+            admin: None,
+        }
+    }
+}
+
 /// How long things may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeouts {
@@ -161,6 +190,7 @@ impl Settings {
             store,
             hostname: "localhost".to_owned(),
             limits: Limits::default(),
+            metadata: Arc::default(),
             timeouts: Timeouts::default(),
             default_domain: None,
             quotas: Arc::default(),

@@ -369,6 +369,10 @@ fn settings(header: &Header, dir: &Path) -> Result<pillarbox::Settings> {
                 settings.storage.namespace.separator = value.parse()?;
             }
             "prefix" => settings.storage.namespace.prefix.clone_from(value),
+            "metadata-value" => settings.limits.metadata_value = value.parse()?,
+            "metadata-entries" => settings.limits.metadata_entries = value.parse()?,
+            "metadata-comment" => settings.imap.comment = Some(value.clone()),
+            "metadata-admin" => settings.imap.admin = Some(value.clone()),
             "special-mailboxes" => settings.mailboxes.create = value == "create",
             "special-names" => {
                 let (special_use, names) = value.split_once(' ').context("a use and names")?;

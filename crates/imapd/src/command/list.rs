@@ -1,6 +1,6 @@
 //! What an extended LIST asks for (RFC 5258 §3, RFC 5819 §2, RFC 6154 §2).
 
-use super::{MailboxArg, StatusItem};
+use super::{EntryName, MailboxArg, StatusItem};
 
 /// LIST with options or with several patterns (RFC 5258 §3).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub enum SelectionOption {
     SpecialUse,
 }
 
-/// `return-option` (RFC 5258 §3.2, RFC 5819 §4, RFC 6154 §6).
+/// `return-option` (RFC 5258 §3.2, RFC 5819 §4, RFC 6154 §6, RFC 9590 §5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReturnOption {
     /// `SUBSCRIBED`: whether the name is subscribed.
@@ -51,6 +51,8 @@ pub enum ReturnOption {
     SpecialUse,
     /// `MYRIGHTS`: which rights the user has (RFC 8440 §3).
     MyRights,
+    /// `METADATA`: these annotations of it (RFC 9590 §3).
+    Metadata(Vec<EntryName>),
     /// `STATUS`: what STATUS tells of it, in the order asked.
     Status(Vec<StatusItem>),
 }

@@ -66,6 +66,10 @@ pub enum NotifyEvent {
     MailboxName,
     /// `SubscriptionChange`.
     SubscriptionChange,
+    /// `MailboxMetadataChange`.
+    MailboxMetadataChange,
+    /// `ServerMetadataChange`.
+    ServerMetadataChange,
     /// Any other.
     Unsupported,
 }

@@ -62,6 +62,8 @@ impl Authenticated {
             Self::Select(_, parameters) | Self::Examine(_, parameters) => parameters.uses(),
             Self::Create { uses: Some(_), .. } => one(Capability::CreateSpecialUse),
             Self::Xlist { .. } => one(Capability::Xlist),
+            Self::GetMetadata(asked) => metadata(&asked.mailbox),
+            Self::SetMetadata(asked) => metadata(&asked.mailbox),
             Self::Create { uses: None, .. }
             | Self::Delete(_)
             | Self::Rename { .. }
@@ -113,6 +115,7 @@ impl ExtendedList {
             ReturnOption::Status(items) => status(items).with(Capability::ListStatus),
             ReturnOption::SpecialUse => one(Capability::SpecialUse),
             ReturnOption::MyRights => one(Capability::ListMyRights),
+            ReturnOption::Metadata(_) => one(Capability::ListMetadata),
             ReturnOption::Subscribed | ReturnOption::Children => Capabilities::NONE,
         });
         let all = options.fold(one(Capability::ListExtended), Capabilities::union);
@@ -125,24 +128,25 @@ impl ExtendedList {
 }
 
 impl Notify {
-    /// What is to be fetched of new messages needs what it needs in FETCH.
+    /// What is to be fetched of new messages needs what it needs in FETCH, and events of an extension
+    /// need that.
     fn uses(&self) -> Capabilities {
         let groups = match self {
             Self::None => &[][..],
             Self::Set { groups, .. } => groups,
         };
         let events = groups.iter().flat_map(|group| &group.events);
-        let items = events.filter_map(|event| match event {
-            NotifyEvent::MessageNew(items) => Some(items),
+        let needed = events.map(|event| match event {
+            NotifyEvent::MessageNew(items) => fetch(items),
+            NotifyEvent::MailboxMetadataChange => one(Capability::Metadata),
+            NotifyEvent::ServerMetadataChange => one(Capability::MetadataServer),
             NotifyEvent::MessageExpunge
             | NotifyEvent::FlagChange
             | NotifyEvent::MailboxName
             | NotifyEvent::SubscriptionChange
-            | NotifyEvent::Unsupported => None,
+            | NotifyEvent::Unsupported => Capabilities::NONE,
         });
-        items.fold(one(Capability::Notify), |all, items| {
-            all.union(fetch(items))
-        })
+        needed.fold(one(Capability::Notify), Capabilities::union)
     }
 }
 
@@ -257,6 +261,14 @@ fn status(items: &[StatusItem]) -> Capabilities {
         | StatusItem::Unseen => None,
     });
     extended.collect()
+}
+
+/// What annotations of a mailbox need, or of the server.
+fn metadata(mailbox: &[u8]) -> Capabilities {
+    one(match mailbox {
+        [] => Capability::MetadataServer,
+        _ => Capability::Metadata,
+    })
 }
 
 /// The set of one.

@@ -1,7 +1,7 @@
 //! Response codes (RFC 3501 §7.1, RFC 4315 §3, RFC 5530 §3).
 
 use crate::extension::{InProgress, InProgressState, notify};
-use crate::response::{Code, PlainCode};
+use crate::response::{Code, MetadataCode, PlainCode};
 use crate::types::Tag;
 
 use super::fetch::object_id;
@@ -56,6 +56,7 @@ pub(super) fn resp_text_code(out: &mut Vec<u8>, code: &Code) {
         Code::TooBig => out.extend_from_slice(b"TOOBIG"),
         Code::BadUrl(url) => bad_url(out, url),
         Code::UnknownCte => out.extend_from_slice(b"UNKNOWN-CTE"),
+        Code::Metadata(code) => metadata(out, *code),
         Code::UseAttr => out.extend_from_slice(b"USEATTR"),
         Code::Plain(code) => out.extend_from_slice(plain_code(*code).as_bytes()),
     }
@@ -111,6 +112,17 @@ fn bad_url(out: &mut Vec<u8>, url: &[u8]) {
         } else {
             out.extend_from_slice(format!("%{octet:02X}").as_bytes());
         }
+    }
+}
+
+/// Writes `"METADATA" SP ("LONGENTRIES" SP number / "MAXSIZE" SP number / "TOOMANY")`
+/// (RFC 5464 §5).
+fn metadata(out: &mut Vec<u8>, code: MetadataCode) {
+    out.extend_from_slice(b"METADATA ");
+    match code {
+        MetadataCode::LongEntries(octets) => numbered(out, "LONGENTRIES", octets),
+        MetadataCode::MaxSize(octets) => numbered(out, "MAXSIZE", octets),
+        MetadataCode::TooMany => out.extend_from_slice(b"TOOMANY"),
     }
 }
 

@@ -69,6 +69,12 @@ fn literal(out: &mut Vec<u8>, value: &[u8]) {
     }));
 }
 
+/// Writes `literal8 = "~{" number "}" CRLF *OCTET` (RFC 4466 §3).
+pub(crate) fn literal8(out: &mut Vec<u8>, value: &[u8]) {
+    out.extend_from_slice(format!("~{{{}}}\r\n", value.len()).as_bytes());
+    out.extend_from_slice(value);
+}
+
 /// Writes `quoted = DQUOTE *QUOTED-CHAR DQUOTE`.
 pub(super) fn quoted(out: &mut Vec<u8>, value: &[u8]) {
     out.reserve(value.len() + 2);

@@ -59,6 +59,8 @@ fn response_data(out: &mut Vec<u8>, response: &Untagged) {
         }
         Untagged::Lsub(entry) => mailbox_list(out, "LSUB", entry),
         Untagged::Xlist(entry) => mailbox_list(out, "XLIST", entry),
+        Untagged::Metadata(mailbox, values) => metadata_values(out, mailbox, values),
+        Untagged::MetadataChanged(mailbox, entries) => metadata_entries(out, mailbox, entries),
         Untagged::StatusData(mailbox, items) => status_data(out, mailbox, items),
         Untagged::Search(numbers, mod_seq) => search(out, numbers, *mod_seq),
         Untagged::ExtendedSearch(found) => esearch_response(out, found),
@@ -212,6 +214,32 @@ fn old_name(out: &mut Vec<u8>, old: &str) {
     out.extend_from_slice(b" (\"OLDNAME\" (");
     string::mailbox(out, old);
     out.extend_from_slice(b"))");
+}
+
+/// Writes `"METADATA" SP mailbox SP entry-values` (RFC 5464 §5).
+fn metadata_values(out: &mut Vec<u8>, mailbox: &str, values: &[(String, Option<Vec<u8>>)]) {
+    out.extend_from_slice(b"METADATA ");
+    string::mailbox(out, mailbox);
+    out.extend_from_slice(b" (");
+    spaced(out, values, |out, (entry, value)| {
+        string::astring(out, entry.as_bytes());
+        out.push(b' ');
+        match value {
+            Some(value) if value.contains(&0) => string::literal8(out, value),
+            value => string::nstring(out, value.as_deref()),
+        }
+    });
+    out.push(b')');
+}
+
+/// Writes `"METADATA" SP mailbox SP entry-list` (RFC 5464 §5).
+fn metadata_entries(out: &mut Vec<u8>, mailbox: &str, entries: &[String]) {
+    out.extend_from_slice(b"METADATA ");
+    string::mailbox(out, mailbox);
+    for entry in entries {
+        out.push(b' ');
+        string::astring(out, entry.as_bytes());
+    }
 }
 
 /// Writes a hierarchy separator, always quoted (RFC 3501 §9, `mailbox-list`).

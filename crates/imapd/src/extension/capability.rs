@@ -37,6 +37,9 @@ pub enum Capability {
     SpecialUse,
     CreateSpecialUse,
     Xlist,
+    Metadata,
+    MetadataServer,
+    ListMetadata,
     Move,
     Replace,
     AppendLimit,
@@ -109,8 +112,9 @@ impl Capability {
 /// What cannot be offered without another one: QRESYNC brings CONDSTORE (RFC 7162 §3.2.3), SEARCHRES,
 /// LIST-STATUS and SPECIAL-USE are options of ESEARCH and LIST-EXTENDED (RFC 5182 §2.1,
 /// RFC 5819 §2, RFC 6154 §2), XLIST tells special uses alone, quotas are of resources
-/// (RFC 9208 §3.1), and some are switched on by ENABLE only.
-const DEPENDENTS: [(Capability, Capability); 15] = [
+/// (RFC 9208 §3.1), METADATA covers METADATA-SERVER, LIST-METADATA is an option as well
+/// (RFC 9590 §3), and some are switched on by ENABLE only.
+const DEPENDENTS: [(Capability, Capability); 19] = [
     (Capability::Qresync, Capability::Condstore),
     (Capability::Qresync, Capability::Enable),
     (Capability::UidOnly, Capability::Enable),
@@ -127,6 +131,10 @@ const DEPENDENTS: [(Capability, Capability); 15] = [
     (Capability::QuotaStorage, Capability::Quota),
     (Capability::QuotaMessage, Capability::Quota),
     (Capability::QuotaSet, Capability::Quota),
+    (Capability::Metadata, Capability::MetadataServer),
+    (Capability::ListMetadata, Capability::ListExtended),
+    (Capability::ListMetadata, Capability::Metadata),
+    (Capability::ListMetadata, Capability::MetadataServer),
 ];
 
 /// A set of capabilities.

@@ -141,7 +141,8 @@ fn is_enabling(command: &Command) -> bool {
                 ReturnOption::Subscribed
                 | ReturnOption::Children
                 | ReturnOption::SpecialUse
-                | ReturnOption::MyRights => false,
+                | ReturnOption::MyRights
+                | ReturnOption::Metadata(_) => false,
             }),
             Authenticated::Create { .. }
             | Authenticated::Xlist { .. }
@@ -159,6 +160,8 @@ fn is_enabling(command: &Command) -> bool {
             | Authenticated::Idle
             | Authenticated::Compress
             | Authenticated::Notify(_)
+            | Authenticated::GetMetadata(_)
+            | Authenticated::SetMetadata(_)
             | Authenticated::Unauthenticate
             | Authenticated::Acl(_)
             | Authenticated::Enable(_) => false,

@@ -27,6 +27,8 @@ pub enum Feature {
     UidOnly,
     /// IMAP4rev2 (RFC 9051 §6.3.1).
     ImapRev2,
+    /// What others change about mailboxes and the server (RFC 5464 §4.4).
+    Metadata,
 }
 
 impl Feature {

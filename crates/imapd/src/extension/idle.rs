@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::condstore::highest_mod_seq;
 use super::notify::Pushing;
-use super::{Capability, Extension, Shown};
+use super::{Capability, Extension, Shown, metadata};
 use crate::command::ExpungeRule;
 use crate::framer::{Frame, Mode};
 use crate::response::{Completion, PlainCode, Status, Untagged};
@@ -79,6 +79,7 @@ impl Idling {
         if has_notify(state) {
             return self.push(context, state);
         }
+        metadata::tell_news(state, &context.link.waker, context.out);
         let State::Selected(selected) = state else {
             self.news = News::None;
             return Progress::Done;

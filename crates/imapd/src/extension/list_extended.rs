@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use mailstore::SpecialUses;
+use mailstore::{Annotations, SpecialUses};
 
 use super::children::{Children, attribute};
 use super::list_my_rights;
@@ -15,8 +15,8 @@ use super::list_status::{self, Status};
 use super::special_use::{self, Special};
 use super::status_size::Sizing;
 use super::utf8_accept::NamePattern;
-use super::{Capabilities, Capability, Extension, Shown};
-use crate::command::{ExtendedList, ReturnOption, SelectionOption, StatusItem};
+use super::{Capabilities, Capability, Extension, Shown, metadata};
+use crate::command::{EntryName, ExtendedList, ReturnOption, SelectionOption, StatusItem};
 use crate::error::Refused;
 use crate::handler::list::one_inbox;
 use crate::response::{Completion, ListEntry, Untagged};
@@ -43,6 +43,8 @@ const MATCHES: usize = 2000;
 #[derive(Debug)]
 pub(crate) struct ExtendedListing {
     asked: ExtendedList,
+    /// What METADATA tells; read once for all mailboxes.
+    annotated: Option<Annotated>,
     stage: Stage,
 }
 
@@ -106,6 +108,7 @@ impl ExtendedListing {
     pub(crate) fn new(asked: ExtendedList) -> Self {
         Self {
             asked,
+            annotated: None,
             stage: Stage::Start,
         }
     }
@@ -119,6 +122,7 @@ impl ExtendedListing {
     ) -> Outcome {
         match &mut self.stage {
             Stage::Start => {
+                self.annotated = Annotated::look(&self.asked, account);
                 self.stage = Stage::Matching {
                     names: self.collect(account)?,
                     patterns: self.patterns(account),
@@ -283,6 +287,12 @@ impl ExtendedListing {
                     Status::Unknown => {}
                 }
             }
+            // Not of those that are told for others below them (RFC 9590 §4).
+            let metadata = self.annotated.as_ref().and_then(|it| {
+                let told = entry.selected && entry.name.is.mailbox;
+                let (name, special) = (&entry.name.shown, entry.name.special);
+                told.then(|| metadata::listed(account, name, special, &it.all, &it.asked))?
+            });
             let listed = ListEntry {
                 attributes,
                 separator: Some(account.namespace().separator),
@@ -293,7 +303,7 @@ impl ExtendedListing {
             } else {
                 Untagged::List(listed)
             });
-            for response in status.into_iter().chain(rights) {
+            for response in [status, rights, metadata].into_iter().flatten() {
                 out.untagged(response);
             }
             if out.is_full() {
@@ -352,8 +362,37 @@ impl ExtendedListing {
             ReturnOption::Subscribed
             | ReturnOption::Children
             | ReturnOption::SpecialUse
-            | ReturnOption::MyRights => None,
+            | ReturnOption::MyRights
+            | ReturnOption::Metadata(_) => None,
         })
+    }
+}
+
+/// The annotations that are to be told, and what there is of them.
+#[derive(Debug)]
+struct Annotated {
+    asked: Vec<EntryName>,
+    all: Annotations,
+}
+
+impl Annotated {
+    /// What LIST asks for, if anything; nothing if it cannot be read (RFC 9590 §3).
+    fn look(list: &ExtendedList, account: &Authenticated) -> Option<Self> {
+        let asked = list.returns.iter().find_map(|option| match option {
+            ReturnOption::Metadata(entries) => Some(entries.clone()),
+            ReturnOption::Subscribed
+            | ReturnOption::Children
+            | ReturnOption::SpecialUse
+            | ReturnOption::MyRights
+            | ReturnOption::Status(_) => None,
+        })?;
+        match account.account.annotations() {
+            Ok(all) => Some(Self { asked, all }),
+            Err(error) => {
+                tracing::warn!(%error, "annotations not read");
+                None
+            }
+        }
     }
 }
 

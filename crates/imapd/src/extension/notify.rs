@@ -39,6 +39,7 @@ use events::{Events, Expunges, ForSelected};
 use others::Others;
 
 pub(crate) use events::SUPPORTED;
+pub(crate) use names::is_own;
 pub(crate) use narrowed::{Narrowed, Wanted};
 pub(crate) use pushing::Pushing;
 pub(crate) use setting::Setting;
@@ -130,7 +131,10 @@ impl Authenticated {
     /// What a change that the client itself asks for would be to a session that is notified, by
     /// the names that there are before it.
     pub(crate) fn asked_change(&self, change: &Change) -> Option<AccountChange> {
-        self.notify.as_ref()?.others.as_ref()?;
+        let notified = self.notify.as_ref().is_some_and(|it| it.others.is_some());
+        if !notified && self.news.is_none() {
+            return None;
+        }
         let name = |name: &[u8]| self.name(name).ok();
         match change {
             Change::Create(created, _) => name(created).map(AccountChange::Created),
@@ -140,11 +144,19 @@ impl Authenticated {
                 .map(|(from, to)| AccountChange::Renamed { from, to }),
             Change::Subscribe(added) => name(added).map(AccountChange::Subscribed),
             Change::Unsubscribe(gone) => name(gone).map(AccountChange::Unsubscribed),
+            Change::SetMetadata(asked) => {
+                let place = (!asked.mailbox.is_empty()).then(|| name(&asked.mailbox));
+                let entries = asked.values.iter().map(|(entry, _)| entry.clone());
+                Some(AccountChange::Annotated(place.flatten(), entries.collect()))
+            }
         }
     }
 
-    /// The client itself has changed which mailboxes there are, or its subscriptions.
+    /// The client itself has changed which mailboxes there are, its subscriptions, or annotations.
     pub(crate) fn note_change(&mut self, change: &AccountChange) {
+        if let Some(news) = &mut self.news {
+            news.note_change(change);
+        }
         if let Some(notify) = &mut self.notify
             && let Some(others) = &mut notify.others
         {

@@ -28,6 +28,7 @@ use super::fetch::fetch_items;
 use super::flag::store_att_flags;
 use super::list::list;
 use super::mailbox::{create, lsub, mailbox, rename, status, xlist};
+use super::metadata::{getmetadata_lenient, setmetadata};
 use super::notify::notify;
 use super::quota::{getquota, getquotaroot, setquota};
 use super::search::search;
@@ -138,6 +139,8 @@ fn about_mailboxes<'a>(name: &[u8], input: &'a [u8]) -> Option<Parsed<'a, Authen
         b"GETQUOTA" => getquota(input),
         b"GETQUOTAROOT" => getquotaroot(input),
         b"SETQUOTA" => setquota(input),
+        b"GETMETADATA" => preceded(sp, getmetadata_lenient).parse(input),
+        b"SETMETADATA" => preceded(sp, setmetadata).parse(input),
         b"NOTIFY" => map(preceded(sp, notify), |notify| {
             Authenticated::Notify(Box::new(notify))
         })

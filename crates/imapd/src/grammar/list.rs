@@ -1,5 +1,7 @@
 //! LIST with its options (RFC 5258 §6, RFC 5819 §4, RFC 6154 §6).
 
+use std::collections::HashSet;
+
 use nom::Parser;
 use nom::bytes::complete::tag_no_case;
 use nom::combinator::{map, map_opt};
@@ -7,11 +9,12 @@ use nom::error::context;
 use nom::sequence::{preceded, terminated};
 
 use crate::command::{
-    Authenticated, ExtendedList, MailboxArg, ReturnOption, SelectionOption, StatusItem,
+    Authenticated, EntryName, ExtendedList, MailboxArg, ReturnOption, SelectionOption, StatusItem,
 };
 
 use super::core::{atom, end_lenient, list0, list1, sp};
 use super::mailbox::{list_mailbox, mailbox, status_att_list};
+use super::metadata::entry_list;
 use super::{Failed, Parsed};
 
 /// The most patterns of one command. A client has no use for more, and each costs time for every
@@ -116,6 +119,8 @@ fn list_return_opts(input: &[u8]) -> Parsed<'_, Vec<ReturnOption>> {
     let (input, _) = sp(input)?;
     let mut options = Vec::new();
     let mut status: Vec<StatusItem> = Vec::new();
+    let mut metadata: Vec<EntryName> = Vec::new();
+    let mut seen = HashSet::new();
     let option = |input| {
         let (input, option) = return_option(input)?;
         match option {
@@ -123,6 +128,13 @@ fn list_return_opts(input: &[u8]) -> Parsed<'_, Vec<ReturnOption>> {
                 for item in items {
                     if !status.contains(&item) {
                         status.push(item);
+                    }
+                }
+            }
+            ReturnOption::Metadata(entries) => {
+                for entry in entries {
+                    if seen.insert(entry.clone()) {
+                        metadata.push(entry);
                     }
                 }
             }
@@ -141,16 +153,23 @@ fn list_return_opts(input: &[u8]) -> Parsed<'_, Vec<ReturnOption>> {
     if !status.is_empty() {
         options.push(ReturnOption::Status(status));
     }
+    if !metadata.is_empty() {
+        options.push(ReturnOption::Metadata(metadata));
+    }
     Ok((input, options))
 }
 
 /// `return-option = "SUBSCRIBED" / "CHILDREN" / "SPECIAL-USE" / "MYRIGHTS" / status-option`
-/// (RFC 5258 §6, RFC 6154 §6, RFC 8440 §5, RFC 5819 §4); one that we do not know is an error
-/// (RFC 5258 §3)
+/// (RFC 5258 §6, RFC 6154 §6, RFC 8440 §5, RFC 5819 §4),
+/// `return-option =/ "METADATA" SP "(" entry *(SP entry) ")"` (RFC 9590 §5); one that we do not
+/// know is an error (RFC 5258 §3)
 fn return_option(input: &[u8]) -> Parsed<'_, ReturnOption> {
     let (rest, name) = context("a return option", atom).parse(input)?;
     if name.eq_ignore_ascii_case("STATUS") {
         return map(preceded(sp, status_att_list), ReturnOption::Status).parse(rest);
+    }
+    if name.eq_ignore_ascii_case("METADATA") {
+        return map(preceded(sp, entry_list), ReturnOption::Metadata).parse(rest);
     }
     if name.eq_ignore_ascii_case("SUBSCRIBED") {
         Ok((rest, ReturnOption::Subscribed))

@@ -67,7 +67,10 @@ fn objection(mailboxes: &MailboxFilter, events: &[NotifyEvent]) -> Option<&'stat
     let names = has(|event| {
         matches!(
             event,
-            NotifyEvent::MailboxName | NotifyEvent::SubscriptionChange
+            NotifyEvent::MailboxName
+                | NotifyEvent::SubscriptionChange
+                | NotifyEvent::MailboxMetadataChange
+                | NotifyEvent::ServerMetadataChange
         )
     });
     if new != expunge || flags && !new {
@@ -137,6 +140,8 @@ fn event(input: &[u8]) -> Parsed<'_, NotifyEvent> {
         "flagchange" => NotifyEvent::FlagChange,
         "mailboxname" => NotifyEvent::MailboxName,
         "subscriptionchange" => NotifyEvent::SubscriptionChange,
+        "mailboxmetadatachange" => NotifyEvent::MailboxMetadataChange,
+        "servermetadatachange" => NotifyEvent::ServerMetadataChange,
         _ => NotifyEvent::Unsupported,
     };
     Ok((rest, event))

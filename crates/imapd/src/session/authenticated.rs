@@ -1,5 +1,7 @@
 //! The authenticated state (RFC 3501 §3.2): an account.
 
+use std::sync::Arc;
+
 use mailstore::quota::Resource;
 use mailstore::{Account, Namespace};
 
@@ -7,11 +9,12 @@ use super::responses::Responses;
 use super::running::{Operation, Outcome};
 use super::selected::Selected;
 use super::selecting::Selecting;
-use crate::command::{self, ExtendedList, SelectParameters, StatusItem};
+use crate::command::{self, ExtendedList, GetMetadata, SelectParameters, SetMetadata, StatusItem};
 use crate::error::Refused;
 use crate::extension::enable::Enabled;
 use crate::extension::imap_rev2::Revision;
 use crate::extension::list_extended::ExtendedListing;
+use crate::extension::metadata::{self, News};
 use crate::extension::notify::{Notify, Setting};
 use crate::extension::quota::{Asking, What};
 use crate::extension::status_size::{Sizes, Sizing};
@@ -19,6 +22,7 @@ use crate::extension::{Capabilities, InProgressState, namespace, object_id};
 use crate::handler::{list, mailbox};
 use crate::response::Completion;
 use crate::session::running::Step;
+use crate::settings::{Metadata, Settings};
 use crate::types::Access;
 
 /// A user who has logged in.
@@ -38,6 +42,10 @@ pub(crate) struct Authenticated {
     pub(crate) exceeded: Option<Resource>,
     /// What NOTIFY has asked for, once it has been used.
     pub(crate) notify: Option<Box<Notify>>,
+    /// What may be annotated, and what is said of the server.
+    pub(crate) metadata: Arc<Metadata>,
+    /// What is told of annotations, once METADATA is enabled.
+    pub(crate) news: Option<Box<News>>,
 }
 
 /// A command that changes mailboxes as a whole, or the subscription list.
@@ -53,6 +61,8 @@ pub(crate) enum Change {
     Subscribe(Vec<u8>),
     /// UNSUBSCRIBE.
     Unsubscribe(Vec<u8>),
+    /// SETMETADATA.
+    SetMetadata(Box<SetMetadata>),
 }
 
 /// A command that asks about the account.
@@ -60,6 +70,8 @@ pub(crate) enum Change {
 pub(crate) enum Query {
     /// STATUS.
     Status(Vec<u8>, Vec<StatusItem>, Sizing),
+    /// GETMETADATA.
+    GetMetadata(Box<GetMetadata>),
     /// NAMESPACE.
     Namespace,
 }
@@ -105,6 +117,8 @@ pub(crate) fn begin(
         Is::GetQuota(root) => asking(What::Root(root)),
         Is::GetQuotaRoot(mailbox) => asking(What::Mailbox(mailbox)),
         Is::SetQuota { root, limits } => asking(What::Set(root, limits)),
+        Is::GetMetadata(asked) => Operation::Query(Query::GetMetadata(asked)),
+        Is::SetMetadata(asked) => Operation::Change(Change::SetMetadata(asked)),
         Is::Namespace => Operation::Query(Query::Namespace),
         Is::Notify(asked) => Operation::Notify(Box::new(Setting::new(*asked))),
         // The framer hands over an APPEND at its literal, and the session begins IDLE itself.
@@ -138,13 +152,15 @@ impl Authenticated {
         account: Account,
         user: &str,
         offered: Capabilities,
-        append_limit: u64,
+        settings: &Settings,
     ) -> Self {
         Self {
             account,
             offered,
             user: user.into(),
-            append_limit,
+            append_limit: settings.limits.message,
+            metadata: Arc::clone(&settings.metadata),
+            news: None,
             enabled: Enabled::default(),
             exceeded: None,
             notify: None,
@@ -170,6 +186,7 @@ impl Change {
             Self::Rename(from, to) => mailbox::rename(account, from, to, out)?,
             Self::Subscribe(name) => mailbox::subscribe(account, name)?,
             Self::Unsubscribe(name) => mailbox::unsubscribe(account, name)?,
+            Self::SetMetadata(asked) => metadata::set(account, asked, out)?,
         };
         Ok(Step::Done(Completion::ok(text)))
     }
@@ -180,7 +197,7 @@ impl Query {
     pub(crate) fn progress(&self) -> Option<InProgressState> {
         match self {
             Self::Status(_, _, sizing) => sizing.progress(),
-            Self::Namespace => None,
+            Self::Namespace | Self::GetMetadata(_) => None,
         }
     }
 
@@ -198,6 +215,9 @@ impl Query {
                 }
                 out.untagged(mailbox::status(account, selected, name, items)?);
                 "STATUS completed"
+            }
+            Self::GetMetadata(asked) => {
+                return Ok(Step::Done(metadata::get(account, asked, out)?));
             }
             Self::Namespace => {
                 out.untagged(namespace::response(account));

@@ -6,7 +6,7 @@ use super::running::{Operation, Running, Terms};
 use super::{Activity, End, Session, State, authenticated};
 use crate::command::{Any, Authenticated as InAnyMailbox, Command, Selected as InMailbox, Tagged};
 use crate::extension::imap_rev2::missing;
-use crate::extension::{Capability, Login, capabilities, id};
+use crate::extension::{Capability, Feature, Login, capabilities, id};
 use crate::framer::{Frame, Literal};
 use crate::grammar;
 use crate::handler::append::Receiving;
@@ -116,7 +116,11 @@ impl Session {
                 self.out.untagged(Untagged::Capability(names));
                 self.complete(tag, Completion::ok("CAPABILITY completed"));
             }
-            Any::Noop if matches!(self.state, State::Selected(_)) => {
+            // Whoever wants to hear of what others do.
+            Any::Noop
+                if matches!(self.state, State::Selected(_))
+                    || self.enabled().has(Feature::Metadata) =>
+            {
                 let operation = Ok(Operation::Look("NOOP completed"));
                 let running = Running::new(tag, Terms::FREE, operation);
                 self.activity = Activity::Running(Box::new(running));

@@ -21,7 +21,7 @@ use crate::error::Refused;
 use crate::extension::inprogress::Notices;
 use crate::extension::{
     Capabilities, InProgressState, Login, acl, capabilities, condstore, imap_rev2, list_extended,
-    r#move, notify, quota, unauthenticate, unselect,
+    metadata, r#move, notify, quota, unauthenticate, unselect,
 };
 use crate::handler::{copy, expunge, fetch, list, search, store};
 use crate::response::{Code, Completion, PlainCode};
@@ -269,6 +269,7 @@ impl Running {
             {
                 condstore::complete(mod_seq, &mut completion, context.out);
             }
+            metadata::tell_news(state, &context.link.waker, context.out);
             context.out.complete(self.tag.take(), completion);
         }
         Progress::Done
@@ -482,7 +483,7 @@ fn log_in(identity: &Identity, context: &Context<'_>, state: &mut State) -> Outc
         account,
         &identity.name,
         offered,
-        context.settings.limits.message,
+        settings,
     )));
     let names = capabilities(
         context.link,

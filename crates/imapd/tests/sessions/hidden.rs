@@ -100,6 +100,9 @@ fn probes(capability: Capability) -> Vec<Probe> {
             "x OK",
         )],
         Capability::SpecialUse => special_use(),
+        Capability::Metadata => metadata(),
+        Capability::MetadataServer => metadata_server(),
+        Capability::ListMetadata => list_metadata(),
         Capability::CreateSpecialUse => vec![Probe(LoggedIn, "CREATE a (USE ())", "x OK")],
         Capability::Xlist => vec![Probe(LoggedIn, "XLIST \"\" *", "* XLIST (")],
         Capability::Esearch => vec![
@@ -205,6 +208,38 @@ fn list_extended() -> Vec<Probe> {
         Probe(LoggedIn, "LIST \"\" (INBOX)", "x OK"),
         Probe(LoggedIn, "LIST \"\" * RETURN (CHILDREN)", "x OK"),
     ]
+}
+
+/// What METADATA brings.
+fn metadata() -> Vec<Probe> {
+    use Place::LoggedIn;
+    let event = "NOTIFY SET (PERSONAL (MailboxMetadataChange))";
+    vec![
+        Probe(LoggedIn, "GETMETADATA INBOX /private/comment", "x OK"),
+        Probe(
+            LoggedIn,
+            "SETMETADATA INBOX (/private/comment \"x\")",
+            "x OK",
+        ),
+        Probe(LoggedIn, event, "x OK"),
+    ]
+}
+
+/// What METADATA-SERVER brings.
+fn metadata_server() -> Vec<Probe> {
+    use Place::LoggedIn;
+    let event = "NOTIFY SET (PERSONAL (ServerMetadataChange))";
+    vec![
+        Probe(LoggedIn, "GETMETADATA \"\" /shared/admin", "x OK"),
+        Probe(LoggedIn, "SETMETADATA \"\" (/private/comment NIL)", "x OK"),
+        Probe(LoggedIn, event, "x OK"),
+    ]
+}
+
+/// What LIST-METADATA brings.
+fn list_metadata() -> Vec<Probe> {
+    let list = "LIST \"\" * RETURN (METADATA (/private/comment))";
+    vec![Probe(Place::LoggedIn, list, "* METADATA INBOX (")]
 }
 
 /// What SPECIAL-USE brings.

@@ -47,6 +47,13 @@ impl Settings {
                 notify_mailboxes: limits.notify_mailboxes,
                 bad_commands: limits.bad_commands,
             },
+            metadata: Arc::new(imapd::Metadata {
+                value: limits.metadata_value,
+                entries: limits.metadata_entries,
+                octets: limits.metadata,
+                comment: self.imap.comment.clone(),
+                admin: self.imap.admin.clone(),
+            }),
             timeouts: imapd::Timeouts {
                 login: self.timeouts.login,
                 idle: self.timeouts.imap_idle,

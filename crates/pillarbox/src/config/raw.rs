@@ -282,6 +282,39 @@ fn iterations<'de, D: Deserializer<'de>>(from: D) -> Result<Iterations, D::Error
     Ok(Iterations::new(iterations).unwrap_or_default())
 }
 
+/// Reads a comment, or the empty string for none.
+pub(super) fn comment<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    text(from, |comment| match comment.len() {
+        0 => Ok(None),
+        1..=1024 => Ok(Some(comment)),
+        _ => Err(Refused::new("is too long", "write at most 1024 octets")),
+    })
+}
+
+/// Reads a URI, or the empty string for none (RFC 3986 §3).
+pub(super) fn uri<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    text(from, |uri| {
+        if uri.is_empty() {
+            return Ok(None);
+        }
+        let is_scheme = |scheme: &str| {
+            let mut octets = scheme.bytes();
+            octets.next().is_some_and(|it| it.is_ascii_alphabetic())
+                && octets.all(|it| it.is_ascii_alphanumeric() || b"+-.".contains(&it))
+        };
+        let is_sound = uri.split_once(':').is_some_and(|(scheme, rest)| {
+            is_scheme(scheme) && !rest.is_empty() && rest.bytes().all(|it| it.is_ascii_graphic())
+        });
+        if is_sound && uri.len() <= 1024 {
+            return Ok(Some(uri));
+        }
+        Err(Refused::new(
+            format!("{uri:?} is not a URI"),
+            "write for example \"mailto:postmaster@example.org\"",
+        ))
+    })
+}
+
 /// Reads user names.
 pub(super) fn users<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
     const FIX: &str = "write for example \"ann@example.org\"";

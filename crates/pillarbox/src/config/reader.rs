@@ -244,6 +244,13 @@ fn limits<'i>(document: &mut Document<'i>, top: &mut DeTable<'i>) -> Limits {
             "make `arguments` at least as large as `line`",
         );
     }
+    if limits.metadata < limits.metadata_value {
+        document.error(
+            lines.of("metadata").or(lines.of("metadata_value")),
+            "`metadata` is less than `metadata_value`, so that one value may be too much",
+            "make `metadata` larger than `metadata_value`",
+        );
+    }
     limits
 }
 

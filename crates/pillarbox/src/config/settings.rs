@@ -265,6 +265,15 @@ pub struct Limits {
     /// Mailboxes that NOTIFY watches for one session.
     #[serde(deserialize_with = "number::<_, _, 1, 1_000_000>")]
     pub notify_mailboxes: usize,
+    /// The largest value of an annotation.
+    #[serde(deserialize_with = "size::<_, _, KIB, MIB>")]
+    pub metadata_value: usize,
+    /// Annotations of one mailbox.
+    #[serde(deserialize_with = "number::<_, _, 10, 10_000>")]
+    pub metadata_entries: usize,
+    /// All annotations of an account.
+    #[serde(deserialize_with = "size::<_, _, { 64 * KIB }, { 8 * MIB }>")]
+    pub metadata: usize,
     /// Sessions of one user from one address.
     #[serde(deserialize_with = "number::<_, _, 1, 100_000>")]
     pub sessions_per_user: usize,
@@ -289,6 +298,9 @@ impl Default for Limits {
             messages: 10_000,
             acl_entries: 1000,
             notify_mailboxes: 1000,
+            metadata_value: 64 << 10,
+            metadata_entries: 100,
+            metadata: 1 << 20,
             sessions_per_user: 20,
             connections: 20_000,
             bad_commands: 10,
@@ -389,6 +401,12 @@ pub struct Imap {
     /// enabled UTF-8.
     #[serde(with = "raw::AppendedHeaders")]
     pub utf8_headers: imapd::Utf8Headers,
+    /// A comment about the server (METADATA, RFC 5464).
+    #[serde(deserialize_with = "raw::comment")]
+    pub comment: Option<String>,
+    /// A URI by which users reach the administrator (METADATA, RFC 5464).
+    #[serde(deserialize_with = "raw::uri")]
+    pub admin: Option<String>,
 }
 
 /// What is particular to POP3.

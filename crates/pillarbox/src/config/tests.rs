@@ -116,6 +116,7 @@ fn the_examples_of_the_page_about_folders_are_good() {
     assert_eq!(settings[0], Settings::default());
     assert_eq!(settings[1].mailboxes.sent, ["Gesendet", "Sent"]);
     assert!(settings[2].mailboxes.create);
+    assert!(settings[3].imap.admin.is_some());
 }
 
 #[test]
@@ -165,6 +166,9 @@ message = "2 GiB"
 messages = 200
 acl_entries = 50
 notify_mailboxes = 300
+metadata_value = "2 KiB"
+metadata_entries = 20
+metadata = "128 KiB"
 sessions_per_user = 5
 connections = 7
 bad_commands = 3
@@ -221,6 +225,8 @@ unknown_users = true
 hide = ["idle"]
 [imap]
 utf8_headers = "refuse"
+comment = "For staff only"
+admin = "mailto:postmaster@example.org"
 [quota]
 storage = "5 GiB"
 messages = 1000
@@ -291,6 +297,14 @@ fn all_mailboxes() -> Mailboxes {
         trash: Vec::new(),
         junk: vec!["Spam".into()],
         archive: vec!["Archiv".into()],
+    }
+}
+
+fn all_of_imap() -> Imap {
+    Imap {
+        utf8_headers: imapd::Utf8Headers::Refuse,
+        comment: Some("For staff only".into()),
+        admin: Some("mailto:postmaster@example.org".into()),
     }
 }
 
@@ -403,6 +417,9 @@ fn every_setting_is_taken() {
             messages: 200,
             acl_entries: 50,
             notify_mailboxes: 300,
+            metadata_value: 2 << 10,
+            metadata_entries: 20,
+            metadata: 128 << 10,
             sessions_per_user: 5,
             connections: 7,
             bad_commands: 3,
@@ -432,9 +449,7 @@ fn every_setting_is_taken() {
             cache: 0,
         },
         mailboxes: all_mailboxes(),
-        imap: Imap {
-            utf8_headers: imapd::Utf8Headers::Refuse,
-        },
+        imap: all_of_imap(),
         pop3: Pop3 {
             utf8_headers: pop3d::Utf8Headers::Refuse,
             uidl_format: pop3d::UidlFormat::parse("UID%u-%v").unwrap(),
@@ -503,6 +518,12 @@ mistakes! {
     key_of_a_listener_at_the_top:
         "tls = \"none\"\n"
         => "error: p.toml:1: unknown key `tls`\n  fix: move it below the line [[listeners]]";
+    an_administrator_without_a_uri:
+        "[imap]\nadmin = \"postmaster@example.org\"\n[limits]\nmetadata = \"64 KiB\"\nmetadata_value = \"128 KiB\"\n"
+        => "error: p.toml:2: `admin` \"postmaster@example.org\" is not a URI\n  \
+            fix: write for example \"mailto:postmaster@example.org\"\n\
+            error: p.toml:4: `metadata` is less than `metadata_value`, so that one value may be too much\n  \
+            fix: make `metadata` larger than `metadata_value`";
     names_of_mailboxes_that_cannot_be:
         "[mailboxes]\nsent = [\"Sent\", \"../x\"]\ntrash = [\"inbox\"]\njunk = \"Junk\"\n"
         => "error: p.toml:2: `sent` has \"../x\": mailbox name contains a character that cannot be stored: '.' or '/' inside a level, or '~' at its start\n  \

@@ -2,18 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use mailstore::MailboxName;
+use mailstore::{AccountChange, MailboxName};
 
 use crate::command::{EventGroup, FetchItem, MailboxFilter, NotifyEvent};
 use crate::session::authenticated::Authenticated;
 
 /// The events that we can tell of, by their names (RFC 5465 §8, `event-name`).
-pub(crate) const SUPPORTED: [&str; 5] = [
+pub(crate) const SUPPORTED: [&str; 7] = [
     "MessageNew",
     "MessageExpunge",
     "FlagChange",
     "MailboxName",
     "SubscriptionChange",
+    "MailboxMetadataChange",
+    "ServerMetadataChange",
 ];
 
 /// A set of events.
@@ -31,6 +33,10 @@ impl Events {
     pub(super) const NAMES: Self = Self(4);
     /// Changes of the subscription list.
     pub(super) const SUBSCRIPTIONS: Self = Self(8);
+    /// Changes of annotations of mailboxes.
+    pub(super) const METADATA: Self = Self(16);
+    /// Changes of annotations of the server, wherever they are asked for.
+    pub(super) const SERVER_METADATA: Self = Self(32);
 
     /// The events of a group.
     pub(super) fn of(events: &[NotifyEvent]) -> Self {
@@ -39,6 +45,8 @@ impl Events {
             NotifyEvent::FlagChange => Self::FLAGS,
             NotifyEvent::MailboxName => Self::NAMES,
             NotifyEvent::SubscriptionChange => Self::SUBSCRIPTIONS,
+            NotifyEvent::MailboxMetadataChange => Self::METADATA,
+            NotifyEvent::ServerMetadataChange => Self::SERVER_METADATA,
             NotifyEvent::Unsupported => Self::NONE,
         });
         each.fold(Self::NONE, Self::union)
@@ -91,6 +99,8 @@ impl ForSelected {
             | NotifyEvent::FlagChange
             | NotifyEvent::MailboxName
             | NotifyEvent::SubscriptionChange
+            | NotifyEvent::MailboxMetadataChange
+            | NotifyEvent::ServerMetadataChange
             | NotifyEvent::Unsupported => None,
         });
         Self {
@@ -164,6 +174,24 @@ impl Groups {
     /// Whether there is none.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Whether the client wants to hear of a change of annotations.
+    pub(super) fn want_metadata(&self, change: &AccountChange, subscribed: &Subscribed) -> bool {
+        match change {
+            AccountChange::Annotated(Some(name), _) | AccountChange::SpecialUses(name) => {
+                self.events(name, subscribed).has(Events::METADATA)
+            }
+            AccountChange::Annotated(None, _) => {
+                let mut groups = self.0.iter();
+                groups.any(|group| group.events.has(Events::SERVER_METADATA))
+            }
+            AccountChange::Created(_)
+            | AccountChange::Deleted(_)
+            | AccountChange::Renamed { .. }
+            | AccountChange::Subscribed(_)
+            | AccountChange::Unsubscribed(_) => false,
+        }
     }
 
     /// What is to be told of a mailbox: what any group says, and nothing if one says NONE, because

@@ -7,7 +7,7 @@ use mailstore::{AccountChange, MailboxName};
 
 use super::events::{Events, Groups, Subscribed};
 use crate::extension::children::{Children, attribute};
-use crate::extension::{Capability, special_use};
+use crate::extension::{Capability, metadata, special_use};
 use crate::response::{ListEntry, Untagged};
 use crate::session::authenticated::Authenticated;
 
@@ -155,7 +155,7 @@ fn takes_along(change: &AccountChange, from: &MailboxName, to: &MailboxName) -> 
 
 /// Whether a change is what the client's own command has done, so that it is no news to it
 /// (RFC 5465 §5).
-pub(super) fn is_own(change: &AccountChange, own: &AccountChange) -> bool {
+pub(crate) fn is_own(change: &AccountChange, own: &AccountChange) -> bool {
     change == own
         || match (change, own) {
             (AccountChange::Renamed { from, to }, AccountChange::Renamed { .. }) => {
@@ -165,6 +165,18 @@ pub(super) fn is_own(change: &AccountChange, own: &AccountChange) -> bool {
             (AccountChange::Created(name), AccountChange::Renamed { from, to }) => {
                 from.is_inbox() && name == to
             }
+            // Annotations of INBOX go with its messages, and stay (RFC 5464 §4.1).
+            (AccountChange::Annotated(Some(name), _), AccountChange::Renamed { from, to }) => {
+                from.is_inbox() && name == to
+            }
+            (AccountChange::Annotated(place, told), AccountChange::Annotated(own, entries)) => {
+                place == own && told.iter().all(|entry| entries.contains(entry))
+            }
+            // What it takes from other mailboxes is told at once.
+            (AccountChange::SpecialUses(_), AccountChange::Annotated(_, entries)) => {
+                entries.iter().any(|entry| entry == metadata::SPECIAL_USE)
+            }
+            (AccountChange::SpecialUses(name), AccountChange::Created(own)) => name == own,
             _ => false,
         }
 }

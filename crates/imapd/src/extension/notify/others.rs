@@ -16,6 +16,7 @@ use super::counts::{Counts, ModSeqs};
 use super::events::{Events, Groups, Subscribed};
 use super::names::{Names, is_own};
 use crate::command::InitialStatus;
+use crate::extension::metadata;
 use crate::response::Untagged;
 use crate::session::authenticated::Authenticated;
 use crate::session::responses::Responses;
@@ -258,6 +259,11 @@ impl Others {
         let names = Names::new(&mailboxes, self.account.subscriptions());
         let responses = names.responses(&changes, &self.groups, account);
         self.responses.extend(responses);
+        let metadata = changes
+            .iter()
+            .filter(|change| self.groups.want_metadata(change, &names.subscribed))
+            .filter_map(|change| metadata::response(change, account));
+        self.responses.extend(metadata);
         self.choose(&mailboxes, &names.subscribed)
     }
 

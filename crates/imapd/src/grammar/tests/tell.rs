@@ -81,6 +81,8 @@ fn tell_authenticated(command: &Authenticated) -> String {
         }
         Authenticated::Notify(notify) => format!("{notify:?}"),
         Authenticated::Acl(command) => format!("{command:?}"),
+        Authenticated::GetMetadata(asked) => format!("{asked:?}"),
+        Authenticated::SetMetadata(asked) => format!("{asked:?}"),
         Authenticated::Compress
         | Authenticated::Namespace
         | Authenticated::Idle
