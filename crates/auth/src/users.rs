@@ -2,7 +2,7 @@
 //!
 //! Blank lines and lines that begin with `#` are comments. What follows the hash (uid, gid, gecos,
 //! home, shell and extra fields) belongs to Dovecot and is kept but not used, except for the extra
-//! fields with keys of SCRAM.
+//! fields with keys of SCRAM; whoever wants other ones can have them ([`extra_fields`]).
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -19,8 +19,10 @@ use crate::{Name, Secrets};
 
 mod edit;
 mod extra;
+mod fields;
 
 pub use edit::{EditError, Editor};
+pub use fields::extra_fields;
 
 /// The accounts of a users file.
 #[derive(Clone, Debug, Default)]

@@ -1,12 +1,15 @@
 //! The settings as the store and the protocols want them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use auth::Name;
+use auth::users::extra_fields;
 use mailstore::Store;
-use mailstore::quota::{Locate, Policies};
+use mailstore::quota::{Limits, Locate, Policies};
 
 use super::Settings;
+use super::quota::limits_of_rule;
 use crate::source::Source;
 
 impl Settings {
@@ -76,9 +79,12 @@ impl Settings {
         }
     }
 
-    /// How much accounts may hold. An account is found by the name of its user if it has mail.
+    /// How much accounts may hold: by `[[quota.users]]`, else by the users file, else by `[quota]`. An
+    /// account is found by the name of its user if it has mail.
     pub fn quotas(&self) -> Policies {
-        let users = self.quota.users.iter();
+        let mut users = self.quotas_of_file();
+        let named = self.quota.users.iter();
+        users.extend(named.map(|(user, limits)| (self.canonical_user(user), *limits)));
         let (mail, domain) = (self.mail.clone(), self.auth.default_domain.clone());
         let locate = move |user: &str| {
             let name = Name::parse(user, domain.as_deref()).ok()?;
@@ -87,14 +93,24 @@ impl Settings {
         let administrators = self.quota.administrators.iter();
         Policies {
             default: self.quota.policy(),
-            users: users
-                .map(|(user, limits)| (self.canonical_user(user), *limits))
-                .collect(),
+            users,
             administrators: administrators
                 .map(|user| self.canonical_user(user))
                 .collect(),
             locate: Some(Locate::new(locate)),
         }
+    }
+
+    /// The limits that stand in the users file, as Dovecot has them there. Who cannot read the file
+    /// has other complaints.
+    fn quotas_of_file(&self) -> BTreeMap<String, Limits> {
+        let text = std::fs::read(&self.users).unwrap_or_default();
+        let fields = extra_fields(&text, self.auth.default_domain.as_deref());
+        let limits = |(name, fields): (Name, Vec<String>)| {
+            let limits = limits_of_rule(&fields, self.quota.limits)?;
+            Some((name.as_str().to_owned(), limits))
+        };
+        fields.into_iter().filter_map(limits).collect()
     }
 
     /// A user's name as logins have it, `default_domain` included.

@@ -1,5 +1,7 @@
 //! `[quota]` and `[[quota.users]]`: as they are written, and what they mean.
 
+mod rule;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
@@ -14,6 +16,8 @@ use super::settings::Quota;
 use super::table::Document;
 use super::unit::{GIB, HOUR, parse_size};
 use super::value::{Refused, duration, number, size, text};
+
+pub(super) use rule::limits as limits_of_rule;
 
 /// `[quota]`, without the tables below it.
 #[derive(Deserialize)]

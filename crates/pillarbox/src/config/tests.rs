@@ -350,6 +350,20 @@ fn quotas_are_of_users_as_they_log_in() {
 }
 
 #[test]
+fn quotas_in_the_users_file_come_between() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("users");
+    let rule = "{PLAIN}x::::::userdb_quota_rule=*:storage=1M";
+    fs::write(&path, format!("ann:{rule}\nbob:{rule}\ncy:{{PLAIN}}x\n")).unwrap();
+    let mut settings =
+        good("[quota]\nstorage = 5\n[[quota.users]]\nusers = [\"bob\"]\nstorage = 7\n");
+    settings.users = path;
+    let policies = settings.quotas();
+    let storage = ["ann", "bob", "cy"].map(|user| policies.of(user).limits.storage);
+    assert_eq!(storage, [Some(1 << 20), Some(7), Some(5)]);
+}
+
+#[test]
 fn the_example_for_quotas_means_what_is_said() {
     let page = include_str!("../../../../docs/quota.md");
     let (_, rest) = page.split_once("```toml\n").unwrap();
