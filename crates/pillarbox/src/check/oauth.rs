@@ -8,7 +8,7 @@ use super::{Check, is_world_readable};
 use crate::config::{Finding, Place};
 use crate::issuer;
 
-/// Checks all that [oauth] names.
+/// Checks all that `[oauth]` names.
 pub(super) fn check(check: &mut Check<'_>) {
     let settings = &check.settings.oauth;
     if !settings.is_on() {
