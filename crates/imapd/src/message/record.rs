@@ -24,7 +24,7 @@ pub enum Record {
     BodyStructure = 7,
     /// BODY without section, as it is sent to sessions of either revision.
     Body = 8,
-    /// [`ThreadKey`]: what the messages of a thread have in common.
+    /// [`ThreadKey`](super::ThreadKey): what the messages of a thread have in common.
     Thread = 9,
     /// The preview, as it is sent: UTF-8.
     Preview = 10,
