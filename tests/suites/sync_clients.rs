@@ -28,7 +28,7 @@ mod wire;
 use pillarbox_tests::binary::Binary;
 use pillarbox_tests::program::{have_node_modules, have_python, run};
 
-use crate::script::{Script, python_script};
+use crate::script::{Script, node_script, python_script};
 use crate::second::{Changes, Second};
 use crate::wire::Wire;
 
@@ -212,6 +212,17 @@ fn imapclient_passes_its_own_tests() {
     let server = Binary::dev().unwrap();
     let script = "imapclient_own_tests.py";
     run(&mut python_script(&python, script, &server, "own-tests"));
+}
+
+/// Messages, threads and mailboxes by their identifiers.
+#[test]
+fn imapflow_knows_objects_again() {
+    let Some(modules) = have_node_modules() else {
+        return;
+    };
+    let server = Binary::dev().unwrap();
+    let script = "imapflow_objects.mjs";
+    run(&mut node_script(&modules, script, &server, "objects"));
 }
 
 /// A phone, a laptop and two programs on one account: all wait, and all see each change.

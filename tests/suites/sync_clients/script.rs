@@ -27,9 +27,7 @@ impl Script {
 
     /// Starts the one for ImapFlow, which is installed in this directory.
     pub(crate) fn imapflow(modules: &Path, server: &Binary, mode: &str) -> Self {
-        let mut node = patient();
-        node.arg("node").env("PILLARBOX_NODE", modules);
-        Self::start(with_arguments(&mut node, "imapflow_sync.mjs", server, mode))
+        Self::start(&mut node_script(modules, "imapflow_sync.mjs", server, mode))
     }
 
     fn start(script: &mut Command) -> Self {
@@ -108,6 +106,14 @@ impl Drop for Script {
             drop(self.child.wait());
         }
     }
+}
+
+/// A script for what is installed in this directory of modules.
+pub(crate) fn node_script(modules: &Path, script: &str, server: &Binary, mode: &str) -> Command {
+    let mut node = patient();
+    node.arg("node").env("PILLARBOX_NODE", modules);
+    with_arguments(&mut node, script, server, mode);
+    node
 }
 
 /// `7 \Seen $Work`
