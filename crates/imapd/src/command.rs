@@ -396,13 +396,13 @@ pub enum SectionText {
     Mime,
 }
 
-/// `<origin.octets>` (RFC 3501 §6.4.5).
+/// `<origin.octets>` (RFC 3501 §6.4.5); numbers of more than 32 bits are of IMAP4rev2 (RFC 9051 §9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Partial {
     /// The first octet, counted from 0.
-    pub origin: u32,
+    pub origin: u64,
     /// How many octets at the most, never 0.
-    pub octets: u32,
+    pub octets: u64,
 }
 
 /// Whether fetching a section sets `\Seen` (RFC 3501 §6.4.5).

@@ -4,9 +4,9 @@
 //! belong to an extension.
 
 use super::{
-    AclCommand, Any, Append, Authenticated, Command, ExtendedList, FetchItem, Newer,
-    NotAuthenticated, Notify, NotifyEvent, Piece, ReturnOption, Search, SearchKey, Selected,
-    SelectionOption, StatusItem,
+    AclCommand, Any, Append, Authenticated, BinaryWanted, Command, ExtendedList, FetchItem, Newer,
+    NotAuthenticated, Notify, NotifyEvent, Partial, Piece, ReturnOption, Search, SearchKey,
+    Selected, SelectionOption, StatusItem,
 };
 use crate::extension::{Capabilities, Capability, condstore};
 use crate::types::Messages;
@@ -241,7 +241,29 @@ fn fetch(items: &[FetchItem]) -> Capabilities {
         | FetchItem::Uid
         | FetchItem::Section(_) => None,
     });
-    extended.collect()
+    let partial = items.iter().filter_map(|item| match item {
+        FetchItem::Section(section) => section.partial,
+        FetchItem::Binary(section) => match section.wanted {
+            BinaryWanted::Octets(partial, _) => partial,
+            BinaryWanted::Size => None,
+        },
+        FetchItem::Body
+        | FetchItem::BodyStructure
+        | FetchItem::EmailId
+        | FetchItem::Envelope
+        | FetchItem::Flags
+        | FetchItem::InternalDate
+        | FetchItem::ModSeq
+        | FetchItem::Preview(_)
+        | FetchItem::Rfc822Size
+        | FetchItem::SaveDate
+        | FetchItem::ThreadId
+        | FetchItem::Uid => None,
+    });
+    // `number` has 32 bits, and `number64` is of IMAP4rev2 (RFC 9051 §9).
+    let is_long = |partial: &Partial| partial.origin.max(partial.octets) > u32::MAX.into();
+    let long = partial.filter(is_long).map(|_| Capability::ImapRev2);
+    extended.chain(long).collect()
 }
 
 /// What items of STATUS need.

@@ -155,6 +155,11 @@ impl Fetch {
         out.extend_from_slice(b")\r\n");
     }
 
+    /// Whether nothing was written in it yet.
+    pub fn is_empty(&self) -> bool {
+        self.place == Place::First
+    }
+
     /// Writes the space between items.
     fn separate(&mut self, out: &mut Vec<u8>) {
         if self.place == Place::Later {

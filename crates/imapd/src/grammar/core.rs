@@ -333,15 +333,17 @@ mod tests {
             ("00", Some(0), None),
             ("01", Some(1), None),
             ("1", Some(1), Some(1)),
-            ("4294967295", Some(u32::MAX), Some(u32::MAX)),
-            ("4294967296", None, None),
+            ("4294967295", Some(4_294_967_295), Some(u32::MAX)),
+            ("4294967296", Some(4_294_967_296), None),
+            ("18446744073709551615", Some(u64::MAX), None),
+            ("18446744073709551616", None, None),
             ("99999999999999999999999999", None, None),
             ("-1", None, None),
             ("+1", None, None),
             ("", None, None),
         ];
         for (input, any, positive) in table {
-            assert_eq!(whole(number, input), any, "{input:?}");
+            assert_eq!(whole(number64, input), any, "{input:?}");
             let found = whole(nz_number, input).map(NonZeroU32::get);
             assert_eq!(found, positive, "{input:?}");
         }

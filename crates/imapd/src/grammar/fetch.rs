@@ -3,7 +3,7 @@
 use nom::Parser;
 use nom::branch::alt;
 use nom::character::complete::char;
-use nom::combinator::{map, map_opt, peek, value};
+use nom::combinator::{map, map_opt, not, peek, value};
 use nom::error::context;
 use nom::multi::separated_list1;
 use nom::sequence::{delimited, preceded, separated_pair};
@@ -15,7 +15,7 @@ use crate::command::{
 
 use crate::extension::Priority;
 
-use super::core::{astring, list1, number, nz_number, sp, word};
+use super::core::{astring, list1, number64, nz_number, sp, word};
 use super::{Failed, Parsed};
 
 /// `"ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-att *(SP fetch-att) ")"` (RFC 3501 §9,
@@ -189,15 +189,13 @@ fn body_section(seen: Seen, input: &[u8]) -> Parsed<'_, FetchItem> {
     Ok((input, FetchItem::Section(section)))
 }
 
-/// `"<" number "." nz-number ">"` (RFC 3501 §9, `fetch-att`)
+/// `partial = "<" number64 "." nz-number64 ">"` (RFC 9051 §9)
 fn partial(input: &[u8]) -> Parsed<'_, Partial> {
-    let range = separated_pair(number, char('.'), nz_number);
+    let octets = preceded(not(char('0')), number64);
+    let range = separated_pair(number64, char('.'), octets);
     let partial = map(
         delimited(char('<'), range, char('>')),
-        |(origin, octets)| Partial {
-            origin,
-            octets: octets.get(),
-        },
+        |(origin, octets)| Partial { origin, octets },
     );
     context("a range of octets such as <0.2048>", partial).parse(input)
 }

@@ -110,7 +110,7 @@ impl Receiving {
     /// Goes on with a segment, if all that it needs is offered.
     fn take_segment(&mut self, pieces: Vec<Piece>, literal: Literal, offered: Capabilities) {
         if let Some(hidden) = uses::segment(&pieces).without(offered).iter().next() {
-            let text = format!("{} is not offered", hidden.name());
+            let text = imap_rev2::missing(hidden, offered);
             self.stage = Stage::Unwanted(Completion::bad(text));
             return;
         }
@@ -132,7 +132,8 @@ impl Session {
         let Tagged { tag, command } = tagged;
         if let Some(hidden) = self.hidden(&command) {
             self.framer.refuse_message();
-            return self.bad(Some(tag), &format!("{} is not offered", hidden.name()));
+            let text = imap_rev2::missing(hidden, self.offered());
+            return self.bad(Some(tag), &text);
         }
         if let Some(refused) = self.refuse_numbers(&command) {
             self.framer.refuse_message();

@@ -78,17 +78,6 @@ struct Rest {
     loaded: Option<Loaded>,
     /// The item that comes next.
     next: usize,
-    /// Whether an item had to be left out.
-    complete: Complete,
-}
-
-/// Whether a response has all that was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Complete {
-    /// Up to where it has come.
-    SoFar,
-    /// A part could not be decoded.
-    No,
 }
 
 impl Fetching {
@@ -290,7 +279,6 @@ impl Fetching {
             fetch,
             loaded: Some(loaded),
             next: 0,
-            complete: Complete::SoFar,
         };
         let mut resume = selected.resume.take().map(|resume| *resume);
         match self.compose(rest, &mut pieces, &selected.mailbox, message, &mut resume) {
@@ -399,15 +387,14 @@ impl Fetching {
                         Ok(()) => {}
                         Err(Undecodable) => {
                             self.problem.get_or_insert_with(binary::unknown_cte);
-                            if rest.complete == Complete::SoFar && !self.plan.wants_uid() {
-                                // A response must not be empty (RFC 3501 §9).
-                                fetch.uid(pieces.wire(), message.uid());
-                            }
-                            rest.complete = Complete::No;
                         }
                     }
                 }
             }
+        }
+        if rest.fetch.is_empty() {
+            // A response must not be empty (RFC 3501 §9).
+            rest.fetch.uid(pieces.wire(), message.uid());
         }
         rest.fetch.close(pieces.wire());
         Ok(None)

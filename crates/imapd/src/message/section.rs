@@ -369,9 +369,9 @@ mod tests {
         for (origin, octets, expected) in [
             (0, 4, "0123"),
             (8, 4, "89"),
-            (9, u32::MAX, "9"),
+            (9, u64::MAX, "9"),
             (10, 1, ""),
-            (u32::MAX, u32::MAX, ""),
+            (u64::MAX, u64::MAX, ""),
         ] {
             let partial = Partial { origin, octets };
             assert_eq!(found.octets(message, Some(partial)), expected.as_bytes());

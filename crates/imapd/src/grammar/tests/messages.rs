@@ -83,13 +83,13 @@ fn fetch_items_that_are_none_are_refused() {
         ),
         (
             "FETCH 1 BODY[]<0.0>",
-            "a number from 1 to 2^32-1 at octet 19",
+            "a range of octets such as <0.2048> at octet 19",
         ),
         (
             "FETCH 1 BODY[]<0>",
             "a range of octets such as <0.2048> at octet 18",
         ),
-        ("FETCH 1 BODY[]<-1.5>", "a number below 2^32 at octet 17"),
+        ("FETCH 1 BODY[]<-1.5>", "a number below 2^64 at octet 17"),
         ("FETCH 1 RFC822.PEEKS", "a FETCH item at octet 10"),
         ("FETCH 1 RFC822.HEADER.LINES", "a FETCH item at octet 10"),
     ]);

@@ -72,6 +72,8 @@ pub(super) enum Holds {
     Text,
     /// The same, in parts, of which some may be empty (RFC 4469 §3).
     Part,
+    /// What another message has (RFC 4469 §3).
+    Copied,
     /// Any octets: it comes as a `literal8` (RFC 3516 §4.4).
     AnyOctets,
 }
@@ -134,7 +136,7 @@ impl Upload {
             let text = format!("Message is larger than {} octets", self.largest);
             return Err(Refused(Completion::no(text).with(Code::TooBig)));
         }
-        if octets == 0 && holds != Holds::Part {
+        if octets == 0 && !matches!(holds, Holds::Part | Holds::Copied) {
             return Err(empty());
         }
         let coming = Usage::of_message(before.saturating_add(octets));
@@ -146,13 +148,13 @@ impl Upload {
     /// # Errors
     /// If it becomes too large, or something cannot be read or written.
     pub(super) fn copy(&mut self, source: &mut Source) -> Result<bool, Refused> {
-        self.holds = Holds::Part;
+        self.holds = Holds::Copied;
         for _ in 0..CHUNKS_PER_SLICE {
             let Some(octets) = source.next()? else {
                 return Ok(false);
             };
             let count = u64::try_from(octets.len()).unwrap_or(u64::MAX);
-            self.expect(count, Holds::Part)?;
+            self.expect(count, Holds::Copied)?;
             self.write(&octets)?;
         }
         Ok(true)
@@ -161,11 +163,16 @@ impl Upload {
     /// Adds octets to the message.
     ///
     /// # Errors
-    /// If they cannot be written, or may not be in a header.
+    /// If they cannot be written, or may not be in a header or in a literal.
     pub(super) fn write(&mut self, octets: &[u8]) -> Result<(), Refused> {
         self.watch.check(octets)?;
-        if self.holds == Holds::AnyOctets {
-            self.octets.look(octets);
+        match self.holds {
+            Holds::AnyOctets => self.octets.look(octets),
+            // `CHAR8` is any octet but NUL (RFC 3501 §9).
+            Holds::Text | Holds::Part if memchr::memchr(0, octets).is_some() => {
+                return Err(Refused::bad("expected a literal without NUL"));
+            }
+            Holds::Text | Holds::Part | Holds::Copied => {}
         }
         match &mut self.current {
             Some(message) => message.staged.write_all(octets).map_err(not_written),

@@ -102,10 +102,7 @@ impl Measured {
         let mut decoder = Decoder::new(encoding)?;
         let (first, end) = match partial {
             None => (0, u64::MAX),
-            Some(Partial { origin, octets }) => {
-                let origin = u64::from(origin);
-                (origin, origin + u64::from(octets))
-            }
+            Some(Partial { origin, octets }) => (origin, origin.saturating_add(octets)),
         };
         let mut size: u64 = 0;
         let mut wanted = Some(Vec::new());

@@ -345,8 +345,9 @@ impl Loaded {
         let octets = found.octets(&content.octets, wanted.partial);
         let announced = u64::try_from(octets.len()).unwrap_or(u64::MAX);
         if let (SectionOctets::Range(range), true) = (&found, announced > STREAMED_FROM) {
-            let skipped = wanted.partial.map_or(0, |it| u64::from(it.origin));
-            let origin = u64::try_from(range.start).unwrap_or(u64::MAX) + skipped;
+            let skipped = wanted.partial.map_or(0, |it| it.origin);
+            let start = u64::try_from(range.start).unwrap_or(u64::MAX);
+            let origin = start.saturating_add(skipped);
             let from = Resume::open(resume.take(), origin, mailbox, message)?;
             fetch.section_open(pieces.wire(), wanted, announced);
             pieces.file(from, origin, announced, End::Inside);
@@ -417,8 +418,8 @@ pub(super) fn stretch(partial: Option<Partial>, size: u64) -> (u64, u64) {
     match partial {
         None => (0, size),
         Some(Partial { origin, octets }) => {
-            let origin = u64::from(origin).min(size);
-            (origin, u64::from(octets).min(size - origin))
+            let origin = origin.min(size);
+            (origin, octets.min(size - origin))
         }
     }
 }
@@ -471,7 +472,9 @@ mod tests {
             (partial(0, 4), 10, (0, 4)),
             (partial(8, 4), 10, (8, 2)),
             (partial(10, 1), 10, (10, 0)),
-            (partial(u32::MAX, u32::MAX), 10, (10, 0)),
+            (partial(u64::MAX, u64::MAX), 10, (10, 0)),
+            (partial(0, u64::MAX), 10, (0, 10)),
+            (partial(u64::from(u32::MAX) + 1, 1), 1 << 33, (1 << 32, 1)),
             (partial(0, 5), 0, (0, 0)),
         ];
         for (partial, size, expected) in rows {

@@ -161,7 +161,8 @@ proptest! {
         use crate::command::Partial;
         let parsed = Parsed::new(&message);
         let section = parsed.section(&message, &Section::default(), Revision::Rev1).unwrap();
-        let found = section.octets(&message, Some(Partial { origin, octets }));
+        let partial = Partial { origin: origin.into(), octets: octets.into() };
+        let found = section.octets(&message, Some(partial));
         let wanted = message.iter().skip(origin as usize).take(octets as usize);
         prop_assert!(found.iter().eq(wanted));
     }
