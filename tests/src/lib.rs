@@ -6,6 +6,7 @@ pub mod client;
 mod deflate;
 pub mod issuer;
 pub mod peer;
+pub mod postgres;
 pub mod program;
 pub mod random;
 pub mod serve;

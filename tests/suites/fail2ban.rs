@@ -126,7 +126,8 @@ fn every_failure_is_found_in(format: &str) {
         .lines()
         .map(|line| format!("2026-11-23T10:00:00 mail pillarbox[42]: {line}\n"))
         .collect();
-    expected[..by_imap].fill("2001:db8::7".to_owned());
+    let first = expected.iter_mut().take(by_imap);
+    first.for_each(|address| "2001:db8::7".clone_into(address));
     assert_eq!(found(dir.path(), &log), expected, "{log}");
     assert_eq!(found(dir.path(), &journal), expected, "{journal}");
 }

@@ -26,7 +26,7 @@ use crate::sasl::{Mechanisms, Offer};
 use crate::scram::{Hash, NewKeys};
 use crate::throttle::{Delays, Keeper, Throttle};
 use crate::users::LoadError;
-use crate::{Credential, Directory, MailTemplate, Name, Origin, Secret, Verdict, prepare};
+use crate::{Credential, Directory, MailTemplate, Name, Origin, Secret, Secrets, Verdict, prepare};
 
 /// How an [`Authenticator`] works.
 #[derive(Clone, Debug)]
@@ -64,6 +64,8 @@ pub enum Accounts {
     /// These, and anybody else: the first login of a name makes its account, with its password for
     /// as long as the process runs. For `pillarbox dev` and for tests.
     Open(Vec<(String, Secret)>),
+    /// Whoever is in here.
+    In(Arc<dyn Directory>),
 }
 
 /// What came of checking a credential, and when to say so.
@@ -77,7 +79,7 @@ pub struct Outcome {
 
 /// Checks credentials. Shared by all connections.
 pub struct Authenticator {
-    directory: Box<dyn Directory>,
+    directory: Arc<dyn Directory>,
     /// Checks tokens, if they are taken.
     issuer: Option<Issuer>,
     offer: Offer,
@@ -115,11 +117,12 @@ impl Authenticator {
     ) -> Result<Self, LoadError> {
         let domain = options.default_domain.as_deref();
         let random: Random = Arc::new(random);
-        let directory: Box<dyn Directory> = match options.accounts {
+        let directory: Arc<dyn Directory> = match options.accounts {
             Accounts::File(path) => {
-                Box::new(UsersFile::load(path, options.default_domain.clone())?)
+                Arc::new(UsersFile::load(path, options.default_domain.clone())?)
             }
-            Accounts::Open(known) => Box::new(OpenHouse::new(
+            Accounts::In(directory) => directory,
+            Accounts::Open(known) => Arc::new(OpenHouse::new(
                 known.into_iter().filter_map(|(name, secret)| {
                     let secret = prepare::password(&secret).ok()?;
                     Some((Name::parse(&name, domain).ok()?, secret))
@@ -213,8 +216,10 @@ impl Authenticator {
         };
         let verdict = self.told(judged);
         let delay = match &verdict {
-            denied if denied.is_denied() => {
-                self.log_failure(credential.user(), cause);
+            denied if denied.is_denied() || self.directory.is_away() && !is_granted(denied) => {
+                if denied.is_denied() {
+                    self.log_failure(credential.user(), cause);
+                }
                 self.throttle()
                     .failed(&account, origin.address, now, (self.random)())
                     .max(wait)
@@ -232,16 +237,32 @@ impl Authenticator {
     /// is offered follows them.
     fn told(&self, judged: Result<Verdict, Unable>) -> Verdict {
         self.offer.set(self.mechanisms());
-        judged.unwrap_or_else(|error| {
-            tracing::error!("credential not checked: {error}");
-            Verdict::Unavailable
-        })
+        match judged {
+            // Who was found before the accounts were away is not to be told from who was not.
+            Ok(denied) if denied.is_denied() && self.directory.is_away() => Verdict::Unavailable,
+            Ok(verdict) => verdict,
+            Err(Unable::Away(away)) => {
+                // Whoever looks accounts up tells once that it cannot.
+                tracing::debug!("credential not checked: {away}");
+                Verdict::Unavailable
+            }
+            Err(error) => {
+                tracing::error!("credential not checked: {error}");
+                Verdict::Unavailable
+            }
+        }
     }
 
     /// Whether a user wants to act as nobody else, which nobody may (RFC 4616 §2).
     fn is_themselves(&self, name: &Name, acting_as: Option<&str>) -> bool {
         let domain = self.default_domain.as_deref();
         acting_as.is_none_or(|other| Name::parse(other, domain).is_ok_and(|other| other == *name))
+    }
+
+    /// Where the mail of an account is.
+    fn place(&self, name: &Name, account: Option<&Secrets>) -> Option<PathBuf> {
+        let place = account.and_then(|account| account.mail.clone());
+        place.or_else(|| self.mail.expand(name))
     }
 
     /// What failures for `user` are counted under: the canonical name, if it can be one.
@@ -305,6 +326,11 @@ fn allowed(mechanisms: Mechanisms, new_keys: &NewKeys) -> Mechanisms {
         .map(Mechanisms::with_keys)
         .fold(Mechanisms::NONE, Mechanisms::union);
     mechanisms.without(refused)
+}
+
+/// Whether a verdict lets somebody in, or goes on.
+fn is_granted(verdict: &Verdict) -> bool {
+    verdict.identity().is_some() || matches!(verdict, Verdict::Continue(_))
 }
 
 /// Why a credential could not be checked.

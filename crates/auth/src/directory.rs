@@ -5,6 +5,7 @@ mod file;
 mod open;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::password::Stored;
@@ -48,6 +49,12 @@ pub trait Directory: fmt::Debug + Send + Sync {
     /// The mechanisms that some account can log in with. Never blocks.
     fn mechanisms(&self) -> Mechanisms;
 
+    /// Whether the accounts cannot be looked up at the moment. What [`lookup`](Self::lookup) finds
+    /// then, it remembers.
+    fn is_away(&self) -> bool {
+        false
+    }
+
     /// Reads the accounts again, if they are read beforehand.
     ///
     /// # Errors
@@ -62,6 +69,8 @@ pub struct Secrets {
     pub password: Option<Stored>,
     /// The keys of its password for SCRAM, for some hash functions.
     pub scram: Vec<Keys>,
+    /// Where its mail is, if not where all mail is.
+    pub mail: Option<PathBuf>,
 }
 
 impl Secrets {

@@ -304,6 +304,7 @@ impl<'a> Account<'a> {
             secrets: Secrets {
                 password: Some(stored),
                 scram,
+                mail: None,
             },
             space_at_end,
             rest,

@@ -1,6 +1,7 @@
 //! `pillarbox check`: every mistake in configuration, certificate, users file, mail root, what checks
 //! tokens, state and ports at once, each with its fix.
 
+mod accounts;
 mod certificate;
 mod layout;
 mod mail;
@@ -18,7 +19,7 @@ use std::time::SystemTime;
 
 use auth::users::Users;
 
-use crate::config::{self, Finding, Lines, Report, Settings, Severity};
+use crate::config::{self, Backend, Finding, Lines, Report, Settings, Severity};
 use crate::source::Source;
 
 /// Checks the configuration at `path` and prints what is found; fails if anything must be mended.
@@ -68,11 +69,15 @@ pub fn examine(path: &Path, purpose: Purpose, now: SystemTime) -> (Settings, Rep
     if settings.needs_tls() {
         certificate::check(&mut check, now);
     }
-    let users = if check.is_wrong("users") {
+    let in_file = settings.accounts.backend == Backend::File;
+    let users = if check.is_wrong("users") || !in_file {
         Users::default()
     } else {
         users::check(&mut check)
     };
+    if !in_file && !check.report.has_errors() {
+        accounts::check(&mut check);
+    }
     users::check_hidden(&mut check, &users);
     if !check.is_wrong("mail") {
         mail::check(&mut check, &users);

@@ -24,8 +24,9 @@ pub use imapd::extension::Capabilities;
 
 pub use finding::{Finding, Report, Severity};
 pub use settings::{
-    Auth, ChangeNotices, Imap, Limits, Listener, Log, LogFormat, LogLevel, Mailboxes, OAuth, Place,
-    PlaintextAuth, Pop3, Protocol, Quota, Settings, Storage, Timeouts, Tls, TlsMode,
+    Accounts, Auth, Backend, ChangeNotices, DatabaseTls, Imap, Limits, Listener, Log, LogFormat,
+    LogLevel, Mailboxes, OAuth, Place, PlaintextAuth, Pop3, Protocol, Quota, Settings, Storage,
+    Timeouts, Tls, TlsMode,
 };
 
 /// Reads the configuration at `path`. There are settings even if there are mistakes, with the

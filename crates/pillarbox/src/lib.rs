@@ -20,6 +20,8 @@ pub mod quota;
 pub mod server;
 pub mod signals;
 pub mod source;
+#[cfg(feature = "sql")]
+mod sql;
 pub mod telemetry;
 pub mod tls;
 pub mod user;

@@ -64,6 +64,13 @@ impl Target {
             let hint = "mend the configuration, or name the users file with --users";
             bail!("{report}\n{hint}");
         }
+        if settings.accounts.backend != config::Backend::File {
+            bail!(
+                "the accounts are in a database, by [accounts] in {}: change them there; \
+                 `pillarbox user hash` makes what goes into its column password",
+                args.config.display()
+            );
+        }
         Ok(Self {
             users: settings.users,
             default_domain: settings.auth.default_domain,
@@ -133,6 +140,7 @@ fn set(
     let secrets = Secrets {
         password: Some(target.cost.stored(&password, random_salt()?)?),
         scram: target.new_keys.derive(&password, random_salt)?,
+        ..Secrets::default()
     };
     let mut editor = target.edit()?;
     match change {

@@ -17,12 +17,19 @@ impl Authenticator {
     ) -> Result<Verdict, Unable> {
         let domain = self.default_domain.as_deref();
         let name = Name::parse(&claim.user, domain).ok();
-        let mail = name.as_ref().and_then(|name| self.mail.expand(name));
-        let account = match &name {
-            Some(name) => self.directory.lookup(name)?,
-            None => None,
-        };
         let forms = Forms::of(&claim.password);
+        let found = name.as_ref().map(|name| self.directory.lookup(name));
+        let account = match found.transpose() {
+            Ok(account) => account.flatten(),
+            Err(away) => {
+                // As for those who are known: who is shall not be seen by the time that it takes.
+                self.check(&claim.user, name.as_ref(), None, &forms, now)?;
+                return Err(away.into());
+            }
+        };
+        let mail = name
+            .as_ref()
+            .and_then(|name| self.place(name, account.as_deref()));
         let newcomer = name
             .as_ref()
             .filter(|_| account.is_none() && mail.is_some() && forms.may_match);

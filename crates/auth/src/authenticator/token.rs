@@ -64,10 +64,11 @@ impl Authenticator {
             return Ok(Err(Fault::SomebodyElse));
         }
         let admitted = issuer.options().accounts;
-        if admitted == Admitted::Listed && self.directory.lookup(&name)?.is_none() {
+        let account = self.directory.lookup(&name)?;
+        if admitted == Admitted::Listed && account.is_none() {
             return Ok(Err(Fault::NoAccount));
         }
-        let Some(mail) = self.mail.expand(&name) else {
+        let Some(mail) = self.place(&name, account.as_deref()) else {
             return Ok(Err(Fault::NoAccount));
         };
         Ok(Ok(Identity {

@@ -47,6 +47,7 @@ impl Authenticator {
         let new = Secrets {
             password: Some(stored),
             scram: self.new_keys.derive(password, salt)?,
+            ..Secrets::default()
         };
         Ok(self.directory.upgrade(name, old, &new)?)
     }

@@ -311,7 +311,7 @@ mod tests {
     fn secrets(field: &str) -> Secrets {
         Secrets {
             password: Some(Stored::parse(field).unwrap()),
-            scram: Vec::new(),
+            ..Secrets::default()
         }
     }
 

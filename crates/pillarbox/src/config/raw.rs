@@ -11,7 +11,7 @@ use imapd::extension::{Capabilities, Capability};
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 
-use super::settings::{self, ChangeNotices, Protocol, Settings, TlsMode};
+use super::settings::{self, Backend, ChangeNotices, DatabaseTls, Protocol, Settings, TlsMode};
 use super::unit::{GIB, HOUR, KIB, MIB, MINUTE, SECOND};
 use super::value::{Refused, addresses, duration, list, number, one_of, size, text};
 
@@ -29,7 +29,7 @@ pub(super) struct Top {
     pub(super) certificate: PathBuf,
     #[serde(deserialize_with = "path")]
     pub(super) key: PathBuf,
-    #[serde(deserialize_with = "state_dir")]
+    #[serde(deserialize_with = "optional_path")]
     pub(super) state_dir: Option<PathBuf>,
 }
 
@@ -177,6 +177,48 @@ where
         Refused::new(error.to_string(), fix)
     };
     text(from, |text| UidlFormat::parse(&text).map_err(refused))
+}
+
+/// `[accounts]`
+#[derive(Deserialize)]
+#[serde(default)]
+pub(super) struct Accounts {
+    pub(super) backend: Backend,
+    pub(super) connection: String,
+    #[serde(deserialize_with = "optional_path")]
+    pub(super) password_file: Option<PathBuf>,
+    pub(super) connection_tls: DatabaseTls,
+    #[serde(deserialize_with = "path")]
+    pub(super) connection_ca: PathBuf,
+    pub(super) query: String,
+    #[serde(deserialize_with = "duration::<_, 100, MINUTE>")]
+    pub(super) timeout: Duration,
+    #[serde(deserialize_with = "number::<_, _, 1, 1_000>")]
+    pub(super) connections: usize,
+    #[serde(deserialize_with = "duration::<_, 0, { 30 * 24 * HOUR }>")]
+    pub(super) keep: Duration,
+    #[serde(deserialize_with = "number::<_, _, 1, 10_000_000>")]
+    pub(super) keep_accounts: usize,
+    pub(super) mail_anywhere: bool,
+}
+
+impl Default for Accounts {
+    fn default() -> Self {
+        let settings = settings::Accounts::default();
+        Self {
+            backend: settings.backend,
+            connection: settings.connection,
+            password_file: settings.password_file,
+            connection_tls: settings.tls,
+            connection_ca: settings.tls_ca,
+            query: settings.query,
+            timeout: settings.timeout,
+            connections: settings.connections,
+            keep: settings.keep,
+            keep_accounts: settings.keep_accounts,
+            mail_anywhere: settings.mail_anywhere,
+        }
+    }
 }
 
 /// `[auth]`
@@ -346,13 +388,13 @@ fn path<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
     })
 }
 
-/// Reads the path of a directory, or the empty string for none.
-fn state_dir<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
+/// Reads a path, or the empty string for none.
+fn optional_path<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
     text(from, |path| {
         if path.contains('\0') {
             return Err(Refused::new(
                 "is not a path",
-                "write the path of a directory",
+                "write a path, or \"\" for none",
             ));
         }
         Ok((!path.is_empty()).then(|| PathBuf::from(path)))

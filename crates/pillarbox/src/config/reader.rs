@@ -15,8 +15,8 @@ use super::finding::Report;
 use super::quota::quota;
 use super::raw;
 use super::settings::{
-    Auth, Limits, Listener, Mailboxes, OAuth, PlaintextAuth, Protocol, Settings, Storage, Timeouts,
-    Tls, TlsMode, without_prefix,
+    Accounts, Auth, Backend, Limits, Listener, Mailboxes, OAuth, PlaintextAuth, Protocol, Settings,
+    Storage, Timeouts, Tls, TlsMode, without_prefix,
 };
 use super::table::{Document, Lines};
 use super::unit::show_duration;
@@ -47,6 +47,7 @@ fn all<'i>(document: &mut Document<'i>, mut top: DeTable<'i>, path: &Path) -> (S
         hostname: values.hostname,
         mail: values.mail,
         users: directory.join(values.users),
+        accounts: accounts(document, &mut top, directory),
         tls: Tls {
             certificate: directory.join(values.certificate),
             key: directory.join(values.key),
@@ -330,6 +331,72 @@ fn mailboxes<'i>(
         }
     }
     mailboxes
+}
+
+/// `[accounts]`
+fn accounts<'i>(document: &mut Document<'i>, top: &mut DeTable<'i>, directory: &Path) -> Accounts {
+    let (raw, lines): (raw::Accounts, _) = document.table("accounts", top);
+    let connection = match raw.backend {
+        Backend::Sqlite if !raw.connection.is_empty() => {
+            directory.join(raw.connection).display().to_string()
+        }
+        Backend::File | Backend::Postgresql | Backend::Sqlite => raw.connection,
+    };
+    let accounts = Accounts {
+        backend: raw.backend,
+        connection,
+        password_file: raw.password_file.map(|path| directory.join(path)),
+        tls: raw.connection_tls,
+        tls_ca: directory.join(raw.connection_ca),
+        query: raw.query,
+        timeout: raw.timeout,
+        connections: raw.connections,
+        keep: raw.keep,
+        keep_accounts: raw.keep_accounts,
+        mail_anywhere: raw.mail_anywhere,
+    };
+    look_at_accounts(document, &accounts, &lines);
+    accounts
+}
+
+/// Tells what keeps a database from being asked.
+fn look_at_accounts(document: &mut Document<'_>, accounts: &Accounts, lines: &Lines) {
+    let example = match accounts.backend {
+        Backend::File => return,
+        Backend::Postgresql => {
+            "write for example connection = \"host=/run/postgresql dbname=mail user=pillarbox\""
+        }
+        Backend::Sqlite => "write for example connection = \"/var/lib/pillarbox/accounts.db\"",
+    };
+    let line = lines.of("backend");
+    #[cfg(not(feature = "sql"))]
+    document.error(
+        line,
+        "this Pillarbox was built without databases",
+        "build it with the Cargo feature `sql`, or remove [accounts]",
+    );
+    if accounts.connection.is_empty() {
+        document.error(
+            lines.of("connection").or(line),
+            "`connection` does not say where the database is",
+            example,
+        );
+        return;
+    }
+    #[cfg(feature = "sql")]
+    if let Err(problem) = crate::sql::check(accounts) {
+        let problem = problem.to_string();
+        let key = if problem.starts_with("`query`") {
+            "query"
+        } else {
+            "connection"
+        };
+        document.error(
+            lines.of(key).or(line),
+            problem,
+            "write for example query = \"SELECT password FROM accounts WHERE name = :user\"; docs/accounts.md has more",
+        );
+    }
 }
 
 /// `[auth]`

@@ -1,5 +1,6 @@
 //! Everything that can be set, checked, with its default.
 
+mod accounts;
 mod log;
 mod mailboxes;
 mod oauth;
@@ -9,10 +10,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use auth::MailTemplate;
 use auth::password::Cost;
 use auth::scram::NewKeys;
 use auth::throttle::Delays;
-use auth::{Accounts, MailTemplate};
 use imapd::extension::Capabilities;
 use serde::Deserialize;
 
@@ -20,6 +21,7 @@ use super::raw;
 use super::unit::{GIB, HOUR, KIB, MIB, MINUTE, SECOND};
 use super::value::{duration, number, size};
 
+pub use accounts::{Accounts, Backend, DatabaseTls};
 pub use log::{Log, LogFormat, LogLevel};
 pub use mailboxes::Mailboxes;
 pub(crate) use mailboxes::without_prefix;
@@ -35,6 +37,8 @@ pub struct Settings {
     pub mail: MailTemplate,
     /// The users file.
     pub users: PathBuf,
+    /// Where the accounts are, if not there.
+    pub accounts: Accounts,
     /// The certificate and its key; looked at only if a listener [needs](Self::needs_tls) them.
     pub tls: Tls,
     /// Where failed logins are kept over restarts, if they are.
@@ -76,7 +80,7 @@ impl Settings {
     /// How the accounts of the users file are authenticated.
     pub fn authentication(&self) -> auth::Options {
         auth::Options {
-            accounts: Accounts::File(self.users.clone()),
+            accounts: auth::Accounts::File(self.users.clone()),
             default_domain: self.auth.default_domain.clone(),
             mail: self.mail.clone(),
             cost: self.auth.cost.clone(),
@@ -98,6 +102,7 @@ impl Default for Settings {
             hostname: "localhost".to_owned(),
             mail,
             users: PathBuf::from("/etc/pillarbox/users"),
+            accounts: Accounts::default(),
             tls: Tls::default(),
             state_dir: Some(PathBuf::from("/var/lib/pillarbox")),
             listeners: Listener::defaults(),

@@ -521,7 +521,7 @@ mistakes! {
         => "error: p.toml:2: `scram_iterations` is out of range\n  fix: write a number from 4096 to 10000000";
     state_dir_unusable:
         "state_dir = \"a\\u0000b\"\n"
-        => "error: p.toml:1: `state_dir` is not a path\n  fix: write the path of a directory";
+        => "error: p.toml:1: `state_dir` is not a path\n  fix: write a path, or \"\" for none";
     key_of_a_table_at_the_top:
         "poll_interval = \"1s\"\n"
         => "error: p.toml:1: unknown key `poll_interval`\n  fix: move it below the line [storage]";

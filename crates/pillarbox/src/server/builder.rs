@@ -58,7 +58,7 @@ use crate::tls::{self, Certificates};
 pub struct Builder {
     settings: Settings,
     source: Source,
-    accounts: Accounts,
+    accounts: Option<Accounts>,
     certificates: Option<Certificates>,
 }
 
@@ -85,13 +85,16 @@ pub enum Error {
     /// The issuer's keys are bad.
     #[error("`jwks` in [oauth]: {0}")]
     Keys(#[from] KeySetError),
+    /// The database of the accounts cannot be asked as it is set.
+    #[error("[accounts]: {0}")]
+    Accounts(String),
 }
 
 impl Builder {
     /// A server with these settings.
     pub fn new(settings: Settings) -> Self {
         Self {
-            accounts: Accounts::File(settings.users.clone()),
+            accounts: None,
             settings,
             source: Source::system(),
             certificates: None,
@@ -108,7 +111,7 @@ impl Builder {
     /// Lets these accounts log in instead of those in the users file that the settings name.
     #[must_use]
     pub fn accounts(mut self, accounts: Accounts) -> Self {
-        self.accounts = accounts;
+        self.accounts = Some(accounts);
         self
     }
 
@@ -131,10 +134,14 @@ impl Builder {
             None if settings.needs_tls() => Some(Certificates::load(&tls.certificate, &tls.key)?),
             given => given,
         };
+        let accounts = match self.accounts {
+            Some(accounts) => accounts,
+            None => accounts(settings, &self.source)?,
+        };
         // Accounts that end with the process have nothing to keep.
         let state = settings.state_dir.as_deref();
-        let state = state.filter(|_| matches!(self.accounts, Accounts::File(_)));
-        let mut authenticator = authenticator(settings, self.accounts, &self.source)?;
+        let state = state.filter(|_| !matches!(accounts, Accounts::Open(_)));
+        let mut authenticator = authenticator(settings, accounts, &self.source)?;
         if let Some(directory) = state {
             authenticator.keep_salts_in(directory);
             let now = self.source.now();
@@ -271,6 +278,29 @@ fn hint(address: SocketAddr, error: &io::Error) -> &'static str {
         "; this machine has no such address"
     } else {
         ""
+    }
+}
+
+/// The accounts that the settings name.
+#[cfg(feature = "sql")]
+fn accounts(settings: &Settings, source: &Source) -> Result<Accounts, Error> {
+    let handle = tokio::runtime::Handle::current();
+    let database = crate::sql::Database::new(settings, source, &handle)
+        .map_err(|problem| Error::Accounts(problem.to_string()))?;
+    Ok(match database {
+        Some(database) => Accounts::In(Arc::new(database)),
+        None => Accounts::File(settings.users.clone()),
+    })
+}
+
+/// The accounts that the settings name.
+#[cfg(not(feature = "sql"))]
+fn accounts(settings: &Settings, _: &Source) -> Result<Accounts, Error> {
+    match settings.accounts.backend {
+        config::Backend::File => Ok(Accounts::File(settings.users.clone())),
+        config::Backend::Postgresql | config::Backend::Sqlite => Err(Error::Accounts(
+            "this Pillarbox was built without databases".to_owned(),
+        )),
     }
 }
 
