@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant, SystemTime};
 
+use auth::sasl::{Mechanism, Mechanisms};
 use auth::{Credential, Identity, Verdict};
 use machine::{Effect, Event, Link, Machine, Now, PlaintextAuth, Security, Tls};
 use mailstore::{Fsync, Namespace, Options, Source, Store};
@@ -47,6 +48,16 @@ impl Client {
 
     /// A new connection to a server with these settings.
     fn with(settings: Settings, dir: Arc<TempDir>, security: Security) -> Self {
+        Self::hiding(Mechanisms::NONE, settings, dir, security)
+    }
+
+    /// The same, where some mechanisms are hidden.
+    fn hiding(
+        hidden: Mechanisms,
+        settings: Settings,
+        dir: Arc<TempDir>,
+        security: Security,
+    ) -> Self {
         let now = present();
         let link = Link {
             security,
@@ -56,7 +67,7 @@ impl Client {
             waker: Waker::noop().clone(),
         };
         Self {
-            session: Session::new(Arc::new(settings), link, now),
+            session: Session::hiding(hidden, Arc::new(settings), link, now),
             now,
             dir,
             closed: false,
@@ -390,6 +401,30 @@ fn a_server_that_stops_answers_a_login_that_waits() {
     let answer = client.settle();
     assert_eq!(answer, b"-ERR [SYS/TEMP] server is shutting down\r\n");
     assert!(client.closed);
+}
+
+#[test]
+fn mechanisms_are_those_of_the_server_that_are_not_hidden() {
+    let dir = Arc::new(tempfile::tempdir().unwrap());
+    let settings = Settings::new(store());
+    settings
+        .mechanisms
+        .set(Mechanism::ALL.into_iter().collect());
+    let hidden = Mechanisms::NONE.with(Mechanism::Login);
+    let mut client = Client::hiding(hidden, settings, dir, Security::Clear);
+    let listed = String::from_utf8(client.send(b"CAPA\r\n")).unwrap();
+    // Without TLS, there is no channel to bind to.
+    let sasl = "\r\nSASL SCRAM-SHA-256 SCRAM-SHA-1 PLAIN ";
+    assert!(listed.contains(sasl), "{listed}");
+    assert!(!listed.contains("LOGIN"), "{listed}");
+    let listed = String::from_utf8(client.send(b"AUTH\r\n")).unwrap();
+    assert!(listed.contains("\r\nPLAIN\r\n") && !listed.contains("LOGIN"));
+    for refused in ["LOGIN", "SCRAM-SHA-256-PLUS"] {
+        let answer = client.send(format!("AUTH {refused}\r\n").as_bytes());
+        assert_eq!(answer, b"-ERR unknown mechanism\r\n", "{refused}");
+    }
+    assert_eq!(client.send(b"AUTH SCRAM-SHA-256\r\n"), b"+ \r\n");
+    assert!(client.send(b"*\r\n").starts_with(b"-ERR "));
 }
 
 #[test]

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use auth::sasl::{Mechanism, Mechanisms};
 use auth::{Challenge, Credential, Verdict};
-use machine::{Event, PlaintextAuth, Security};
+use imapd::Hidden;
+use imapd::extension::{Capabilities, Capability};
+use machine::{Event, PlaintextAuth, Security, Tls};
 
 use crate::world::World;
 
@@ -32,9 +34,13 @@ fn the_greeting_tells_the_capabilities() {
 #[test]
 fn passwords_are_refused_in_the_clear() {
     let world = World::new();
+    // Neither are proofs of them taken (RFC 5802 §9).
+    world.offer(Mechanism::ALL.into_iter().collect());
     let mut client = world.connect_as(Security::StartTlsOffered, PlaintextAuth::Refused);
-    client.hear(&[GREETING]);
+    client.hear(&["* OK [CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED LITERAL+ …"]);
     for command in [
+        "a AUTHENTICATE SCRAM-SHA-256\r\n",
+        "a AUTHENTICATE SCRAM-SHA-256 biwsbj11c2VyLHI9Y2xpZW50\r\n",
         "a LOGIN user secret\r\n",
         "a AUTHENTICATE PLAIN AHVzZXIAc2VjcmV0\r\n",
         "a AUTHENTICATE LOGIN\r\n",
@@ -140,6 +146,45 @@ fn a_mechanism_that_is_not_offered_is_refused() {
     );
     client.expect("b AUTHENTICATE PLAIN\r\n", &["b NO [CANNOT] …"]);
     client.expect("c AUTHENTICATE LOGIN\r\n", &["+ VXNlcm5hbWU6"]);
+}
+
+#[test]
+fn channels_are_bound_where_tls_tells_what_to() {
+    const PLUS: &str = "AUTH=SCRAM-SHA-256-PLUS";
+    let tls = Tls {
+        exporter: Some([7; 32]),
+        ..Tls::default()
+    };
+    for (tls, hidden, bound) in [
+        (Tls::default(), Capabilities::NONE, false),
+        (tls.clone(), Capabilities::NONE, true),
+        (
+            tls.clone(),
+            Capabilities::NONE.with(Capability::AuthScramSha256Plus),
+            false,
+        ),
+    ] {
+        let world = World::with(|settings| {
+            settings.hidden = vec![Hidden {
+                capabilities: hidden,
+                ..Hidden::default()
+            }];
+        });
+        world.offer(Mechanism::ALL.into_iter().collect());
+        let mut client = world.connect_over(Security::Tls, PlaintextAuth::Refused, tls);
+        assert_eq!(client.listen().contains(PLUS), bound);
+        client.verdict = Verdict::Denied;
+        // `y`: the client could bind the channel and has not seen that we can. Where we said so,
+        // somebody has changed our offer, and nothing is asked for (RFC 5802 §6).
+        client.expect("a AUTHENTICATE SCRAM-SHA-256\r\n", &["+ "]);
+        client.expect(
+            "eSwsbj11c2VyLHI9Y2xpZW50\r\n",
+            &["a NO [AUTHENTICATIONFAILED] …"],
+        );
+        assert_eq!(client.asked.is_some(), !bound);
+        let plus = if bound { "+ " } else { "b NO [CANNOT] …" };
+        client.expect("b AUTHENTICATE SCRAM-SHA-256-PLUS\r\n", &[plus]);
+    }
 }
 
 #[test]
