@@ -189,3 +189,24 @@ fn renaming_inbox_empties_it() {
         &["* STATUS old (MESSAGES 2)", DONE],
     );
 }
+
+#[test]
+fn status_size_reads_no_message_again() {
+    let mut world = World::new();
+    world.deliver("Subject: a\n\ntext\n");
+    world.deliver("Subject: b\r\n\r\nmore text\r\n");
+    let size = "* STATUS INBOX (DELETED 0 SIZE 45)";
+    let ask = |world: &World| {
+        let mut client = world.log_in();
+        client.send("x ENABLE IMAP4rev2\r\n");
+        client.expect("x STATUS INBOX (DELETED SIZE)\r\n", &[size, "x OK …"]);
+    };
+    ask(&world);
+    // What never happens to messages shows where the answers come from.
+    for path in world.files("new") {
+        std::fs::write(path, "x").unwrap();
+    }
+    ask(&world);
+    world.restart();
+    ask(&world);
+}
