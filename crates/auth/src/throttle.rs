@@ -15,7 +15,7 @@
 //! addresses that have proved a password are apart from what anybody can fill. Neither names nor
 //! addresses are kept, only what a secret key makes of them.
 //!
-//! Time and chance come in as arguments; the caller does the waiting. [`Keeper`] keeps all of this
+//! Time and chance come in as arguments; the caller does the waiting. `Keeper` keeps all of this
 //! over restarts.
 
 mod id;

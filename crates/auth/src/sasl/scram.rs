@@ -1,7 +1,7 @@
 //! SCRAM (RFC 5802, RFC 7677): what the two sides say, and the server's half of the proof.
 //!
 //! The client's first message becomes a [`First`], which is verified by looking its user up and
-//! answering with the user's salt; what is needed for the rest waits in a [`Pending`], and comes
+//! answering with the user's salt; what is needed for the rest waits in a `Pending`, and comes
 //! back with the client's second message as a [`Final`]. An unknown user is asked for a proof like
 //! any other (S24), and nothing that is wrong shows before the end.
 
