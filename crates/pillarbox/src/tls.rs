@@ -24,7 +24,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName,
 use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
 use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{
-    self, ClientConfig, ProtocolVersion, RootCertStore, ServerConfig, ServerConnection, version,
+    self, ProtocolVersion, RootCertStore, ServerConfig, ServerConnection, version,
 };
 use tokio_rustls::server::TlsStream;
 
@@ -242,7 +242,8 @@ impl fmt::Debug for Resolver {
 }
 
 /// How to begin TLS with a server that an authority in this file vouches for.
-pub(crate) fn client_config(authorities: &Path) -> Result<ClientConfig, Error> {
+#[cfg(feature = "sql")]
+pub(crate) fn client_config(authorities: &Path) -> Result<rustls::ClientConfig, Error> {
     let mut roots = RootCertStore::empty();
     // A bundle of a system may have some that rustls does not take.
     roots.add_parsable_certificates(read_certificates(authorities)?);
@@ -250,7 +251,7 @@ pub(crate) fn client_config(authorities: &Path) -> Result<ClientConfig, Error> {
         certificate: authorities.to_owned(),
         source,
     };
-    Ok(ClientConfig::builder_with_provider(provider())
+    Ok(rustls::ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&version::TLS13, &version::TLS12])
         .map_err(unusable)?
         .with_root_certificates(roots)
@@ -331,7 +332,7 @@ pub(crate) async fn handshake<T: AsyncRead + AsyncWrite + Unpin>(
     for certificate in read_certificates(&certs.join("ca.pem")).unwrap() {
         roots.add(certificate).unwrap();
     }
-    let config = ClientConfig::builder_with_protocol_versions(versions)
+    let config = rustls::ClientConfig::builder_with_protocol_versions(versions)
         .with_root_certificates(roots)
         .with_no_client_auth();
     let name = ServerName::try_from("localhost").unwrap();

@@ -1,13 +1,12 @@
 //! The database of the accounts: whether it answers, and whether its answer makes sense.
 
 use super::Check;
-use crate::config::Finding;
 
 /// Asks the database for a name that nobody has.
 #[cfg(feature = "sql")]
 pub(super) fn check(check: &mut Check<'_>) {
     use super::Purpose;
-    use crate::config::Severity;
+    use crate::config::{Finding, Severity};
 
     if check.settings.auth.upgrade_hashes {
         let problem = "`upgrade_hashes` has no effect: the accounts are in a database";

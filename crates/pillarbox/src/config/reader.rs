@@ -381,10 +381,11 @@ fn look_at_accounts(document: &mut Document<'_>, accounts: &Accounts, lines: &Li
             "`connection` does not say where the database is",
             example,
         );
-        return;
     }
     #[cfg(feature = "sql")]
-    if let Err(problem) = crate::sql::check(accounts) {
+    if !accounts.connection.is_empty()
+        && let Err(problem) = crate::sql::check(accounts)
+    {
         let problem = problem.to_string();
         let key = if problem.starts_with("`query`") {
             "query"

@@ -408,6 +408,16 @@ fn old_keys_too() -> NewKeys {
     }
 }
 
+/// The log of [`every_setting_is_taken`].
+fn every_log() -> Log {
+    Log {
+        format: LogFormat::Json,
+        level: LogLevel::Debug,
+        client_id: true,
+        unknown_users: true,
+    }
+}
+
 #[test]
 fn every_setting_is_taken() {
     let settings = good(EVERYTHING);
@@ -477,12 +487,7 @@ fn every_setting_is_taken() {
             upgrade_hashes: true,
             new_keys: old_keys_too(),
         },
-        log: Log {
-            format: LogFormat::Json,
-            level: LogLevel::Debug,
-            client_id: true,
-            unknown_users: true,
-        },
+        log: every_log(),
         ..Settings::default()
     };
     assert_eq!(settings, expected);
