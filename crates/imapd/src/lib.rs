@@ -21,7 +21,9 @@ pub mod message;
 pub mod response;
 pub mod session;
 pub mod settings;
+pub mod sharing;
 pub mod types;
 
 pub use session::Session;
 pub use settings::{ClientId, Hidden, Limits, Metadata, Settings, Timeouts, Utf8Headers};
+pub use sharing::Sharing;

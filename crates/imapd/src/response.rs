@@ -55,8 +55,13 @@ pub enum Untagged {
     Fetch(SeqNum, Vec<FetchData>),
     /// `* n UIDFETCH (…)` (RFC 9586 §3.3), where n is the UID.
     UidFetch(Uid, Vec<FetchData>),
-    /// `* NAMESPACE …` (RFC 2342 §5): prefix and separator of the personal namespace.
-    Namespace(String, char),
+    /// `* NAMESPACE …` (RFC 2342 §5): prefixes and separators.
+    Namespace {
+        /// Of the user's own mailboxes.
+        personal: (String, char),
+        /// Of other users' mailboxes, if there are any.
+        others: Option<(String, char)>,
+    },
     /// `* ACL …` (RFC 4314 §3.6): the mailbox, and identifiers with their rights.
     Acl(String, Vec<(String, String)>),
     /// `* LISTRIGHTS …` (RFC 4314 §3.7).

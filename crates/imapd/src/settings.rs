@@ -10,6 +10,7 @@ use mailstore::Store;
 use mailstore::quota::Policies;
 
 use crate::extension::Capabilities;
+use crate::sharing::Sharing;
 
 /// Settings shared by all sessions.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub struct Settings {
     pub default_domain: Option<String>,
     /// How much accounts may hold, and who decides.
     pub quotas: Arc<Policies>,
+    /// How users get to mailboxes of others, if they do.
+    pub sharing: Option<Arc<Sharing>>,
     /// What is hidden, and from whom; each of these counts.
     pub hidden: Vec<Hidden>,
     /// Whether the fields of a client's ID are logged (RFC 2971).
@@ -194,6 +197,7 @@ impl Settings {
             timeouts: Timeouts::default(),
             default_domain: None,
             quotas: Arc::default(),
+            sharing: None,
             hidden: Vec::new(),
             client_id: ClientId::default(),
             utf8_headers: Utf8Headers::default(),

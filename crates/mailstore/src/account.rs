@@ -266,6 +266,48 @@ impl Account {
         subscriptions::load(&self.root, self.namespace())
     }
 
+    /// The account in another root of the same store, if it is there; nothing is made.
+    pub fn neighbor(&self, root: &Path) -> Option<Self> {
+        root.is_dir().then(|| Self {
+            store: Arc::clone(&self.store),
+            root: root.into(),
+            ledger: self.store.ledger(root),
+        })
+    }
+
+    /// The names on the subscription list by their levels, also those that are no mailboxes of this
+    /// account.
+    ///
+    /// # Errors
+    /// If the list cannot be read.
+    pub fn subscribed_levels(&self) -> Result<Vec<Vec<String>>> {
+        subscriptions::load_levels(&self.root, self.namespace())
+    }
+
+    /// Puts a name on the subscription list that is no mailbox of this account.
+    ///
+    /// # Errors
+    /// If the list cannot be written, or cannot hold the name.
+    pub fn subscribe_levels(&self, levels: &[String]) -> Result<()> {
+        self.change_subscribed_levels(levels, Change::Subscribe)
+    }
+
+    /// Takes such a name off the subscription list.
+    ///
+    /// # Errors
+    /// If the list cannot be written.
+    pub fn unsubscribe_levels(&self, levels: &[String]) -> Result<()> {
+        self.change_subscribed_levels(levels, Change::Unsubscribe)
+    }
+
+    fn change_subscribed_levels(&self, levels: &[String], change: Change) -> Result<()> {
+        let (namespace, timeout) = (self.namespace(), self.store.options().lock_timeout);
+        let root = &self.root;
+        self.changed(subscriptions::change_levels(
+            root, namespace, levels, change, timeout,
+        ))
+    }
+
     /// Puts a name on the subscription list (RFC 3501 §6.3.6).
     ///
     /// # Errors

@@ -350,7 +350,7 @@ pub(crate) fn inherit(from: &Path, to: &Path) -> Result<()> {
 
 impl Identifier {
     /// Reads an identifier as it is in the file.
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let named = |start: &str, make: fn(String) -> Self| {
             let name = text.strip_prefix(start)?;
             (!name.is_empty()).then(|| make(name.to_owned()))

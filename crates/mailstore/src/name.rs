@@ -137,11 +137,7 @@ impl Namespace {
     /// # Errors
     /// Says why the name cannot be a mailbox.
     pub fn parse(&self, name: &[u8]) -> Result<MailboxName, NameError> {
-        if name.iter().any(u8::is_ascii_control) {
-            return Err(NameError::Control);
-        }
-        let name = utf7::decode(name).ok_or(NameError::Utf7)?;
-        self.parse_text(&name)
+        self.parse_text(&Self::decode(name)?)
     }
 
     /// Reads a name as a client writes it that speaks UTF-8: `&` stands for itself.
@@ -168,6 +164,22 @@ impl Namespace {
         let path = self.without_prefix(name).ok_or(NameError::Prefix)?;
         let levels: Vec<&str> = path.split(self.separator).collect();
         self.checked(&levels)
+    }
+
+    /// What a client writes in modified UTF-7, whatever it is the name of (RFC 3501 §5.1.3).
+    ///
+    /// # Errors
+    /// Says why it cannot be a name.
+    pub fn decode(name: &[u8]) -> Result<String, NameError> {
+        if name.iter().any(u8::is_ascii_control) {
+            return Err(NameError::Control);
+        }
+        utf7::decode(name).ok_or(NameError::Utf7)
+    }
+
+    /// A name in modified UTF-7.
+    pub fn encode(name: &str) -> String {
+        utf7::encode(name)
     }
 
     /// The name for a client: prefix and separator put in, in modified UTF-7.
@@ -222,6 +234,24 @@ impl Namespace {
             name.0.clone()
         } else {
             utf7::encode(&name.0)
+        }
+    }
+
+    /// A text in files that the store shares with other programs.
+    pub(crate) fn stored_text(&self, text: &str) -> String {
+        if self.utf8_on_disk {
+            text.to_owned()
+        } else {
+            utf7::encode(text)
+        }
+    }
+
+    /// Reads a text that [`stored_text`](Self::stored_text) or another program wrote.
+    pub(crate) fn read_stored_text(&self, stored: &[u8]) -> Option<String> {
+        if self.utf8_on_disk {
+            str::from_utf8(stored).ok().map(str::to_owned)
+        } else {
+            utf7::decode(stored)
         }
     }
 

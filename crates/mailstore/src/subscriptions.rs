@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::lock::{Dotlock, FileLock};
-use crate::name::{MailboxName, Namespace};
+use crate::name::{MailboxName, NameError, Namespace};
 use crate::replace::{Replacement, read};
 use crate::uid_validity;
 
@@ -58,12 +58,59 @@ pub(crate) fn change(
     change: Change,
     timeout: Duration,
 ) -> Result<()> {
+    let is_it =
+        |file: &Subscriptions, line: &[u8]| file.name(line, namespace).as_ref() == Some(name);
+    let line = |file: &Subscriptions| Ok(file.line(name, namespace));
+    change_line(root, change, timeout, is_it, line)
+}
+
+/// The names on the list by their levels, also those that are no mailboxes of this account, such as
+/// names of other users' mailboxes.
+pub(crate) fn load_levels(root: &Path, namespace: &Namespace) -> Result<Vec<Vec<String>>> {
+    let file = read_list(root, &root.join(FILE))?;
+    let levels = |line: &Vec<u8>| file.levels(line, namespace);
+    Ok(file.lines.iter().filter_map(levels).collect())
+}
+
+/// Changes the list, durably, by a name of these levels.
+///
+/// # Errors
+/// As for [`change`], and if a list without a header cannot hold the name.
+pub(crate) fn change_levels(
+    root: &Path,
+    namespace: &Namespace,
+    levels: &[String],
+    change: Change,
+    timeout: Duration,
+) -> Result<()> {
+    let is_it =
+        |file: &Subscriptions, line: &[u8]| file.levels(line, namespace).as_deref() == Some(levels);
+    let line = |file: &Subscriptions| {
+        let plain = file.format == Format::Plain;
+        if plain && levels.iter().any(|level| level.contains('.')) {
+            return Err(Error::Name(NameError::Unstorable));
+        }
+        let stored = levels.iter().map(|level| namespace.stored_text(level));
+        let separator = if plain { "." } else { "\t" };
+        Ok(stored.collect::<Vec<_>>().join(separator).into_bytes())
+    };
+    change_line(root, change, timeout, is_it, line)
+}
+
+/// Changes the list by one line.
+fn change_line(
+    root: &Path,
+    change: Change,
+    timeout: Duration,
+    is_it: impl Fn(&Subscriptions, &[u8]) -> bool,
+    line: impl FnOnce(&Subscriptions) -> Result<Vec<u8>>,
+) -> Result<()> {
     let path = root.join(FILE);
     let _lock = FileLock::acquire(&root.join(uid_validity::LOCK), timeout)?;
     let replacement = Replacement::begin(&path)?;
     let _dotlock = Dotlock::acquire(&root.join(LOCK), timeout, || replacement.file_system_time())?;
     let mut file = read_list(root, &path)?;
-    let is_other = |line: &Vec<u8>| file.name(line, namespace).as_ref() != Some(name);
+    let is_other = |line: &Vec<u8>| !is_it(&file, line);
     let others: Vec<Vec<u8>> = file
         .lines
         .iter()
@@ -78,7 +125,7 @@ pub(crate) fn change(
             return Err(Error::Limit("subscriptions"));
         }
         Change::Subscribe => {
-            let line = file.line(name, namespace);
+            let line = line(&file)?;
             file.lines.push(line);
         }
         Change::Unsubscribe => file.lines = others,
@@ -200,6 +247,22 @@ impl Subscriptions {
                 namespace.read_stored(&levels.join(&b'.'))
             }
         }
+    }
+
+    /// The levels of the name in a line, if it can be decoded.
+    fn levels(&self, line: &[u8], namespace: &Namespace) -> Option<Vec<String>> {
+        let levels = match self.format {
+            Format::Plain => line
+                .split(|&byte| byte == b'.')
+                .map(<[u8]>::to_vec)
+                .collect(),
+            Format::Version2 => {
+                let levels = line.split(|&byte| byte == b'\t').map(unescape);
+                levels.collect::<Option<Vec<Vec<u8>>>>()?
+            }
+        };
+        let levels = levels.iter().map(|level| namespace.read_stored_text(level));
+        levels.collect()
     }
 
     /// The line of a mailbox. Its stored name has no character that would need an escape.

@@ -25,8 +25,8 @@ pub use imapd::extension::Capabilities;
 pub use finding::{Finding, Report, Severity};
 pub use settings::{
     Accounts, Auth, Backend, ChangeNotices, DatabaseTls, Imap, Limits, Listener, Log, LogFormat,
-    LogLevel, Mailboxes, OAuth, Place, PlaintextAuth, Pop3, Protocol, Quota, Settings, Storage,
-    Timeouts, Tls, TlsMode,
+    LogLevel, Mailboxes, OAuth, Place, PlaintextAuth, Pop3, Protocol, Quota, Settings, Sharing,
+    Storage, Timeouts, Tls, TlsMode,
 };
 
 /// Reads the configuration at `path`. There are settings even if there are mistakes, with the

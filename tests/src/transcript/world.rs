@@ -349,6 +349,7 @@ fn settings(header: &Header, dir: &Path) -> Result<pillarbox::Settings> {
         match name.as_str() {
             "hostname" => settings.hostname.clone_from(value),
             "bad-commands" => settings.limits.bad_commands = value.parse()?,
+            "sharing" => settings.sharing.prefix.clone_from(value),
             "notify-mailboxes" => settings.limits.notify_mailboxes = value.parse()?,
             "message-limit" => settings.limits.message = value.parse()?,
             "quota-storage" => settings.quota.limits.storage = Some(value.parse()?),

@@ -419,7 +419,10 @@ fn data_of_rfc_3501_is_written_as_printed() {
         (Untagged::Expunge(seq(44)), "* 44 EXPUNGE"),
         // RFC 2342 §5, RFC 2971 §3.2
         (
-            Untagged::Namespace(String::new(), '/'),
+            Untagged::Namespace {
+                personal: (String::new(), '/'),
+                others: None,
+            },
             "* NAMESPACE ((\"\" \"/\")) NIL NIL",
         ),
         // RFC 5258 §5, example 8

@@ -79,7 +79,7 @@ fn response_data(out: &mut Vec<u8>, response: &Untagged) {
         }
         // Written in pieces by `untagged`.
         Untagged::Fetch(..) | Untagged::UidFetch(..) => {}
-        Untagged::Namespace(prefix, separator) => namespace(out, prefix, *separator),
+        Untagged::Namespace { personal, others } => namespace(out, personal, others.as_ref()),
         Untagged::Acl(mailbox, entries) => acl_data(out, mailbox, entries),
         Untagged::ListRights {
             mailbox,
@@ -277,14 +277,22 @@ fn status_data(out: &mut Vec<u8>, mailbox: &str, items: &[(StatusItem, StatusVal
     out.push(b')');
 }
 
-/// Writes `"NAMESPACE" SP Namespace SP Namespace SP Namespace` with a personal namespace only
-/// (RFC 2342 §6).
-fn namespace(out: &mut Vec<u8>, prefix: &str, separator: char) {
-    out.extend_from_slice(b"NAMESPACE ((");
-    string::name_string(out, prefix);
-    out.push(b' ');
-    separator_string(out, separator);
-    out.extend_from_slice(b")) NIL NIL");
+/// Writes `"NAMESPACE" SP Namespace SP Namespace SP Namespace` without a shared one (RFC 2342 §6).
+fn namespace(out: &mut Vec<u8>, personal: &(String, char), others: Option<&(String, char)>) {
+    out.extend_from_slice(b"NAMESPACE ");
+    for namespace in [Some(personal), others, None] {
+        match namespace {
+            Some((prefix, separator)) => {
+                out.extend_from_slice(b"((");
+                string::name_string(out, prefix);
+                out.push(b' ');
+                separator_string(out, *separator);
+                out.extend_from_slice(b")) ");
+            }
+            None => out.extend_from_slice(b"NIL "),
+        }
+    }
+    out.pop();
 }
 
 /// Writes `"QUOTA" SP quota-root-name SP quota-list` (RFC 9208 §7). The list is empty if nothing is

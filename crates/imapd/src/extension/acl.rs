@@ -66,6 +66,7 @@ pub(crate) fn carry_out(
             let place = administered(account, mailbox)?;
             let whom = parse_identifier(identifier, place.owner.name(&account.user), domain)?;
             set(&place, account, whom, *rights, settings.limits.acl_entries)?;
+            account.note_sharing(&place);
             "SETACL completed"
         }
         AclCommand::Delete {
@@ -79,6 +80,7 @@ pub(crate) fn carry_out(
                 acl.remove(owner, whom);
                 Ok(())
             })?;
+            account.note_sharing(&place);
             "DELETEACL completed"
         }
         AclCommand::Get(mailbox) => {
@@ -112,7 +114,7 @@ pub(crate) fn carry_out(
 fn administered(account: &Authenticated, name: &[u8]) -> Result<Place, Refused> {
     let place = account.place(name)?;
     if place.name.is_inbox() {
-        place.account.open(&place.name)?;
+        place.open_for(&account.user)?;
     }
     place.require(&account.user, Rights::ADMINISTER)?;
     Ok(place)
@@ -146,7 +148,7 @@ fn set(
 /// As if there were no such mailbox, if the user has none of the rights that it takes.
 pub(crate) fn my_rights(place: &Place, account: &Authenticated) -> Result<Untagged, Refused> {
     if place.name.is_inbox() {
-        place.account.open(&place.name)?;
+        place.open_for(&account.user)?;
     }
     let rights = place.rights(&account.user)?;
     if !rights.has_any(ANY) {

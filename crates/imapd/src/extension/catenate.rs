@@ -59,10 +59,15 @@ impl Source {
         if !url.is_of(hostname, &account.user) {
             return Err(bad());
         }
-        let name = account.namespace().parse_utf8(&url.mailbox);
-        let name = account.account.resolve(name.map_err(|_| bad())?)?;
-        let place = account.own(name);
-        let mailbox = match place.account.open(&place.name) {
+        let text = str::from_utf8(&url.mailbox).map_err(|_| bad())?;
+        let place = match account.place_of_another(text) {
+            Some(place) => place.map_err(|_| bad())?,
+            None => {
+                let name = account.namespace().parse_utf8(text.as_bytes());
+                account.own(account.account.resolve(name.map_err(|_| bad())?)?)
+            }
+        };
+        let mailbox = match place.open_for(&account.user) {
             Err(Error::NotFound) => return Err(bad()),
             opened => opened?,
         };

@@ -13,7 +13,7 @@ use super::{Capabilities, Capability, Extension, Shown, special_use};
 use crate::error::Refused;
 use crate::response::{ListEntry, PlainCode, Untagged};
 use crate::session::authenticated::Authenticated;
-use crate::session::place::Place;
+use crate::session::place::{Owner, Place};
 use crate::session::responses::Responses;
 
 /// The row of the registry.
@@ -103,14 +103,15 @@ pub(crate) fn selected(account: &Authenticated, name: &[u8], out: &mut Responses
     if account.enabled.revision() == Revision::Rev1 {
         return;
     }
-    let (Ok(typed), Ok(place)) = (account.typed(name), account.place(name)) else {
+    let Ok(place) = account.place(name) else {
         return;
     };
     let entry = entry(account, &place);
-    out.untagged(if typed == place.name {
-        Untagged::List(entry)
-    } else {
-        Untagged::ListWithOldName(entry, account.shown(&typed))
+    let typed = account.typed(name).ok();
+    let other = typed.filter(|typed| place.owner == Owner::Own && *typed != place.name);
+    out.untagged(match other {
+        None => Untagged::List(entry),
+        Some(typed) => Untagged::ListWithOldName(entry, account.shown(&typed)),
     });
 }
 
@@ -118,7 +119,8 @@ pub(crate) fn selected(account: &Authenticated, name: &[u8], out: &mut Responses
 /// (RFC 9051 §6.3.9.7): it was made, is gone, or is written to.
 pub(crate) fn normalized(account: &Authenticated, typed: &[u8], place: &Place) -> Option<Untagged> {
     let typed = account.typed(typed).ok()?;
-    if account.enabled.revision() == Revision::Rev1 || typed == place.name {
+    let own = place.owner == Owner::Own;
+    if account.enabled.revision() == Revision::Rev1 || !own || typed == place.name {
         return None;
     }
     let mut entry = entry(account, place);
@@ -132,21 +134,29 @@ pub(crate) fn normalized(account: &Authenticated, typed: &[u8], place: &Place) -
 /// cannot be read now is left out.
 fn entry(account: &Authenticated, place: &Place) -> ListEntry {
     let mut attributes = Vec::new();
-    let subscriptions = account.account.subscriptions();
-    if subscriptions.is_ok_and(|subscribed| subscribed.contains(&place.name)) {
+    let own = place.owner == Owner::Own;
+    let shown = account.shown_place(place);
+    let subscribed = match own {
+        true => account
+            .account
+            .subscriptions()
+            .map(|it| it.contains(&place.name)),
+        false => account.subscribed_others().map(|it| it.contains(&shown)),
+    };
+    if subscribed.unwrap_or_default() {
         attributes.push("\\Subscribed");
     }
-    if let Ok(mailboxes) = place.account.list() {
-        let mut below = mailboxes
-            .iter()
-            .filter(|it| it.selectable && is_below(&it.name, &place.name));
+    if let Ok(mailboxes) = place.visible(&account.user) {
+        let mut below = mailboxes.iter().filter(|it| is_below(it, &place.name));
         let children = match below.next() {
             Some(_) => Children::Some,
             None => Children::None,
         };
         attributes.push(attribute(children));
     }
-    attributes.extend(special_use::attributes_of(account, &place.name));
+    if own {
+        attributes.extend(special_use::attributes_of(account, &place.name));
+    }
     ListEntry {
         attributes,
         separator: Some(account.namespace().separator),
@@ -175,11 +185,9 @@ pub(crate) fn renamed(account: &Authenticated, from: &Place, to: &Place, out: &m
 /// others below it (RFC 9051 §6.3.5).
 pub(crate) fn not_deleted(account: &Authenticated, place: &Place) -> Refused {
     let told = account.enabled.revision() == Revision::Rev2;
-    let mailboxes = place.account.list();
-    let has_children = mailboxes.is_ok_and(|mailboxes| {
-        let mut names = mailboxes.iter().map(|mailbox| &mailbox.name);
-        names.any(|it| is_below(it, &place.name))
-    });
+    let mailboxes = place.visible(&account.user);
+    let is_below = |it: &MailboxName| is_below(it, &place.name);
+    let has_children = mailboxes.is_ok_and(|mailboxes| mailboxes.iter().any(is_below));
     if told && has_children {
         let text = "There are mailboxes below this name";
         Refused::no(PlainCode::HasChildren, text)

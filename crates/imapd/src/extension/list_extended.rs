@@ -24,6 +24,7 @@ use crate::session::authenticated::Authenticated;
 use crate::session::responses::Responses;
 use crate::session::running::{Outcome, Step};
 use crate::session::selected::Selected;
+use crate::sharing::Others;
 
 /// The row of the registry.
 pub(super) const ROW: Extension = Extension {
@@ -45,6 +46,8 @@ pub(crate) struct ExtendedListing {
     asked: ExtendedList,
     /// What METADATA tells; read once for all mailboxes.
     annotated: Option<Annotated>,
+    /// Other users' mailboxes, as far as they have been looked for.
+    others: Others,
     stage: Stage,
 }
 
@@ -109,6 +112,7 @@ impl ExtendedListing {
         Self {
             asked,
             annotated: None,
+            others: Others::default(),
             stage: Stage::Start,
         }
     }
@@ -122,6 +126,9 @@ impl ExtendedListing {
     ) -> Outcome {
         match &mut self.stage {
             Stage::Start => {
+                if self.may_name_others(account) && !self.others.step(account) {
+                    return Ok(Step::More);
+                }
                 self.annotated = Annotated::look(&self.asked, account);
                 self.stage = Stage::Matching {
                     names: self.collect(account)?,
@@ -172,6 +179,15 @@ impl ExtendedListing {
             .collect()
     }
 
+    /// Whether other users' mailboxes could match a pattern.
+    fn may_name_others(&self, account: &Authenticated) -> bool {
+        let mut patterns = self.asked.patterns.iter();
+        patterns.any(|pattern| {
+            let wanted = [self.asked.reference.as_slice(), pattern].concat();
+            account.may_name_others(&wanted)
+        })
+    }
+
     /// Every name there is, INBOX first: mailboxes, subscribed names, and those above them.
     fn collect(&self, account: &Authenticated) -> Result<Vec<Name>, Refused> {
         let namespace = account.namespace();
@@ -182,7 +198,13 @@ impl ExtendedListing {
             let is = all.entry(account.shown(&entry.name)).or_default();
             is.mailbox |= entry.selectable;
         }
+        for name in &self.others.found {
+            all.entry(name.clone()).or_default().mailbox = true;
+        }
         if self.wants_subscribed() {
+            for name in account.subscribed_others()? {
+                all.entry(name).or_default().subscribed = true;
+            }
             for name in account.account.subscriptions()? {
                 let is = all.entry(account.shown(&name)).or_default();
                 is.subscribed = true;

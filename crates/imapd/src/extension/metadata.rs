@@ -165,6 +165,10 @@ impl Subject {
         if !rights.has_any(ANY) {
             return Err(not_permitted());
         }
+        if place.owner != Owner::Own {
+            let text = "Annotations are for the mailboxes of one's own";
+            return Err(Refused::no(PlainCode::Cannot, text));
+        }
         Ok(Self::Mailbox(Box::new(place)))
     }
 
@@ -172,9 +176,8 @@ impl Subject {
     fn key(&self) -> Key {
         match self {
             Self::Server => None,
-            Self::Mailbox(place) => match place.owner {
-                Owner::Own => Some(place.name.clone()),
-            },
+            // Only those of the user's own come so far.
+            Self::Mailbox(place) => Some(place.name.clone()),
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::{Capability, Extension, Shown};
 use crate::response::Untagged;
 use crate::session::authenticated::Authenticated;
+use crate::sharing::Sharing;
 
 /// The row of the registry.
 pub(super) const ROW: Extension = Extension {
@@ -13,7 +14,12 @@ pub(super) const ROW: Extension = Extension {
     enables: None,
 };
 
-/// The personal namespace; there are neither other users' nor shared ones (RFC 2342 §5).
+/// The personal namespace, and that of other users if there is one; there are no shared ones
+/// (RFC 2342 §5).
 pub(crate) fn response(account: &Authenticated) -> Untagged {
-    Untagged::Namespace(account.shown_prefix(), account.namespace().separator)
+    let others = account.shown_others_prefix();
+    Untagged::Namespace {
+        personal: (account.shown_prefix(), account.namespace().separator),
+        others: others.map(|prefix| (prefix, Sharing::SEPARATOR)),
+    }
 }

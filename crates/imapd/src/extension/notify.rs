@@ -29,6 +29,7 @@ use super::{Capability, Extension, Shown, condstore};
 use crate::command::ExpungeRule;
 use crate::handler::fetch::Fetching;
 use crate::session::authenticated::{Authenticated, Change};
+use crate::session::place::Owner;
 use crate::session::positions::Positions;
 use crate::session::responses::Responses;
 use crate::session::running::Step;
@@ -135,7 +136,11 @@ impl Authenticated {
         if !notified && self.news.is_none() {
             return None;
         }
-        let name = |name: &[u8]| self.name(name).ok();
+        // What happens to other users' mailboxes is not watched.
+        let name = |name: &[u8]| {
+            let place = self.place(name).ok()?;
+            (place.owner == Owner::Own).then_some(place.name)
+        };
         match change {
             Change::Create(created, _) => name(created).map(AccountChange::Created),
             Change::Delete(deleted) => name(deleted).map(AccountChange::Deleted),

@@ -47,17 +47,14 @@ impl Authenticated {
         }
     }
 
-    /// A mailbox that a client wants to have.
-    ///
-    /// # Errors
-    /// Also if the name has a line or paragraph separator (RFC 9755 §3). A mailbox that another
-    /// program has given such a name can still be opened.
-    pub(crate) fn new_name(&self, name: &[u8]) -> Result<MailboxName, Error> {
-        let name = self.name(name)?;
-        if name.as_str().contains(['\u{2028}', '\u{2029}']) {
-            return Err(NameError::Control.into());
+    /// The text of a name, if it can be decoded.
+    pub(crate) fn decoded(&self, name: &[u8]) -> Option<String> {
+        let beyond_ascii = !name.is_ascii() && self.offered.has(Capability::Utf8Accept);
+        if beyond_ascii || self.enabled.speaks_utf8() {
+            String::from_utf8(name.to_vec()).ok()
+        } else {
+            Namespace::decode(name).ok()
         }
-        Ok(name)
     }
 
     /// The names that a client lists by a pattern.
@@ -95,6 +92,18 @@ impl Authenticated {
         } else {
             self.namespace().display_prefix()
         }
+    }
+}
+
+/// Checks the name of a mailbox that a client wants to have. One that another program has given such
+/// a name can still be opened.
+///
+/// # Errors
+/// If it has a line or paragraph separator (RFC 9755 §3).
+pub(crate) fn check_new(name: &MailboxName) -> Result<(), NameError> {
+    match name.as_str().contains(['\u{2028}', '\u{2029}']) {
+        true => Err(NameError::Control),
+        false => Ok(()),
     }
 }
 

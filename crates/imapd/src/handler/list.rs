@@ -13,6 +13,7 @@ use crate::response::{Completion, ListEntry, Untagged};
 use crate::session::authenticated::Authenticated;
 use crate::session::responses::Responses;
 use crate::session::running::{Outcome, Step};
+use crate::sharing::Others;
 pub(crate) use pattern::Pattern;
 
 mod pattern;
@@ -29,6 +30,8 @@ pub(crate) struct Listing {
     wanted: Vec<u8>,
     /// `LIST "" ""` and the like ask for the separator.
     separator_only: bool,
+    /// Other users' mailboxes, as far as they have been looked for.
+    others: Others,
     /// The names that are left, the next one last.
     names: Option<Vec<Name>>,
 }
@@ -83,6 +86,7 @@ impl Listing {
             kind,
             wanted: [reference, pattern].concat(),
             separator_only: pattern.is_empty(),
+            others: Others::default(),
             names: None,
         }
     }
@@ -101,7 +105,13 @@ impl Listing {
         }
         let mut names = match self.names.take() {
             Some(names) => names,
-            None => self.collect(account)?,
+            None => {
+                let looks = self.kind != Kind::Lsub && account.may_name_others(&self.wanted);
+                if looks && !self.others.step(account) {
+                    return Ok(Step::More);
+                }
+                self.collect(account)?
+            }
         };
         let pattern = account.pattern(&self.wanted);
         for _ in 0..BATCH {
@@ -123,7 +133,7 @@ impl Listing {
     fn collect(&self, account: &Authenticated) -> Result<Vec<Name>, Refused> {
         let namespace = account.namespace();
         let special;
-        let names: Vec<(String, Is)> = match self.kind {
+        let mut names: Vec<(String, Is)> = match self.kind {
             Kind::List | Kind::Xlist => {
                 let entries = account.account.list()?;
                 special = Special::among(&entries, account);
@@ -142,6 +152,11 @@ impl Listing {
                     .collect()
             }
         };
+        let others = match self.kind {
+            Kind::List | Kind::Xlist => self.others.found.clone(),
+            Kind::Lsub => account.subscribed_others()?,
+        };
+        names.extend(others.into_iter().map(|name| (name, Is::Mailbox)));
         let mut names = with_parents(names, namespace);
         for name in &mut names {
             name.special = special.of(&name.shown);

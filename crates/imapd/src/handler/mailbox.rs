@@ -10,9 +10,9 @@ use mailstore::{Error, Mailbox, Rights, Snapshot, SystemFlag};
 use crate::command::StatusItem;
 use crate::error::Refused;
 use crate::extension::{ObjectId, append_limit, imap_rev2, quota, special_use, status_size};
-use crate::response::{StatusValue, Untagged};
+use crate::response::{PlainCode, StatusValue, Untagged};
 use crate::session::authenticated::Authenticated;
-use crate::session::place::check;
+use crate::session::place::{Owner, check};
 use crate::session::responses::Responses;
 use crate::session::selected::Selected;
 
@@ -28,6 +28,10 @@ pub(crate) fn create(
 ) -> Done {
     let place = account.new_place(typed)?;
     place.require_above(&account.user)?;
+    if place.owner != Owner::Own && uses.is_some_and(|uses| !uses.is_empty()) {
+        let text = "Special uses are for the mailboxes of one's own";
+        return Err(Refused::no(PlainCode::Cannot, text));
+    }
     let uses = special_use::wanted(&place.name, uses.unwrap_or_default())?;
     place.account.create_special(&place.name, uses)?;
     if let Some(told) = imap_rev2::normalized(account, typed, &place) {
@@ -59,26 +63,48 @@ pub(crate) fn delete(account: &Authenticated, typed: &[u8], out: &mut Responses)
 /// RENAME (RFC 3501 §6.3.5).
 pub(crate) fn rename(account: &Authenticated, from: &[u8], to: &[u8], out: &mut Responses) -> Done {
     let (old, mut new) = (account.place(from)?, account.new_place(to)?);
-    if old.name == new.name {
+    if old.account.root() != new.account.root() {
+        let text = "Not possible from one user to another";
+        return Err(Refused::no(PlainCode::Cannot, text));
+    }
+    let own = old.owner == Owner::Own;
+    if own && old.name == new.name {
         // They look alike: the client wants the form that is asked for.
         new.name = account.typed(to)?.normalized();
     }
     old.require_removal(&account.user)?;
     new.require_above(&account.user)?;
     old.account.rename(&old.name, &new.name)?;
-    let typed = account.own(account.typed(from)?);
+    let typed = match own {
+        true => account.own(account.typed(from)?),
+        false => old,
+    };
     imap_rev2::renamed(account, &typed, &new, out);
     Ok("RENAME completed")
 }
 
-/// SUBSCRIBE (RFC 3501 §6.3.6). The mailbox need not exist: it may come back.
+/// SUBSCRIBE (RFC 3501 §6.3.6). A mailbox of the user's own need not exist: it may come back. One of
+/// another user must be there to be seen (RFC 4314 §4).
 pub(crate) fn subscribe(account: &Authenticated, name: &[u8]) -> Done {
-    account.account.subscribe(&account.name(name)?)?;
+    let place = account.place(name)?;
+    match &place.owner {
+        Owner::Own => account.account.subscribe(&place.name)?,
+        Owner::Other(owner) => {
+            place.require(&account.user, Rights::LOOKUP)?;
+            let levels = account.other_levels(owner, &place.name);
+            account.account.subscribe_levels(&levels)?;
+        }
+    }
     Ok("SUBSCRIBE completed")
 }
 
-/// UNSUBSCRIBE (RFC 3501 §6.3.7), also of a name in another form that is on the list.
+/// UNSUBSCRIBE (RFC 3501 §6.3.7), also of a name in another form that is on the list. It needs no
+/// rights (RFC 4314 §4).
 pub(crate) fn unsubscribe(account: &Authenticated, typed: &[u8]) -> Done {
+    if let Some(levels) = account.levels_of_other(typed) {
+        account.account.unsubscribe_levels(&levels)?;
+        return Ok("UNSUBSCRIBE completed");
+    }
     let name = account.name(typed)?;
     account.account.unsubscribe(&name)?;
     let typed = account.typed(typed)?;

@@ -23,6 +23,7 @@ use crate::handler::{list, mailbox};
 use crate::response::Completion;
 use crate::session::running::Step;
 use crate::settings::{Metadata, Settings};
+use crate::sharing::Sharing;
 use crate::types::Access;
 
 /// A user who has logged in.
@@ -36,6 +37,10 @@ pub(crate) struct Authenticated {
     pub(crate) user: Box<str>,
     /// How many octets a message may have that is appended.
     pub(crate) append_limit: u64,
+    /// How they get to mailboxes of others, if they do.
+    pub(crate) sharing: Option<Arc<Sharing>>,
+    /// The domain of user names that have none.
+    pub(crate) default_domain: Option<Box<str>>,
     /// What ENABLE has switched on.
     pub(crate) enabled: Enabled,
     /// What the client was told to be over its quota.
@@ -161,6 +166,8 @@ impl Authenticated {
             append_limit: settings.limits.message,
             metadata: Arc::clone(&settings.metadata),
             news: None,
+            sharing: settings.sharing.clone(),
+            default_domain: settings.default_domain.as_deref().map(Box::from),
             enabled: Enabled::default(),
             exceeded: None,
             notify: None,

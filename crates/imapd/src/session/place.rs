@@ -10,7 +10,9 @@ use mailstore::{Account, Error, FlagMask, Mailbox, MailboxName, Rights, Who};
 
 use super::authenticated::Authenticated;
 use crate::error::Refused;
+use crate::extension::utf8_accept::check_new;
 use crate::response::{Code, Completion, PlainCode};
+use crate::sharing;
 
 /// A mailbox that a client names, whether or not it exists.
 #[derive(Clone, Debug)]
@@ -28,6 +30,8 @@ pub(crate) struct Place {
 pub(crate) enum Owner {
     /// The user's own.
     Own,
+    /// That of this user.
+    Other(Box<str>),
 }
 
 impl Owner {
@@ -35,6 +39,7 @@ impl Owner {
     pub(crate) fn who<'a>(&self, user: &'a str) -> Who<'a> {
         match self {
             Self::Own => Who::Owner(user),
+            Self::Other(_) => Who::Other(user),
         }
     }
 
@@ -42,6 +47,7 @@ impl Owner {
     pub(crate) fn name<'a>(&'a self, user: &'a str) -> &'a str {
         match self {
             Self::Own => user,
+            Self::Other(owner) => owner,
         }
     }
 }
@@ -81,6 +87,7 @@ impl Place {
                 above.require(user, Rights::CREATE).map(drop)
             }
             (None, Owner::Own) => Ok(()),
+            (None, Owner::Other(_)) => Err(Error::NotFound.into()),
         }
     }
 
@@ -113,10 +120,34 @@ impl Place {
     /// # Errors
     /// As for [`require`](Self::require), or if it cannot be opened.
     pub(crate) fn open(&self, user: &str, needed: Rights) -> Result<Arc<Mailbox>, Refused> {
-        // INBOX is made by opening it.
-        let mailbox = self.account.open(&self.name)?;
+        let mailbox = self.open_for(user)?;
         check(mailbox.rights(self.owner.who(user)), needed)?;
         Ok(mailbox)
+    }
+
+    /// Opens the mailbox for somebody who has any rights there; whoever has none touches nothing.
+    /// The user's own INBOX is made by that.
+    ///
+    /// # Errors
+    /// If it does not exist, or cannot be opened.
+    pub(crate) fn open_for(&self, user: &str) -> Result<Arc<Mailbox>, Error> {
+        if self.owner != Owner::Own && self.rights(user)?.is_empty() {
+            return Err(Error::NotFound);
+        }
+        self.account.open(&self.name)
+    }
+
+    /// The mailboxes of the tree that the user may look up.
+    ///
+    /// # Errors
+    /// If they cannot be listed.
+    pub(crate) fn visible(&self, user: &str) -> Result<Vec<MailboxName>, Error> {
+        if self.owner != Owner::Own {
+            return Ok(sharing::visible(&self.account, user));
+        }
+        let entries = self.account.list()?.into_iter();
+        let mailboxes = entries.filter(|it| it.selectable);
+        Ok(mailboxes.map(|it| it.name).collect())
     }
 }
 
@@ -126,7 +157,13 @@ impl Authenticated {
     /// # Errors
     /// If the name cannot be a mailbox.
     pub(crate) fn place(&self, name: &[u8]) -> Result<Place, Refused> {
-        Ok(self.own(self.name(name)?))
+        match self
+            .decoded(name)
+            .and_then(|text| self.place_of_another(&text))
+        {
+            Some(place) => place,
+            None => Ok(self.own(self.name(name)?)),
+        }
     }
 
     /// A mailbox that a client wants to have.
@@ -134,7 +171,9 @@ impl Authenticated {
     /// # Errors
     /// If it cannot have that name.
     pub(crate) fn new_place(&self, name: &[u8]) -> Result<Place, Refused> {
-        Ok(self.own(self.new_name(name)?))
+        let place = self.place(name)?;
+        check_new(&place.name)?;
+        Ok(place)
     }
 
     /// A mailbox of the user's own.
@@ -148,8 +187,9 @@ impl Authenticated {
 
     /// A mailbox as this client is told of it.
     pub(crate) fn shown_place(&self, place: &Place) -> String {
-        match place.owner {
+        match &place.owner {
             Owner::Own => self.shown(&place.name),
+            Owner::Other(owner) => self.shown_other(owner, &place.name),
         }
     }
 
@@ -160,9 +200,13 @@ impl Authenticated {
     /// `NO [TRYCREATE]` if it does not exist (RFC 3501 §6.3.11, §6.4.7), or if it cannot be opened,
     /// or not by this user.
     pub(crate) fn open_target(&self, name: &[u8]) -> Result<(Arc<Mailbox>, FlagMask), Refused> {
-        let place = self.place(name)?;
-        let opened = place.account.open(&place.name);
-        let mailbox = match opened {
+        let is_missing =
+            |refused: &Refused| refused.0.code == Some(Code::Plain(PlainCode::NonExistent));
+        let place = match self.place(name) {
+            Err(refused) if is_missing(&refused) => return Err(try_create()),
+            place => place?,
+        };
+        let mailbox = match place.open_for(&self.user) {
             Err(Error::NotFound) => return Err(try_create()),
             opened => opened?,
         };

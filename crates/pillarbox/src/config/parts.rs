@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use auth::Name;
 use auth::users::extra_fields;
-use mailstore::Store;
 use mailstore::quota::{Limits, Locate, Policies};
+use mailstore::{Sharers, Store};
 
 use super::Settings;
 use super::quota::limits_of_rule;
+use super::settings::Sharing;
 use crate::source::Source;
 
 impl Settings {
@@ -63,6 +64,7 @@ impl Settings {
                 keepalive: self.timeouts.keepalive,
             },
             default_domain: self.auth.default_domain.clone(),
+            sharing: self.imap_sharing(),
             hidden: self
                 .capabilities
                 .iter()
@@ -77,6 +79,24 @@ impl Settings {
             },
             ..imapd::Settings::new(Arc::clone(store))
         }
+    }
+
+    /// How IMAP users get to mailboxes of others, if they do.
+    fn imap_sharing(&self) -> Option<Arc<imapd::Sharing>> {
+        (!self.sharing.prefix.is_empty()).then(|| {
+            Arc::new(imapd::Sharing {
+                prefix: self.sharing.prefix.clone(),
+                mail: self.mail.clone(),
+                sharers: Arc::new(self.sharers()),
+            })
+        })
+    }
+
+    /// Who shares mailboxes with whom.
+    pub fn sharers(&self) -> Sharers {
+        let index = self.sharing.index.clone();
+        let index = index.unwrap_or_else(|| self.mail.root().join(Sharing::INDEX));
+        Sharers::new(index, self.storage.lock_timeout)
     }
 
     /// How much accounts may hold: by `[[quota.users]]`, else by the users file, else by `[quota]`. An

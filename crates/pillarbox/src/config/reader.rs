@@ -16,7 +16,7 @@ use super::quota::quota;
 use super::raw;
 use super::settings::{
     Accounts, Auth, Backend, Limits, Listener, Mailboxes, OAuth, PlaintextAuth, Protocol, Settings,
-    Storage, Timeouts, Tls, TlsMode, without_prefix,
+    Sharing, Storage, Timeouts, Tls, TlsMode, without_prefix,
 };
 use super::table::{Document, Lines};
 use super::unit::show_duration;
@@ -58,6 +58,7 @@ fn all<'i>(document: &mut Document<'i>, mut top: DeTable<'i>, path: &Path) -> (S
         limits: limits(document, &mut top),
         timeouts: timeouts(document, &mut top),
         mailboxes: mailboxes(document, &mut top, &storage.namespace),
+        sharing: sharing(document, &mut top, &storage.namespace, directory),
         storage,
         quota: quota(document, &mut top),
         imap: document.table("imap", &mut top).0,
@@ -398,6 +399,43 @@ fn look_at_accounts(document: &mut Document<'_>, accounts: &Accounts, lines: &Li
             "write for example query = \"SELECT password FROM accounts WHERE name = :user\"; docs/accounts.md has more",
         );
     }
+}
+
+/// `[sharing]`
+fn sharing<'i>(
+    document: &mut Document<'i>,
+    top: &mut DeTable<'i>,
+    namespace: &mailstore::Namespace,
+    directory: &Path,
+) -> Sharing {
+    let (mut sharing, lines): (Sharing, _) = document.table("sharing", top);
+    sharing.index = sharing.index.map(|path| directory.join(path));
+    if sharing.prefix.is_empty() {
+        return sharing;
+    }
+    let problem = if !sharing.is_sound() {
+        Some((
+            format!("`prefix` {:?} is not a prefix", sharing.prefix),
+            "write \"\", or a name and the separator: \"Other Users/\"",
+        ))
+    } else if namespace.separator != imapd::Sharing::SEPARATOR {
+        Some((
+            format!("[sharing] needs names with the separator {:?}", '/'),
+            "write `separator = \"/\"` below [storage], or remove `prefix` here",
+        ))
+    } else if namespace.prefix == sharing.prefix {
+        Some((
+            "`prefix` is that of the users' own mailboxes, too".to_owned(),
+            "write another one: \"Other Users/\"",
+        ))
+    } else {
+        None
+    };
+    if let Some((problem, fix)) = problem {
+        document.error(lines.of("prefix"), problem, fix);
+        sharing.prefix = String::new();
+    }
+    sharing
 }
 
 /// `[auth]`

@@ -5,6 +5,7 @@ mod log;
 mod mailboxes;
 mod oauth;
 mod quota;
+mod sharing;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ pub use mailboxes::Mailboxes;
 pub(crate) use mailboxes::without_prefix;
 pub use oauth::{OAuth, Place};
 pub use quota::Quota;
+pub use sharing::Sharing;
 
 /// Everything that can be set, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +59,8 @@ pub struct Settings {
     pub mailboxes: Mailboxes,
     /// How much accounts may hold.
     pub quota: Quota,
+    /// How users get to mailboxes of others.
+    pub sharing: Sharing,
     /// What is particular to IMAP.
     pub imap: Imap,
     /// What is particular to POP3.
@@ -112,6 +116,7 @@ impl Default for Settings {
             storage: Storage::default(),
             mailboxes: Mailboxes::default(),
             quota: Quota::default(),
+            sharing: Sharing::default(),
             imap: Imap::default(),
             pop3: Pop3::default(),
             auth: Auth::default(),

@@ -197,6 +197,8 @@ sent = ["Mail.Gesendet", "Sent"]
 trash = []
 junk = ["Spam"]
 archive = ["Archiv"]
+[sharing]
+index = "/var/lib/sharers"
 [pop3]
 utf8_headers = "refuse"
 uidl_format = "UID%u-%v"
@@ -419,6 +421,7 @@ fn every_log() -> Log {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a line for each setting")]
 fn every_setting_is_taken() {
     let settings = good(EVERYTHING);
     let seconds = Duration::from_secs;
@@ -473,6 +476,10 @@ fn every_setting_is_taken() {
             cache: 0,
         },
         mailboxes: all_mailboxes(),
+        sharing: Sharing {
+            prefix: String::new(),
+            index: Some("/var/lib/sharers".into()),
+        },
         imap: all_of_imap(),
         pop3: Pop3 {
             utf8_headers: pop3d::Utf8Headers::Refuse,
@@ -549,6 +556,15 @@ mistakes! {
             fix: write the names of mailboxes, like \"Sent\"\n\
             error: p.toml:3: `trash` has INBOX, which is for nothing else\n  fix: take it out\n\
             error: p.toml:4: `junk` must be a list of strings\n  fix: write for example [\"Sent\"]";
+    prefix_of_others_that_cannot_be:
+        "[sharing]\nprefix = \"Other Users\"\n"
+        => "error: p.toml:2: `prefix` \"Other Users\" is not a prefix\n  fix: write \"\", or a name and the separator: \"Other Users/\"";
+    sharing_with_another_separator:
+        "[storage]\nseparator = \".\"\n[sharing]\nprefix = \"Other Users/\"\n"
+        => "error: p.toml:4: [sharing] needs names with the separator '/'\n  fix: write `separator = \"/\"` below [storage], or remove `prefix` here";
+    one_prefix_for_all:
+        "[storage]\nprefix = \"Mail/\"\n[sharing]\nprefix = \"Mail/\"\n"
+        => "error: p.toml:4: `prefix` is that of the users' own mailboxes, too\n  fix: write another one: \"Other Users/\"";
     key_like_no_other:
         "[log]\nzzz = 1\n"
         => "error: p.toml:2: unknown key `zzz` in [log]\n  fix: remove it; what can be set is format, level, client_id, unknown_users";
