@@ -43,6 +43,9 @@ pub enum Command {
     /// Show what accounts take up and how much they may, and count them anew
     #[command(subcommand)]
     Quota(QuotaCommand),
+    /// Who shares mailboxes with whom
+    #[command(subcommand)]
+    Sharing(SharingCommand),
     /// Print shell completions
     Completions {
         /// The shell to print for
@@ -80,6 +83,15 @@ pub struct DevArgs {
     /// Log more; twice for everything
     #[arg(long, short, action = clap::ArgAction::Count)]
     pub verbose: u8,
+}
+
+/// `pillarbox sharing …`
+#[derive(Debug, Subcommand)]
+pub enum SharingCommand {
+    /// Look through the trees of all users, and note anew who shares mailboxes with whom
+    ///
+    /// It may be run while the server runs, and is to be run after a tree was taken over.
+    Rebuild(ConfigArgs),
 }
 
 /// `pillarbox user …`
@@ -234,7 +246,7 @@ mod tests {
         let mut page = Vec::new();
         man(None, &mut page).unwrap();
         let page = String::from_utf8(page).unwrap();
-        for word in ["serve", "dev", "check", "user", "index", "quota"] {
+        for word in ["serve", "dev", "check", "user", "index", "quota", "sharing"] {
             assert!(script.contains(word), "completions lack {word}");
             assert!(page.contains(word), "manual lacks {word}");
         }

@@ -18,6 +18,7 @@ mod limiter;
 mod listen;
 pub mod quota;
 pub mod server;
+pub mod sharing;
 pub mod signals;
 pub mod source;
 #[cfg(feature = "sql")]

@@ -10,7 +10,7 @@ use pillarbox::config::{LogFormat, Report, Settings};
 use pillarbox::dev::{self, Dev};
 use pillarbox::signals::{Signal, Signals};
 use pillarbox::telemetry::{self, Format};
-use pillarbox::{Server, check, index, quota, server, user};
+use pillarbox::{Server, check, index, quota, server, sharing, user};
 use tokio::runtime::{Builder, Runtime};
 use tracing::error;
 
@@ -42,6 +42,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Check(args) => Ok(check::run(&args.config)),
         Command::Index(command) => index::run(command),
         Command::Quota(command) => quota::run(&command),
+        Command::Sharing(command) => sharing::run(&command),
         Command::User(command) => {
             user::run(command)?;
             Ok(ExitCode::SUCCESS)

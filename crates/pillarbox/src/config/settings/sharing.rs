@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 /// How users get to mailboxes of others.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -11,6 +11,7 @@ pub struct Sharing {
     /// What the names of other users' mailboxes begin with; empty if nobody gets there.
     pub prefix: String,
     /// Where it is kept who shares mailboxes with whom, if not where the mail of all is.
+    #[serde(deserialize_with = "path")]
     pub index: Option<PathBuf>,
 }
 
@@ -29,4 +30,10 @@ impl Sharing {
                 && !level.eq_ignore_ascii_case("INBOX")
         })
     }
+}
+
+/// Reads a path; an empty one is none.
+fn path<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
+    let text = String::deserialize(from)?;
+    Ok((!text.is_empty()).then(|| text.into()))
 }
