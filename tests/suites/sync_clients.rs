@@ -14,6 +14,8 @@
 
 #[path = "sync_clients/curl.rs"]
 mod curl;
+#[path = "sync_clients/folders.rs"]
+mod folders;
 #[path = "sync_clients/mbsync.rs"]
 mod mbsync;
 #[path = "sync_clients/mutt.rs"]
