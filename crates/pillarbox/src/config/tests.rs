@@ -421,7 +421,6 @@ fn every_log() -> Log {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "a line for each setting")]
 fn every_setting_is_taken() {
     let settings = good(EVERYTHING);
     let seconds = Duration::from_secs;
