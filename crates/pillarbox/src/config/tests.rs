@@ -606,6 +606,9 @@ mistakes! {
     hidden_protocol:
         "[capabilities]\nhide = [\"IMAP4rev1\"]\n"
         => "error: p.toml:2: `hide` has IMAP4rev1, which cannot be hidden\n  fix: take it out";
+    hidden_several:
+        "[capabilities]\nhide = [\"COMPRES\", \"IDLE\", \"plain\", \"SORT\"]\n"
+        => "error: p.toml:2: `hide` has \"COMPRES\", which is not known; has \"plain\", which is not known; has \"SORT\", which is not known\n  fix: name capabilities that IMAP shows, like \"IDLE\"; write \"AUTH=PLAIN\"";
     hidden_no_list:
         "[capabilities]\nhide = \"IDLE\"\n"
         => "error: p.toml:2: `hide` must be a list of strings\n  fix: name capabilities that IMAP shows, like \"IDLE\"";

@@ -269,9 +269,22 @@ where
 {
     let strings = Vec::<String>::deserialize(from)
         .map_err(|_| Error::custom(Refused::new("must be a list of strings", fix)))?;
-    strings
-        .iter()
-        .map(read)
-        .collect::<Result<C, Refused>>()
-        .map_err(Error::custom)
+    let (mut problems, mut fixes) = (Vec::new(), Vec::new());
+    let read = strings.iter().map(read);
+    let values = read.filter_map(|value| match value {
+        Ok(value) => Some(value),
+        Err(Refused { problem, fix }) => {
+            problems.push(problem);
+            if !fixes.contains(&fix) {
+                fixes.push(fix);
+            }
+            None
+        }
+    });
+    let values: C = values.collect();
+    if problems.is_empty() {
+        return Ok(values);
+    }
+    let refused = Refused::new(problems.join("; "), fixes.join("; "));
+    Err(Error::custom(refused))
 }
