@@ -7,6 +7,7 @@
 //! [`machine::Machine`] over it, and disk work and password checks go to blocking threads. Time and
 //! randomness come from one [`Source`].
 
+mod accounts;
 pub mod check;
 pub mod cli;
 pub mod config;

@@ -4,18 +4,19 @@
 //! as well: what root makes in it others could not use.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use auth::Name;
-use auth::users::Users;
 use mailstore::quota::{Limits, Origin, Policies};
 use mailstore::{Account, Store, Usage};
 use serde::Serialize;
 
+use crate::accounts;
 use crate::cli::{QuotaArgs, QuotaCommand};
-use crate::config::{self, Settings};
+use crate::config;
 use crate::index::context::check_owner;
 use crate::index::table::{Align, Table};
 use crate::index::target::is_account;
@@ -77,57 +78,43 @@ impl Quota {
     }
 }
 
-/// Looks at each account that is meant and has mail.
+/// Looks at each account that is meant: those that are named, or all that have mail.
 fn each(args: &QuotaArgs, look: impl Fn(&Account) -> Result<Usage>) -> Result<Vec<Quota>> {
     let (settings, report) = config::load(&args.config);
     ensure!(!report.has_errors(), "{report}");
     let store = Store::new(settings.store(&Source::system()));
     let policies = settings.quotas();
+    let places = if args.names.is_empty() {
+        accounts::all(&settings, "name those that are meant")?
+    } else {
+        accounts::named(&settings, &args.names)?
+    };
     let mut quotas = Vec::new();
-    for name in names(args, &settings)? {
-        let quota = of_user(&name, &settings, &policies, &store, &look);
-        quotas.extend(quota.with_context(|| name.as_str().to_owned())?);
+    for place in places {
+        let Some(root) = place.mail.filter(|root| is_account(root)) else {
+            let name = place.name.as_str();
+            ensure!(args.names.is_empty(), "{name} has no mail yet");
+            continue;
+        };
+        let quota = of_user(&place.name, &root, &policies, &store, &look);
+        quotas.push(quota.with_context(|| place.name.as_str().to_owned())?);
     }
     Ok(quotas)
 }
 
-/// The quota of a user; `None` if no mail has come yet.
+/// The quota of a user, whose mail is in `root`.
 fn of_user(
     name: &Name,
-    settings: &Settings,
+    root: &Path,
     policies: &Policies,
     store: &Arc<Store>,
     look: impl Fn(&Account) -> Result<Usage>,
-) -> Result<Option<Quota>> {
-    let Some(root) = settings.mail.expand(name).filter(|root| is_account(root)) else {
-        return Ok(None);
-    };
-    check_owner(&root)?;
-    let account = store.account(&root)?;
+) -> Result<Quota> {
+    check_owner(root)?;
+    let account = store.account(root)?;
     account.set_policy(policies.of(name.as_str()));
     let usage = look(&account)?;
-    Ok(Some(Quota::of(name.as_str(), usage, account.limits())))
-}
-
-/// The accounts that are meant.
-fn names(args: &QuotaArgs, settings: &Settings) -> Result<Vec<Name>> {
-    let domain = settings.auth.default_domain.as_deref();
-    let users = Users::load(&settings.users, domain)?;
-    if args.names.is_empty() {
-        return Ok(users.names().cloned().collect());
-    }
-    let mut names = Vec::new();
-    for text in &args.names {
-        let name = Name::parse(text, domain).with_context(|| text.clone())?;
-        ensure!(
-            users.get(&name).is_some(),
-            "{} is not in {}",
-            name.as_str(),
-            settings.users.display()
-        );
-        names.push(name);
-    }
-    Ok(names)
+    Ok(Quota::of(name.as_str(), usage, account.limits()))
 }
 
 fn count(account: &Account) -> Result<Usage> {

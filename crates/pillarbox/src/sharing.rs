@@ -8,9 +8,9 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
-use auth::users::Users;
 use mailstore::Store;
 
+use crate::accounts::{self, Place};
 use crate::cli::{ConfigArgs, SharingCommand};
 use crate::config::{self, Settings};
 use crate::index::context::check_owner;
@@ -39,11 +39,10 @@ pub fn run(command: &SharingCommand) -> Result<ExitCode> {
 /// If a tree cannot be read, or nothing can be noted.
 pub fn rebuild(settings: &Settings) -> Result<usize> {
     let store = Store::new(settings.store(&Source::system()));
-    let users = Users::load(&settings.users, settings.auth.default_domain.as_deref())?;
+    let instead = "lists of rights that SETACL sets are noted without this";
     let mut owners = BTreeMap::new();
-    for name in users.names() {
-        let root = settings.mail.expand(name);
-        let Some(root) = root.filter(|root| is_account(root)) else {
+    for Place { name, mail } in accounts::all(settings, instead)? {
+        let Some(root) = mail.filter(|root| is_account(root)) else {
             continue;
         };
         let look = || -> Result<_> {

@@ -12,6 +12,7 @@ mod row;
 mod sqlite;
 
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use auth::directory::{Away, Directory, Secrets};
 use auth::sasl::Mechanisms;
 use auth::users::{EditError, LoadError};
 use auth::{Name, Secret};
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, Runtime};
 
 use crate::config::{Accounts, Backend, Settings};
 use crate::source::Source;
@@ -87,6 +88,11 @@ impl Database {
             row.secrets(self.mail_root.as_deref())?;
         }
         Ok(answer.columns)
+    }
+
+    /// Looks `name` up, whatever the health of the database. For commands at the terminal.
+    pub(crate) fn find(&self, name: &Name) -> Result<Option<Arc<Secrets>>, Problem> {
+        self.read(name, &self.ask(name)?)
     }
 
     fn ask(&self, name: &Name) -> Result<Answer, Problem> {
@@ -194,6 +200,12 @@ impl Answer {
             ))),
         }
     }
+}
+
+/// A runtime for a database that is asked outside of the server.
+pub(crate) fn runtime() -> io::Result<Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(1).enable_all().build()
 }
 
 /// Checks what can be told of the settings without a database.

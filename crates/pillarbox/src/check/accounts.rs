@@ -48,11 +48,7 @@ pub(super) fn check(check: &mut Check<'_>) {
 /// The columns that the query gives.
 #[cfg(feature = "sql")]
 fn ask(check: &Check<'_>) -> Result<Vec<String>, String> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .map_err(|error| error.to_string())?;
+    let runtime = crate::sql::runtime().map_err(|error| error.to_string())?;
     let name = auth::Name::parse("nobody@pillarbox.invalid", None);
     let name = name.map_err(|error| error.to_string())?;
     let source = crate::source::Source::system();

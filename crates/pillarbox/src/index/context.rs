@@ -9,7 +9,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use auth::users::Users;
 use mailstore::inspect::Listed;
 use mailstore::{Account, MailboxName, Store, inspect};
 use rustix::process::geteuid;
@@ -17,6 +16,7 @@ use rustix::process::geteuid;
 use super::progress::Progress;
 use super::table::Table;
 use super::target::{self, Target};
+use crate::accounts;
 use crate::cli::{DEFAULT_CONFIG, DirectoryNames, MailArgs, StoreArgs};
 use crate::config::{self, Finding, Report, Settings, Severity};
 use crate::source::Source;
@@ -148,10 +148,10 @@ impl Context {
 
     /// The accounts of the users file that have mail.
     fn all_accounts(&self, config: &Path) -> Result<Vec<Target>> {
-        let (users, mail) = (&self.settings.users, &self.settings.mail);
-        let users = Users::load(users, self.settings.auth.default_domain.as_deref())?;
+        let mail = &self.settings.mail;
         let mut targets = Vec::new();
-        for root in users.names().filter_map(|name| mail.expand(name)) {
+        let places = accounts::all(&self.settings, "name a PATH")?;
+        for root in places.into_iter().filter_map(|place| place.mail) {
             if target::is_account(&root) {
                 let mailbox = None;
                 targets.push(Target { root, mailbox });

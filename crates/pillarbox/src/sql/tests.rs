@@ -6,6 +6,7 @@ use auth::password::Stored;
 use rusqlite::Connection;
 
 use super::*;
+use crate::accounts;
 
 /// A database in a file of its own.
 struct World {
@@ -74,6 +75,33 @@ fn accounts_are_found_by_name() {
     }
     let columns = database.probe(&name("nobody")).unwrap();
     assert_eq!(columns, ["password", "mail", "quota"]);
+}
+
+#[test]
+fn commands_find_the_accounts_that_are_named() {
+    let World { settings, dir } = World::new(QUERY);
+    let names = ["Ann@example.org", "bob@example.org"].map(str::to_owned);
+    let places = accounts::named(&settings, &names).unwrap();
+    let mail = |place: &accounts::Place| place.mail.clone().unwrap();
+    let mail: Vec<PathBuf> = places.iter().map(mail).collect();
+    let expected = ["/srv/mail/ann@example.org", "/srv/mail/elsewhere/bob"];
+    assert_eq!(mail, expected.map(PathBuf::from));
+
+    let told = |name: &str| {
+        let error = accounts::named(&settings, &[name.to_owned()]).unwrap_err();
+        error.to_string()
+    };
+    assert_eq!(
+        told("zed@example.org"),
+        "zed@example.org is not in the database"
+    );
+    assert!(told("eve@example.org").contains("mail_anywhere"));
+
+    let error = accounts::all(&settings, "name those that are meant").unwrap_err();
+    let all = "the accounts are in a database, by [accounts], which does not list them: \
+               name those that are meant";
+    assert_eq!(error.to_string(), all);
+    drop(dir);
 }
 
 #[test]
