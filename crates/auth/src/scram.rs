@@ -215,7 +215,12 @@ impl Keys {
     pub(crate) fn decoy(hash: Hash, seed: &[u8], like: (u32, usize)) -> Self {
         let (iterations, salt_length) = like;
         let mut salt = hash.hmac(seed, b"salt").to_vec();
-        salt.resize(salt_length, 0);
+        // A longer one goes on with what cannot be foreseen either, or its end would tell.
+        while salt.len() < salt_length {
+            let more = hash.hmac(seed, &salt);
+            salt.extend_from_slice(&more);
+        }
+        salt.truncate(salt_length);
         Self {
             hash,
             iterations: NonZeroU32::new(iterations).unwrap_or(NonZeroU32::MIN),
@@ -380,6 +385,11 @@ mod tests {
             (decoy(b"a").salt().len(), decoy(b"a").iterations()),
             (16, 4_096)
         );
+        // Longer than a digest, and no end of it tells that nobody has this salt.
+        let long = |seed: &[u8]| Keys::decoy(Hash::Sha1, seed, (4_096, 24)).salt().to_vec();
+        assert_eq!((long(b"a"), long(b"a").len()), (long(b"a"), 24));
+        assert_ne!(long(b"a").last_chunk::<4>(), Some(&[0; 4]));
+        assert_ne!(long(b"a").last_chunk::<4>(), long(b"b").last_chunk::<4>());
     }
 
     #[test]
