@@ -4,12 +4,14 @@
 //! home, shell and extra fields) belongs to Dovecot and is kept but not used, except for the extra
 //! fields with keys of SCRAM; whoever wants other ones can have them ([`extra_fields`]).
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::name::NameError;
 use crate::password::{Stored, StoredError};
@@ -30,6 +32,8 @@ pub struct Users {
     accounts: HashMap<Name, Arc<Secrets>>,
     /// The lines and names as they come in the file.
     order: Vec<(usize, Name)>,
+    /// The names by a number of their own each, which has nothing to do with other accounts.
+    ring: BTreeMap<u64, Name>,
     notes: Vec<Note>,
     /// What some account can log in with.
     mechanisms: Mechanisms,
@@ -113,10 +117,12 @@ impl Users {
 
     /// Some account, always the same for the same number: what an unknown user is checked against,
     /// so that they cost what a known one costs also where schemes are mixed.
+    ///
+    /// It is the one whose own number comes next. So one account more or less changes it for few
+    /// numbers: whoever sees all unknown names change at once would see which names do not.
     pub(crate) fn decoy(&self, number: u64) -> Option<&Arc<Secrets>> {
-        let count = u64::try_from(self.order.len()).ok()?;
-        let place = usize::try_from(number.checked_rem(count)?).ok()?;
-        let (_, name) = self.order.get(place)?;
+        let mut next = self.ring.range(number..).chain(&self.ring);
+        let (_, name) = next.next()?;
         self.accounts.get(name)
     }
 
@@ -154,12 +160,21 @@ impl Users {
             }
         }
         self.order.push((line, account.name.clone()));
+        self.ring
+            .insert(own_number(&account.name), account.name.clone());
         for keys in &account.secrets.scram {
             self.mechanisms = self.mechanisms.union(Mechanisms::with_keys(keys.hash()));
         }
         self.accounts
             .insert(account.name, Arc::new(account.secrets));
     }
+}
+
+/// The number of a name among those that unknown users are checked against.
+fn own_number(name: &Name) -> u64 {
+    let hash = digest(&SHA256, name.as_str().as_bytes());
+    let octets = hash.as_ref().first_chunk().copied();
+    octets.map_or(0, u64::from_le_bytes)
 }
 
 /// A malformed line.
@@ -513,9 +528,27 @@ mod tests {
     fn decoys_are_steady_and_cover_all_accounts() {
         let text = format!("ann:{HASH}\nbob:{{PLAIN}}x\n");
         let users = Users::parse(text.as_bytes(), None).unwrap();
-        assert_eq!(users.decoy(0), users.decoy(2));
-        assert_ne!(users.decoy(0), users.decoy(1));
+        let numbers = || (0..64).map(|part: u64| part << 58);
+        let ann = Name::parse("ann", None).unwrap();
+        let is_ann = |users: &Users, number| users.decoy(number) == users.get(&ann);
+        let with_ann = numbers().filter(|&number| is_ann(&users, number)).count();
+        assert!((1..64).contains(&with_ann));
+        assert_eq!(users.decoy(7), users.clone().decoy(7));
+        assert!(users.decoy(u64::MAX).is_some());
         assert_eq!(Users::default().decoy(7), None);
+    }
+
+    #[test]
+    fn one_account_more_changes_few_decoys() {
+        let file = |count: u32| {
+            let line = |number| format!("user{number}:{{PLAIN}}{number}\n");
+            let text: String = (0..count).map(line).collect();
+            Users::parse(text.as_bytes(), None).unwrap()
+        };
+        let (before, after) = (file(50), file(51));
+        let numbers = (0..1_000).map(|part: u64| part << 54);
+        let changed = numbers.filter(|&number| before.decoy(number) != after.decoy(number));
+        assert!(changed.count() < 200);
     }
 
     proptest! {
