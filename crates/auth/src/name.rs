@@ -1,6 +1,5 @@
 //! Account names, and the template that turns one into the root of its mail.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -51,18 +50,18 @@ impl Name {
     /// # Errors
     /// Says why this can never be a name.
     pub fn parse(text: &str, default_domain: Option<&str>) -> Result<Self, NameError> {
-        let text = in_form_kc(text);
-        let default_domain = default_domain.map(in_form_kc);
+        let text = folded(text);
+        let default_domain = default_domain.map(folded);
         let (local, domain) = match text.rsplit_once('@') {
             Some((local, domain)) => (local, Some(domain)),
             None => (&*text, default_domain.as_deref()),
         };
         check_part(local)?;
-        let mut text = local.to_ascii_lowercase();
+        let mut text = local.to_owned();
         if let Some(domain) = domain {
             check_part(domain)?;
             text.push('@');
-            text.push_str(&domain.to_ascii_lowercase());
+            text.push_str(domain);
         }
         Ok(Self {
             text,
@@ -92,13 +91,15 @@ impl fmt::Display for Name {
     }
 }
 
-/// Text as SASLprep maps and normalizes it.
-fn in_form_kc(text: &str) -> Cow<'_, str> {
+/// Text as SASLprep maps and normalizes it, in lower case in ASCII.
+fn folded(text: &str) -> String {
     if text.is_ascii() {
-        Cow::Borrowed(text)
-    } else {
-        Cow::Owned(prepare::mapped(text))
+        return text.to_ascii_lowercase();
     }
+    let mut text = prepare::mapped(text);
+    text.make_ascii_lowercase();
+    // A mark may be one with a small letter where it is apart from the capital: "H\u{331}".
+    prepare::mapped(&text)
 }
 
 /// Checks what must hold for each part of a name.
@@ -264,6 +265,7 @@ mod tests {
             ("a@b@example.org", Some("x"), "a@b@example.org"),
             ("J\u{d6}RG@x", None, "j\u{d6}rg@x"),
             ("JO\u{308}RG@x", None, "j\u{d6}rg@x"),
+            ("H\u{331}AMZA@x", None, "\u{1e96}amza@x"),
             (
                 "\u{ff41}nn\u{ff20}example.org",
                 Some("x"),
@@ -380,6 +382,13 @@ mod tests {
                 prop_assert!(
                     below.components().all(|part| matches!(part, std::path::Component::Normal(_)))
                 );
+            }
+        }
+
+        #[test]
+        fn a_name_stands_for_itself(text in "[hjtHJT\u{30c}\u{331}\u{308}@]{1,6}|.{0,20}") {
+            if let Ok(name) = Name::parse(&text, Some("x")) {
+                prop_assert_eq!(Name::parse(name.as_str(), None), Ok(name));
             }
         }
 
