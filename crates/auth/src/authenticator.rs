@@ -195,8 +195,8 @@ impl Authenticator {
     fn verify_guess(&self, credential: &Credential, origin: Origin, now: Instant) -> Outcome {
         let account = match credential.user() {
             Some(user) => self.account(user),
-            // Whose token it is, is not known yet. No name has a slash.
-            None => format!("/{}", origin.address),
+            // Whose token it is, is not known yet. No client can send a name with NUL.
+            None => format!("\0{}", origin.address),
         };
         let Some(wait) = self.throttle().begin(&account, origin.address, now) else {
             // Too many attempts from there: not looked at, and so not a guess.
