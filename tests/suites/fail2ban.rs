@@ -97,6 +97,11 @@ fn every_failure_is_found_in(format: &str) {
     // What succeeds is no failure, also of a connection that has failed.
     commands.push_str("a LOGIN ann pw\r\na LOGOUT\r\n");
     send(&server, "imap", imap, &commands);
+    // Whoever has an account is found, too, however often they have logged in before they guess.
+    let insider = Ipv4Addr::new(127, 0, 0, 5);
+    let mut commands = "a LOGIN ann pw\r\na UNAUTHENTICATE\r\n".repeat(3);
+    commands.push_str("a LOGIN bob wrong\r\na LOGOUT\r\n");
+    send(&server, "imap", insider, &commands);
     let pop3 = Ipv4Addr::new(127, 0, 0, 4);
     let mut commands = "USER ann\r\nPASS wrong\r\n".to_owned();
     // POP3 takes no others for names.
@@ -115,6 +120,7 @@ fn every_failure_is_found_in(format: &str) {
         server.log()
     );
     let mut expected = vec![imap.to_string(); by_imap];
+    expected.push(insider.to_string());
     expected.extend(vec![pop3.to_string(); by_pop3]);
     let mut log = server.log();
     assert!(!log.contains("pw\""), "{log}");

@@ -4,12 +4,17 @@
 //! text or secrets; names that a peer chose may be logged, so control characters are escaped here,
 //! for all events in one place.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::panic;
 
+use tracing::field::{Field, Visit};
+use tracing::span::Record;
 use tracing::subscriber::set_global_default;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::field::RecordFields;
+use tracing_subscriber::fmt::format::{DefaultFields, FormatFields, Writer};
+use tracing_subscriber::fmt::{FormattedFields, MakeWriter};
 
 /// How events are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,7 +47,7 @@ pub fn init(format: Format, filter: &str) -> Result<(), Error> {
     // Not by `try_init`, which takes the records of the crate `log`, too: what asks issuers of
     // tokens writes there at level `trace` every octet that it sends.
     match format {
-        Format::Human => set_global_default(builder.finish()),
+        Format::Human => set_global_default(builder.fmt_fields(Fields::default()).finish()),
         Format::Json => set_global_default(builder.json().with_current_span(true).finish()),
     }
     .map_err(|_| Error::AlreadySet)?;
@@ -75,6 +80,41 @@ fn log_panic(info: &panic::PanicHookInfo<'_>) {
         (location.file(), location.line())
     });
     tracing::error!(file, line, "panicked");
+}
+
+/// Writes fields as people read them. What is recorded again takes the place of what was recorded
+/// before, as in JSON: a connection may have one user after another (RFC 8437).
+#[derive(Default)]
+struct Fields(DefaultFields);
+
+impl<'w> FormatFields<'w> for Fields {
+    fn format_fields<R: RecordFields>(&self, writer: Writer<'w>, fields: R) -> fmt::Result {
+        self.0.format_fields(writer, fields)
+    }
+
+    fn add_fields(
+        &self,
+        current: &'w mut FormattedFields<Self>,
+        fields: &Record<'_>,
+    ) -> fmt::Result {
+        fields.record(&mut Forget(&mut current.fields));
+        if !current.fields.is_empty() {
+            current.fields.push(' ');
+        }
+        self.format_fields(current.as_writer(), fields)
+    }
+}
+
+/// Cuts fields off that are recorded again, with what was recorded since: spans are made with what
+/// they are about, and only the user comes later. So nothing a peer sent stands before it.
+struct Forget<'f>(&'f mut String);
+
+impl Visit for Forget<'_> {
+    fn record_debug(&mut self, field: &Field, _: &dyn fmt::Debug) {
+        if let Some(place) = self.0.find(&format!(" {}=", field.name())) {
+            self.0.truncate(place);
+        }
+    }
 }
 
 /// Makes each event one line of what `W` makes.
@@ -158,10 +198,30 @@ mod tests {
             .with_ansi(false)
             .with_writer(Lines(move || writer.clone()));
         match format {
-            Format::Human => tracing::subscriber::with_default(builder.finish(), emit),
+            Format::Human => {
+                let builder = builder.fmt_fields(Fields::default());
+                tracing::subscriber::with_default(builder.finish(), emit);
+            }
             Format::Json => tracing::subscriber::with_default(builder.json().finish(), emit),
         }
         sink.text()
+    }
+
+    #[test]
+    fn what_is_recorded_again_is_logged_once() {
+        for format in [Format::Human, Format::Json] {
+            let text = log(format, || {
+                let span = tracing::info_span!("connection", id = 1, user = tracing::field::Empty);
+                let _entered = span.enter();
+                for user in ["ann", "mallory\" user=\"y", "bob"] {
+                    span.record("user", user);
+                }
+                tracing::info!("logged in");
+            });
+            assert!(!text.contains("ann") && !text.contains("mallory"), "{text}");
+            assert_eq!(text.matches("user").count(), text.matches("bob").count());
+            assert!(text.contains("bob") && text.contains("id"), "{text}");
+        }
     }
 
     #[test]
