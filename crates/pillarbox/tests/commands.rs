@@ -50,10 +50,8 @@ fn an_account_is_made_and_the_result_is_sound() -> io::Result<()> {
         fs::read_to_string(dir.path().join("users"))?.starts_with("ann@example.org:{ARGON2ID}$")
     );
     let list = run(dir.path(), "user list --users users", "")?;
-    assert_eq!(
-        told(&list),
-        (Some(0), "ann@example.org\n".to_owned(), String::new())
-    );
+    let listed = "ann@example.org\targon2id scram-sha-256\n".to_owned();
+    assert_eq!(told(&list), (Some(0), listed, String::new()));
     let check = run(dir.path(), "check --config p.toml", "")?;
     let said = "p.toml: everything is fine\n".to_owned();
     assert_eq!(told(&check), (Some(0), said, String::new()));
