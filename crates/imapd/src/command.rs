@@ -396,6 +396,16 @@ pub enum SectionText {
     Mime,
 }
 
+impl SectionText {
+    /// Whether it is some fields of a header, put together.
+    pub(crate) fn is_fields(&self) -> bool {
+        match self {
+            Self::HeaderFields(_) | Self::HeaderFieldsNot(_) => true,
+            Self::Header | Self::Text | Self::Mime => false,
+        }
+    }
+}
+
 /// `<origin.octets>` (RFC 3501 §6.4.5); numbers of more than 32 bits are of IMAP4rev2 (RFC 9051 §9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Partial {

@@ -2,20 +2,23 @@
 //! messages, which stay at the server.
 //!
 //! The parts are named by IMAP URLs. Their octets are copied from file to file, without passing
-//! through memory as a whole, and without setting `\Seen`.
+//! through memory as a whole, and without setting `\Seen`. A message is looked into once for all
+//! parts of it that follow each other in a command.
 
 mod url;
 
-use std::io::Read;
+use std::io::{self, Read};
+use std::ops::Range;
+use std::sync::Arc;
 
-use mailstore::{Error, Mailbox, Message, Rights};
+use mailstore::{Error, Mailbox, Message, Rights, Uid};
 
 use super::imap_rev2::Revision;
 use super::{Capability, Extension, Shown};
 use crate::command::Section;
 use crate::error::Refused;
-use crate::handler::content::{CHUNK, Content, Resume};
-use crate::message::SectionOctets;
+use crate::handler::content::{CHUNK, Content, Resume, unreadable};
+use crate::message::{Header, Parsed};
 use crate::response::{Code, Completion};
 use crate::session::authenticated::Authenticated;
 pub(crate) use url::MessageUrl;
@@ -38,6 +41,44 @@ pub(crate) enum Source {
     Octets(Vec<u8>),
 }
 
+/// The structure of the message of which a URL named a part last, for the URLs behind it in the
+/// same command. There is nothing in it but numbers, of as many parts as are told apart.
+#[derive(Debug, Default)]
+pub(crate) struct Known(Option<Structure>);
+
+/// The structure of a message.
+#[derive(Debug)]
+struct Structure {
+    /// The mailbox, as it is in memory while it is of the same UIDVALIDITY.
+    mailbox: Arc<Mailbox>,
+    uid: Uid,
+    /// How many octets the message has.
+    octets: usize,
+    parsed: Parsed,
+}
+
+impl Known {
+    /// The structure of a message, which is looked into if it is not the one before.
+    fn of(&mut self, mailbox: &Arc<Mailbox>, message: Message<'_>) -> Result<&Structure, Error> {
+        let uid = message.uid();
+        let known = self.0.take();
+        let known = known.filter(|it| it.uid == uid && Arc::ptr_eq(&it.mailbox, mailbox));
+        let structure = match known {
+            Some(known) => known,
+            None => {
+                let content = Content::whole(mailbox, message)?;
+                Structure {
+                    mailbox: Arc::clone(mailbox),
+                    uid,
+                    octets: content.octets.len(),
+                    parsed: content.parsed,
+                }
+            }
+        };
+        Ok(self.0.insert(structure))
+    }
+}
+
 /// `NO [BADURL …]` (RFC 4469 §4.1).
 fn bad_url(url: &[u8]) -> Refused {
     let text = "No such message or part";
@@ -45,7 +86,7 @@ fn bad_url(url: &[u8]) -> Refused {
 }
 
 impl Source {
-    /// Finds what a URL names, in the mailboxes of this account.
+    /// Finds what a URL names, in the mailboxes of this account; `known` is of the URLs before it.
     ///
     /// # Errors
     /// `NO [BADURL …]` if there is no such thing.
@@ -53,6 +94,7 @@ impl Source {
         text: &[u8],
         account: &Authenticated,
         hostname: &str,
+        known: &mut Known,
     ) -> Result<Self, Refused> {
         let bad = || bad_url(text);
         let url = MessageUrl::parse(text).ok_or_else(bad)?;
@@ -81,7 +123,7 @@ impl Source {
             .is_none_or(|it| it == snapshot.uid_validity());
         let message = snapshot.by_uid(url.uid).filter(|_| valid);
         let message = message.ok_or_else(bad)?;
-        match Self::of(&url, &mailbox, message, account.enabled.revision()) {
+        match Self::of(&url, &mailbox, message, account.enabled.revision(), known) {
             Ok(found) => found.ok_or_else(bad),
             Err(Error::Expunged | Error::NotFound) => Err(bad()),
             Err(error) => Err(error.into()),
@@ -91,33 +133,34 @@ impl Source {
     /// The octets that a URL names of a message; `None` if it has no such part.
     fn of(
         url: &MessageUrl,
-        mailbox: &Mailbox,
+        mailbox: &Arc<Mailbox>,
         message: Message<'_>,
         revision: Revision,
+        known: &mut Known,
     ) -> Result<Option<Self>, Error> {
         let (first, most) = url.partial.unwrap_or((0, u64::MAX));
         if url.section == Section::default() {
             let from = Box::new(Resume::open(None, 0, mailbox, message)?);
             return Ok(Some(Self::Stretch(from, first, most)));
         }
-        let Content { octets, parsed } = Content::whole(mailbox, message)?;
-        Ok(match parsed.section(&octets, &url.section, revision) {
-            None => None,
-            Some(SectionOctets::Fields(fields)) => {
-                let first = usize::try_from(first).unwrap_or(usize::MAX);
-                let most = usize::try_from(most).unwrap_or(usize::MAX);
-                let wanted = fields.get(first..).unwrap_or_default();
-                let wanted = wanted.get(..most).unwrap_or(wanted);
-                Some(Self::Octets(wanted.to_vec()))
-            }
-            Some(SectionOctets::Range(range)) => {
-                let octets = |octets: usize| u64::try_from(octets).unwrap_or(u64::MAX);
-                let left = octets(range.len()).saturating_sub(first).min(most);
-                let pass = octets(range.start).saturating_add(first);
-                let from = Box::new(Resume::open(None, 0, mailbox, message)?);
-                Some(Self::Stretch(from, pass, left))
-            }
-        })
+        let known = known.of(mailbox, message)?;
+        let extent = known.parsed.extent(known.octets, &url.section, revision);
+        let Some(extent) = extent else {
+            return Ok(None);
+        };
+        if let Some(text) = url.section.text.as_ref().filter(|text| text.is_fields()) {
+            let header = octets_of(extent, mailbox, message)?;
+            let fields = Header::new(&header).section(text).unwrap_or_default();
+            let first = usize::try_from(first).unwrap_or(usize::MAX);
+            let most = usize::try_from(most).unwrap_or(usize::MAX);
+            let wanted = fields.get(first..).unwrap_or_default();
+            let wanted = wanted.get(..most).unwrap_or(wanted);
+            return Ok(Some(Self::Octets(wanted.to_vec())));
+        }
+        let left = octets(extent.len()).saturating_sub(first).min(most);
+        let pass = octets(extent.start).saturating_add(first);
+        let from = Box::new(Resume::open(None, 0, mailbox, message)?);
+        Ok(Some(Self::Stretch(from, pass, left)))
     }
 
     /// The next octets, none of them if they begin further on; `None` at the end.
@@ -135,7 +178,7 @@ impl Source {
         let limit = usize::try_from(limit).unwrap_or(CHUNK).min(CHUNK);
         let mut octets = vec![0; limit];
         let count = from.reader.read(&mut octets);
-        let count = count.map_err(crate::handler::content::unreadable)?;
+        let count = count.map_err(unreadable)?;
         if count == 0 {
             return Ok(None);
         }
@@ -149,4 +192,24 @@ impl Source {
         }
         Ok(Some(octets))
     }
+}
+
+/// Octets of a message.
+fn octets_of(
+    extent: Range<usize>,
+    mailbox: &Mailbox,
+    message: Message<'_>,
+) -> Result<Vec<u8>, Error> {
+    let mut reader = mailbox.read(message)?.into_reader();
+    let mut before = reader.by_ref().take(octets(extent.start));
+    io::copy(&mut before, &mut io::sink()).map_err(unreadable)?;
+    let mut found = Vec::new();
+    let mut wanted = reader.take(octets(extent.len()));
+    wanted.read_to_end(&mut found).map_err(unreadable)?;
+    Ok(found)
+}
+
+/// A number of octets, as it is told.
+fn octets(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
 }

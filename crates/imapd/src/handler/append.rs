@@ -17,7 +17,7 @@ use mailstore::{Counting, Uid, Usage};
 
 use crate::command::{self, Append, Command, MailboxArg, Piece, Tagged, uses};
 use crate::error::Refused;
-use crate::extension::catenate::Source;
+use crate::extension::catenate::{Known, Source};
 use crate::extension::{Capabilities, imap_rev2, utf8_accept};
 use crate::framer::{Announced, Frame, Literal, Refusal};
 use crate::response::{Completion, PlainCode};
@@ -43,6 +43,8 @@ pub(crate) struct Receiving {
     counting: Counting,
     /// What is being copied from another message.
     copying: Option<Source>,
+    /// What is known of the message that parts were copied of last.
+    known: Known,
     /// How the literal was announced that the segment ends with.
     literal: Literal,
     stage: Stage,
@@ -85,6 +87,7 @@ impl Receiving {
             counting: Counting::default(),
             pieces: append.pieces.into(),
             copying: None,
+            known: Known::default(),
             literal,
             stage: Stage::Working,
         }
@@ -286,7 +289,8 @@ impl Session {
                 return Ok(Worked::Wants);
             }
             Some(Piece::Url(url)) => {
-                let source = Source::open(&url, self.account()?, &self.settings.hostname)?;
+                let (account, hostname) = (self.account()?, &self.settings.hostname);
+                let source = Source::open(&url, account, hostname, &mut receiving.known)?;
                 receiving.copying = Some(source);
             }
             Some(Piece::End) => upload.end()?,

@@ -75,24 +75,41 @@ impl Parsed {
         section: &Section,
         revision: Revision,
     ) -> Option<SectionOctets> {
+        let extent = self.extent(message.len(), section, revision)?;
+        Some(match section.text.as_ref().filter(|it| it.is_fields()) {
+            Some(text) => {
+                let header = Header::new(message.get(extent).unwrap_or_default());
+                SectionOctets::Fields(header.section(text)?.into_owned())
+            }
+            None => SectionOctets::Range(extent),
+        })
+    }
+
+    /// Where a section is in a message of so many octets; for header fields, where the header is
+    /// that has them. `None` if the message has no such part.
+    pub fn extent(
+        &self,
+        octets: usize,
+        section: &Section,
+        revision: Revision,
+    ) -> Option<Range<usize>> {
         let place = self.place(&section.part, revision)?;
         let Some(text) = &section.text else {
-            return Some(SectionOctets::Range(match place {
-                Place::Message(_) => 0..message.len(),
+            return Some(match place {
+                Place::Message(_) => 0..octets,
                 Place::Part(position) => self.part(position).body(),
-            }));
+            });
         };
         if let (SectionText::Mime, Place::Part(position)) = (text, place) {
-            return Some(SectionOctets::Range(self.part(position).header()));
+            return Some(self.part(position).header());
         }
         let inner = self.part(self.message_at(place, revision)?);
         Some(match text {
-            SectionText::Header | SectionText::Mime => SectionOctets::Range(inner.header()),
-            SectionText::Text => SectionOctets::Range(inner.body()),
-            SectionText::HeaderFields(_) | SectionText::HeaderFieldsNot(_) => {
-                let header = Header::new(message.get(inner.header()).unwrap_or_default());
-                SectionOctets::Fields(header.section(text)?.into_owned())
-            }
+            SectionText::Text => inner.body(),
+            SectionText::Header
+            | SectionText::Mime
+            | SectionText::HeaderFields(_)
+            | SectionText::HeaderFieldsNot(_) => inner.header(),
         })
     }
 

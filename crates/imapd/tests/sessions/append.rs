@@ -172,3 +172,57 @@ fn others_see_the_message_when_it_is_whole() {
     let answer = other.send("x NOOP\r\n");
     check(&answer, &["* 1 EXISTS", "* 1 RECENT", "x OK …"]);
 }
+
+#[test]
+fn catenate_looks_into_a_message_once_for_all_its_parts() {
+    let world = World::new();
+    let parts = |boundary: &str| {
+        format!(
+            "Subject: x\r\nContent-Type: multipart/mixed; boundary=a\r\n\r\n\
+             --{boundary}\r\nA: b\r\n\r\none\r\n--{boundary}\r\n\r\ntwo\r\n--{boundary}--\r\n"
+        )
+    };
+    world.deliver(parts("a"));
+    world.deliver(parts("a"));
+    let mut files = world.files("new");
+    files.sort();
+    let rewrite = |boundary| std::fs::write(&files[0], parts(boundary)).unwrap();
+    let url = |uid: u32, section: &str| format!("URL \"/INBOX/;UID={uid}/;SECTION={section}\"");
+    let mut client = world.log_in();
+    client.send("x CREATE Sent\r\n");
+    // What never happens to messages shows what was looked into: without its boundaries, this one
+    // has no second part.
+    let begin = format!("a APPEND Sent CATENATE ({} TEXT {{4}}\r\n", url(1, "1"));
+    client.expect(begin.clone(), &[READY]);
+    rewrite("b");
+    let others = ["2", "1.MIME", "HEADER.FIELDS%20(SUBJECT)", "2"].map(|it| url(1, it));
+    client.expect(
+        format!(", a  {})\r\n", others.join(" ")),
+        &["a OK [APPENDUID …"],
+    );
+    client.send("x EXAMINE Sent\r\n");
+    client.expect(
+        "x FETCH 1 BODY.PEEK[]\r\n",
+        &[
+            "* 1 FETCH (BODY[] {35}",
+            "one, a twoA: b",
+            "",
+            "Subject: x",
+            "",
+            "two)",
+            "x OK …",
+        ],
+    );
+    client.expect(
+        format!("b APPEND Sent CATENATE ({})\r\n", url(1, "2")),
+        &["b NO [BADURL …"],
+    );
+    rewrite("a");
+    client.expect(begin, &[READY]);
+    rewrite("b");
+    // Only one message is known at a time.
+    client.expect(
+        format!(", a  {} {})\r\n", url(2, "2"), url(1, "2")),
+        &["a NO [BADURL …"],
+    );
+}
