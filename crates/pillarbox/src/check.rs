@@ -78,7 +78,7 @@ pub fn examine(path: &Path, purpose: Purpose, now: SystemTime) -> (Settings, Rep
     if !in_file && !check.report.has_errors() {
         accounts::check(&mut check);
     }
-    users::check_hidden(&mut check, &users);
+    users::check_named(&mut check, &users);
     if !check.is_wrong("mail") {
         mail::check(&mut check, &users);
         layout::check(&mut check, &users);
@@ -105,6 +105,10 @@ impl Check<'_> {
     /// Notes something about what the setting `key` names.
     fn push(&mut self, key: &str, finding: Finding) {
         self.report.push(match self.lines.of(key) {
+            Some(line) if finding.file == self.path => Finding {
+                line: Some(line),
+                ..finding
+            },
             Some(line) => finding.set_at(self.path, line),
             None => finding,
         });

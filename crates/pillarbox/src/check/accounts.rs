@@ -5,13 +5,21 @@ use super::Check;
 /// Asks the database for a name that nobody has.
 #[cfg(feature = "sql")]
 pub(super) fn check(check: &mut Check<'_>) {
-    use super::Purpose;
+    use super::{Purpose, is_world_readable};
     use crate::config::{Finding, Severity};
 
     if check.settings.auth.upgrade_hashes {
         let problem = "`upgrade_hashes` has no effect: the accounts are in a database";
         let finding = Finding::warning(check.path, None, problem, "remove it");
-        check.report.push(finding);
+        check.push("accounts", finding);
+    }
+    if let Some(file) = &check.settings.accounts.password_file
+        && is_world_readable(file)
+    {
+        let problem = "other users of this machine can read the password of the database";
+        let fix = format!("chmod o-rwx {}", file.display());
+        let finding = Finding::warning(file, None, problem, fix);
+        check.push("accounts", finding);
     }
     let severity = match check.purpose {
         Purpose::Check => Severity::Error,
@@ -30,17 +38,18 @@ pub(super) fn check(check: &mut Check<'_>) {
                 let problem = format!("`query` gives {}, which has no effect", others.join(", "));
                 let fix = format!("name it {} with AS, or take it out", ours.join(" or "));
                 let finding = Finding::warning(check.path, None, problem, fix);
-                check.report.push(finding);
+                check.push("accounts", finding);
             }
         }
         Err(problem) => {
             let fix = "correct [accounts], or the database; the user that Pillarbox runs as must \
                        be let in";
             let finding = Finding::error(check.path, None, problem, fix);
-            check.report.push(Finding {
+            let finding = Finding {
                 severity,
                 ..finding
-            });
+            };
+            check.push("accounts", finding);
         }
     }
 }

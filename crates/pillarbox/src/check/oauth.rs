@@ -45,6 +45,6 @@ pub(super) fn check(check: &mut Check<'_>) {
         }
     }
     for finding in findings {
-        check.report.push(finding);
+        check.push("oauth", finding);
     }
 }

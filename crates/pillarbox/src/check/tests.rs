@@ -301,15 +301,46 @@ fn every_line_of_the_users_file_is_looked_at() {
 }
 
 #[test]
-fn users_that_something_is_hidden_from_have_accounts() {
+fn users_in_the_configuration_have_accounts() {
     let world = World::new();
-    let rule = "[[capabilities.clients]]\nhide = [\"IDLE\"]\nusers = [\"nobody@example.org\"]\n";
     let old = fs::read_to_string(world.0.path().join("p.toml")).unwrap();
-    world.write("p.toml", &format!("{old}{rule}"));
+    let line = old.lines().count();
+    let nobody = "users = [\"nobody@example.org\"]";
+    let found = |rule: &str| {
+        world.write("p.toml", &format!("{old}{rule}\n"));
+        world.found()
+    };
+    let warning = |problem: &str, line: usize, place: &str| {
+        format!(
+            "warning: DIR/p.toml:{line}: {problem}, who has no account\n  \
+             fix: correct the name in {place}"
+        )
+    };
     assert_eq!(
-        world.found(),
-        "warning: DIR/p.toml: something is hidden from \"nobody@example.org\", who has no account\n  \
-         fix: correct the name in [[capabilities.clients]]"
+        found(&format!(
+            "[[capabilities.clients]]\nhide = [\"IDLE\"]\n{nobody}"
+        )),
+        warning(
+            "something is hidden from \"nobody@example.org\"",
+            line + 1,
+            "[[capabilities.clients]]"
+        )
+    );
+    assert_eq!(
+        found(&format!("[[quota.users]]\n{nobody}\nstorage = \"1 GiB\"")),
+        warning(
+            "there is a quota for \"nobody@example.org\"",
+            line + 1,
+            "[[quota.users]]"
+        )
+    );
+    assert_eq!(
+        found("[quota]\nadministrators = [\"nobody@example.org\"]"),
+        warning(
+            "quotas may be set by \"nobody@example.org\"",
+            line + 1,
+            "`administrators`"
+        )
     );
 }
 
@@ -713,6 +744,28 @@ fn what_tokens_are_checked_with_must_be_of_use() {
     world.set_mode("secret", 0o644);
     assert_eq!(
         add(asked),
-        "warning: DIR/secret: other users of this machine can read the secret\n  fix: chmod o-rwx DIR/secret"
+        "warning: DIR/secret: other users of this machine can read the secret\n  \
+         set at DIR/q.toml:9\n  fix: chmod o-rwx DIR/secret"
     );
+}
+
+#[cfg(feature = "sql")]
+#[test]
+fn what_is_wrong_with_a_database_is_told_with_its_line() {
+    let world = World::new();
+    let old = fs::read_to_string(world.0.path().join("p.toml")).unwrap();
+    let line = old.lines().count() + 1;
+    let table = "[accounts]\nbackend = \"sqlite\"\nconnection = \"gone.db\"\npassword_file = \"secret\"\n\
+                 query = \"SELECT password FROM accounts WHERE name = :user\"\n";
+    world.write("p.toml", &format!("{old}{table}"));
+    world.write("secret", "hunter2\n");
+    world.set_mode("secret", 0o644);
+    let found = world.found();
+    let warning = format!(
+        "warning: DIR/secret: other users of this machine can read the password of the database\n  \
+         set at DIR/p.toml:{line}\n  fix: chmod o-rwx DIR/secret"
+    );
+    assert!(found.contains(&warning), "{found}");
+    let error = format!("error: DIR/p.toml:{line}: SQLite database ");
+    assert!(found.contains(&error), "{found}");
 }

@@ -39,20 +39,41 @@ pub(super) fn check(check: &mut Check<'_>) -> Users {
     users
 }
 
-/// Warns of users that something is hidden from and that nobody can log in as.
-pub(super) fn check_hidden(check: &mut Check<'_>, users: &Users) {
+/// Warns of users in the configuration who have no account.
+pub(super) fn check_named(check: &mut Check<'_>, users: &Users) {
     let settings = check.settings;
     let domain = settings.auth.default_domain.as_deref();
-    for user in settings.capabilities.iter().flat_map(|it| &it.users) {
+    let unknown = |user: &str| {
         let known = Name::parse(user, domain)
             .is_ok_and(|name| users.names().any(|known| known.as_str() == name.as_str()));
         // Without any account, the users file is what is wrong.
-        if !known && users.names().len() > 0 {
-            let problem = format!("something is hidden from {user:?}, who has no account");
-            let fix = "correct the name in [[capabilities.clients]]";
-            let finding = Finding::warning(check.path, None, problem, fix);
-            check.report.push(finding);
+        !known && users.names().len() > 0
+    };
+    let hidden = settings.capabilities.iter().flat_map(|it| &it.users);
+    let hidden = hidden.map(|user| {
+        let problem = format!("something is hidden from {user:?}");
+        (user, "capabilities", problem, "[[capabilities.clients]]")
+    });
+    let mut limited: Vec<&String> = settings.quota.users.keys().collect();
+    limited.sort();
+    let limited = limited.into_iter().map(|user| {
+        let problem = format!("there is a quota for {user:?}");
+        (user, "quota", problem, "[[quota.users]]")
+    });
+    let administrators = settings.quota.administrators.iter().map(|user| {
+        let problem = format!("quotas may be set by {user:?}");
+        (user, "quota", problem, "`administrators`")
+    });
+    let mut findings = Vec::new();
+    for (user, key, problem, place) in hidden.chain(limited).chain(administrators) {
+        if unknown(user) {
+            let problem = format!("{problem}, who has no account");
+            let fix = format!("correct the name in {place}");
+            findings.push((key, Finding::warning(check.path, None, problem, fix)));
         }
+    }
+    for (key, finding) in findings {
+        check.push(key, finding);
     }
 }
 

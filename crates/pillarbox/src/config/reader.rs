@@ -363,7 +363,22 @@ fn accounts<'i>(document: &mut Document<'i>, top: &mut DeTable<'i>, directory: &
 /// Tells what keeps a database from being asked.
 fn look_at_accounts(document: &mut Document<'_>, accounts: &Accounts, lines: &Lines) {
     let example = match accounts.backend {
-        Backend::File => return,
+        Backend::File => {
+            let set = [
+                ("connection", &accounts.connection),
+                ("query", &accounts.query),
+            ];
+            for (key, value) in set {
+                if !value.is_empty() {
+                    let problem =
+                        format!("`{key}` has no effect: the accounts are in the users file");
+                    let fix =
+                        "write backend = \"postgresql\" or backend = \"sqlite\", or remove it";
+                    document.warning(lines.of(key), problem, fix);
+                }
+            }
+            return;
+        }
         Backend::Postgresql => {
             "write for example connection = \"host=/run/postgresql dbname=mail user=pillarbox\""
         }
@@ -388,16 +403,13 @@ fn look_at_accounts(document: &mut Document<'_>, accounts: &Accounts, lines: &Li
         && let Err(problem) = crate::sql::check(accounts)
     {
         let problem = problem.to_string();
-        let key = if problem.starts_with("`query`") {
-            "query"
+        let (key, fix) = if problem.starts_with("`query`") {
+            let fix = "write for example query = \"SELECT password FROM accounts WHERE name = :user\"; docs/accounts.md has more";
+            ("query", fix)
         } else {
-            "connection"
+            ("connection", example)
         };
-        document.error(
-            lines.of(key).or(line),
-            problem,
-            "write for example query = \"SELECT password FROM accounts WHERE name = :user\"; docs/accounts.md has more",
-        );
+        document.error(lines.of(key).or(line), problem, fix);
     }
 }
 

@@ -609,6 +609,9 @@ mistakes! {
     hidden_several:
         "[capabilities]\nhide = [\"COMPRES\", \"IDLE\", \"plain\", \"SORT\"]\n"
         => "error: p.toml:2: `hide` has \"COMPRES\", which is not known; has \"plain\", which is not known; has \"SORT\", which is not known\n  fix: name capabilities that IMAP shows, like \"IDLE\"; write \"AUTH=PLAIN\"";
+    database_without_backend:
+        "[accounts]\nconnection = \"/var/lib/db\"\n"
+        => "warning: p.toml:2: `connection` has no effect: the accounts are in the users file\n  fix: write backend = \"postgresql\" or backend = \"sqlite\", or remove it";
     hidden_no_list:
         "[capabilities]\nhide = \"IDLE\"\n"
         => "error: p.toml:2: `hide` must be a list of strings\n  fix: name capabilities that IMAP shows, like \"IDLE\"";
