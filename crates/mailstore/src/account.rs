@@ -137,6 +137,12 @@ impl Account {
     /// # Errors
     /// [`Error::NotFound`] if it does not exist.
     pub fn open(&self, name: &MailboxName) -> Result<Arc<Mailbox>> {
+        let mailbox = self.open_unkept(name)?;
+        mailbox.keep(&self.ledger);
+        Ok(mailbox)
+    }
+
+    fn open_unkept(&self, name: &MailboxName) -> Result<Arc<Mailbox>> {
         let tree = self.tree();
         // One that is in memory looks for itself whether its directories are there.
         if let Some(directory) = tree.directory(name)?

@@ -40,7 +40,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 use std::task::Waker;
 use std::time::{Duration, SystemTime};
 
@@ -55,7 +55,7 @@ use crate::foreign::served;
 use crate::id::{ModSeq, Uid, UidValidity};
 use crate::index::{Force, Index, State};
 use crate::name::MailboxName;
-use crate::quota::{Adding, Usage};
+use crate::quota::{Adding, Ledger, Usage};
 use crate::snapshot::{Message, Snapshot};
 use crate::store::{Environment, Options};
 use crate::sync;
@@ -96,6 +96,8 @@ pub struct Mailbox {
     left_in_new: AtomicBool,
     /// How many messages of a snapshot are unseen, for the one that was asked for last.
     unseen: Mutex<Option<(Weak<Snapshot>, usize)>>,
+    /// What the account holds, so that its limits are known as long as the mailbox is in use.
+    ledger: OnceLock<Arc<Ledger>>,
 }
 
 /// A message to append.
@@ -440,6 +442,12 @@ impl Mailbox {
         Ok(mailbox)
     }
 
+    /// Keeps what is known of the account while the mailbox is in use, also by somebody who has not
+    /// logged in to that account.
+    pub(crate) fn keep(&self, ledger: &Arc<Ledger>) {
+        self.ledger.get_or_init(|| Arc::clone(ledger));
+    }
+
     /// The mailbox in `directory`, of which nothing is known yet.
     fn unread(
         environment: Arc<Environment>,
@@ -468,6 +476,7 @@ impl Mailbox {
             lasting: AtomicBool::new(false),
             left_in_new: AtomicBool::new(false),
             unseen: Mutex::default(),
+            ledger: OnceLock::new(),
         }
     }
 

@@ -170,6 +170,7 @@ fn open_without_writing(root: &Path) -> Mailbox {
         lasting: AtomicBool::new(false),
         left_in_new: AtomicBool::new(false),
         unseen: Mutex::default(),
+        ledger: OnceLock::default(),
     };
     mailbox.look_without_writing().unwrap();
     mailbox
