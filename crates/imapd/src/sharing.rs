@@ -81,7 +81,8 @@ impl Authenticated {
         let domain = self.default_domain.as_deref();
         let owner = Name::parse(owner, domain).map_err(|_| Error::NotFound)?;
         let (owner, account) = self.other(sharing, &owner).ok_or(Error::NotFound)?;
-        let name = account.resolve(name)?;
+        // A name may be too long in its normal form, which is found out only where there is a user.
+        let name = account.resolve(name).map_err(|_| Error::NotFound)?;
         Ok(Place {
             account,
             owner: Owner::Other(owner),
@@ -95,7 +96,10 @@ impl Authenticated {
             return None;
         }
         let root = sharing.mail.expand(owner)?;
-        Some((owner.as_str().into(), self.account.neighbor(&root)?))
+        let account = self.account.neighbor(&root)?;
+        // The owner may not have logged in since the server has been started.
+        account.set_policy(self.quotas.of(owner.as_str()));
+        Some((owner.as_str().into(), account))
     }
 
     /// The name of another user's mailbox, as this client is told of it.

@@ -16,7 +16,7 @@ use crate::command::ResourceLimit;
 use crate::error::Refused;
 use crate::response::{Code, Completion, PlainCode, Status, Untagged};
 use crate::session::authenticated::Authenticated;
-use crate::session::place::check;
+use crate::session::place::{Owner, check};
 use crate::session::responses::Responses;
 use crate::session::running::{Outcome, Step};
 use crate::settings::Settings;
@@ -171,8 +171,8 @@ impl Subject {
         let place = own.place(name)?;
         match place.rights(&own.user) {
             Ok(rights) => check(rights, Rights::READ)?,
-            // It need not be there (RFC 9208 §4.1.2).
-            Err(Error::NotFound) => {}
+            // It need not be there (RFC 9208 §4.1.2), unless that would tell of another user.
+            Err(Error::NotFound) if place.owner == Owner::Own => {}
             Err(error) => return Err(error.into()),
         }
         Ok(Self {

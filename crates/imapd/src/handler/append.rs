@@ -308,7 +308,7 @@ impl Session {
     /// Opens the mailbox that the messages go to.
     fn open_upload(&mut self, typed: &[u8], replaces: Option<Uid>) -> Result<Upload, Refused> {
         let account = self.account()?;
-        let place = account.place(typed)?;
+        let place = account.target(typed)?;
         let room = Room::new(&place.account, self.replaced(replaces));
         let (mailbox, kept) = account.open_target(typed)?;
         let header = utf8_accept::header_octets(account, self.settings.utf8_headers);
@@ -322,7 +322,7 @@ impl Session {
     /// Counts what the account of a mailbox takes up, if it is limited: `false` if there is more to
     /// do.
     fn is_counted(&self, mailbox: &[u8], counting: &mut Counting) -> Result<bool, Refused> {
-        let account = self.account()?.place(mailbox)?.account;
+        let account = self.account()?.target(mailbox)?.account;
         let limited = account.limits().0 != Limits::NONE;
         Ok(!limited || account.count(counting)?.is_some())
     }

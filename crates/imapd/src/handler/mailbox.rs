@@ -27,7 +27,6 @@ pub(crate) fn create(
     out: &mut Responses,
 ) -> Done {
     let place = account.new_place(typed)?;
-    place.require_above(&account.user)?;
     if place.owner != Owner::Own && uses.is_some_and(|uses| !uses.is_empty()) {
         let text = "Special uses are for the mailboxes of one's own";
         return Err(Refused::no(PlainCode::Cannot, text));
@@ -62,7 +61,10 @@ pub(crate) fn delete(account: &Authenticated, typed: &[u8], out: &mut Responses)
 
 /// RENAME (RFC 3501 §6.3.5).
 pub(crate) fn rename(account: &Authenticated, from: &[u8], to: &[u8], out: &mut Responses) -> Done {
-    let (old, mut new) = (account.place(from)?, account.new_place(to)?);
+    // Rights come first: all other answers tell of mailboxes, and of users.
+    let old = account.place(from)?;
+    old.require_removal(&account.user)?;
+    let mut new = account.new_place(to)?;
     if old.account.root() != new.account.root() {
         let text = "Not possible from one user to another";
         return Err(Refused::no(PlainCode::Cannot, text));
@@ -72,8 +74,6 @@ pub(crate) fn rename(account: &Authenticated, from: &[u8], to: &[u8], out: &mut 
         // They look alike: the client wants the form that is asked for.
         new.name = account.typed(to)?.normalized();
     }
-    old.require_removal(&account.user)?;
-    new.require_above(&account.user)?;
     old.account.rename(&old.name, &new.name)?;
     let typed = match own {
         true => account.own(account.typed(from)?),

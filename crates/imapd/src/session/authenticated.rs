@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mailstore::quota::Resource;
+use mailstore::quota::{Policies, Resource};
 use mailstore::{Account, Namespace};
 
 use super::responses::Responses;
@@ -39,6 +39,8 @@ pub(crate) struct Authenticated {
     pub(crate) append_limit: u64,
     /// How they get to mailboxes of others, if they do.
     pub(crate) sharing: Option<Arc<Sharing>>,
+    /// How much the accounts of others may hold.
+    pub(crate) quotas: Arc<Policies>,
     /// The domain of user names that have none.
     pub(crate) default_domain: Option<Box<str>>,
     /// What ENABLE has switched on.
@@ -167,6 +169,7 @@ impl Authenticated {
             metadata: Arc::clone(&settings.metadata),
             news: None,
             sharing: settings.sharing.clone(),
+            quotas: Arc::clone(&settings.quotas),
             default_domain: settings.default_domain.as_deref().map(Box::from),
             enabled: Enabled::default(),
             exceeded: None,

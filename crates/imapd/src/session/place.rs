@@ -76,7 +76,7 @@ impl Place {
     ///
     /// # Errors
     /// As for [`require`](Self::require).
-    pub(crate) fn require_above(&self, user: &str) -> Result<(), Refused> {
+    fn require_above(&self, user: &str) -> Result<(), Refused> {
         let above = self.account.nearest_above(&self.name)?;
         match (above, &self.owner) {
             (Some(name), _) => {
@@ -99,6 +99,7 @@ impl Place {
         match self.rights(user) {
             Ok(rights) => check(rights, Rights::DELETE),
             Err(Error::NotFound) => {
+                let mut found = false;
                 for entry in self.account.list()? {
                     if entry.selectable && entry.name.is_inferior_to(&self.name) {
                         let name = entry.name;
@@ -107,9 +108,11 @@ impl Place {
                             ..self.clone()
                         };
                         below.require(user, Rights::DELETE)?;
+                        found = true;
                     }
                 }
-                Ok(())
+                // One that may not be looked up is not told of by what comes next, either.
+                found.then_some(()).ok_or(Error::NotFound.into())
             }
             Err(error) => Err(error.into()),
         }
@@ -169,9 +172,10 @@ impl Authenticated {
     /// A mailbox that a client wants to have.
     ///
     /// # Errors
-    /// If it cannot have that name.
+    /// If the user may not create it, or it cannot have that name.
     pub(crate) fn new_place(&self, name: &[u8]) -> Result<Place, Refused> {
         let place = self.place(name)?;
+        place.require_above(&self.user)?;
         check_new(&place.name)?;
         Ok(place)
     }
@@ -193,6 +197,19 @@ impl Authenticated {
         }
     }
 
+    /// The mailbox that a client names to put messages into it.
+    ///
+    /// # Errors
+    /// `NO [TRYCREATE]` if it cannot exist, or the name cannot be a mailbox.
+    pub(crate) fn target(&self, name: &[u8]) -> Result<Place, Refused> {
+        let is_missing =
+            |refused: &Refused| refused.0.code == Some(Code::Plain(PlainCode::NonExistent));
+        match self.place(name) {
+            Err(refused) if is_missing(&refused) => Err(try_create()),
+            place => place,
+        }
+    }
+
     /// Opens the mailbox that APPEND, COPY and the like put messages into, and says which flags
     /// they may bring (RFC 4314 §4).
     ///
@@ -200,12 +217,7 @@ impl Authenticated {
     /// `NO [TRYCREATE]` if it does not exist (RFC 3501 §6.3.11, §6.4.7), or if it cannot be opened,
     /// or not by this user.
     pub(crate) fn open_target(&self, name: &[u8]) -> Result<(Arc<Mailbox>, FlagMask), Refused> {
-        let is_missing =
-            |refused: &Refused| refused.0.code == Some(Code::Plain(PlainCode::NonExistent));
-        let place = match self.place(name) {
-            Err(refused) if is_missing(&refused) => return Err(try_create()),
-            place => place?,
-        };
+        let place = self.target(name)?;
         let mailbox = match place.open_for(&self.user) {
             Err(Error::NotFound) => return Err(try_create()),
             opened => opened?,

@@ -22,6 +22,7 @@ mod notify;
 mod qresync;
 mod recent;
 mod search;
+mod sharing;
 mod threads;
 mod unauthenticate;
 mod views;
