@@ -372,7 +372,9 @@ impl Session {
                 // The client has not been heard.
                 return self.proceed(progress);
             }
-            Activity::Receiving(receiving) => return self.work_on_append(*receiving),
+            Activity::Receiving(receiving) => {
+                return self.work_on_append(*receiving, now.instant);
+            }
             activity @ (Activity::Ready
             | Activity::Authenticating(_)
             | Activity::Verifying(..)

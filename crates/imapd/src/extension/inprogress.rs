@@ -1,16 +1,18 @@
 //! INPROGRESS (RFC 9585): a command that takes long tells how far it is.
 //!
 //! A notice goes out between two slices of work, and only of commands that are between two responses
-//! then. FETCH may be inside of one, and shows by what it sends how far it is; COPY is one slice,
-//! because it must not be done by halves. No notice belongs to a command that takes less than
-//! [`INTERVAL`].
+//! then. FETCH shows by what it sends how far it is, so that it has notices only where it sends
+//! nothing; APPEND and REPLACE have them while parts of other messages are copied (RFC 4469) or the
+//! account is counted, and never while the client sends. COPY is one slice, because it must not be
+//! done by halves, and so is the opening of a mailbox. No notice belongs to a command that takes
+//! less than [`INTERVAL`].
 
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use super::{Capabilities, Capability, Extension, Shown};
 use crate::response::{Code, Status, Untagged};
-use crate::session::running::Context;
+use crate::session::responses::Responses;
 use crate::session::view::number;
 use crate::types::Tag;
 
@@ -87,10 +89,16 @@ pub(crate) struct Notices {
 }
 
 impl Notices {
-    /// Whether it is time for one, and the client is offered such.
-    pub(crate) fn are_due(&mut self, context: &Context<'_>, offered: Capabilities) -> bool {
-        let due = *self.due.get_or_insert(context.active + INTERVAL);
-        context.now >= due && offered.has(Capability::InProgress)
+    /// Whether it is time for one, and the client is offered such. The client was last heard or
+    /// answered at `active`, if this is the first time that the command asks.
+    pub(crate) fn are_due(&mut self, active: Instant, now: Instant, offered: Capabilities) -> bool {
+        let due = *self.due.get_or_insert(active + INTERVAL);
+        now >= due && offered.has(Capability::InProgress)
+    }
+
+    /// The command has shown by itself that it goes on.
+    pub(crate) fn put_off(&mut self, now: Instant) {
+        self.due = Some(now + INTERVAL);
     }
 
     /// Tells how far the command with this tag is.
@@ -98,12 +106,13 @@ impl Notices {
         &mut self,
         tag: Option<&Tag>,
         state: InProgressState,
-        context: &mut Context<'_>,
+        now: Instant,
+        out: &mut Responses,
     ) {
         let code = Code::InProgress(InProgress::new(tag, state));
         let notice = Untagged::Status(Status::Ok, Some(code), state.text());
-        context.out.untagged(notice);
-        self.due = Some(context.now + INTERVAL);
+        out.untagged(notice);
+        self.put_off(now);
     }
 }
 

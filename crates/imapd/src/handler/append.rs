@@ -11,6 +11,7 @@ mod upload;
 
 use std::collections::VecDeque;
 use std::mem;
+use std::time::Instant;
 
 use mailstore::quota::Limits;
 use mailstore::{Counting, Uid, Usage};
@@ -18,7 +19,8 @@ use mailstore::{Counting, Uid, Usage};
 use crate::command::{self, Append, Command, MailboxArg, Piece, Tagged, uses};
 use crate::error::Refused;
 use crate::extension::catenate::{Known, Source};
-use crate::extension::{Capabilities, imap_rev2, utf8_accept};
+use crate::extension::inprogress::Notices;
+use crate::extension::{Capabilities, InProgressState, imap_rev2, utf8_accept};
 use crate::framer::{Announced, Frame, Literal, Refusal};
 use crate::response::{Completion, PlainCode};
 use crate::session::authenticated::Authenticated;
@@ -47,6 +49,8 @@ pub(crate) struct Receiving {
     known: Known,
     /// How the literal was announced that the segment ends with.
     literal: Literal,
+    /// When to tell that the work on the segment goes on.
+    notices: Notices,
     stage: Stage,
 }
 
@@ -89,6 +93,7 @@ impl Receiving {
             copying: None,
             known: Known::default(),
             literal,
+            notices: Notices::default(),
             stage: Stage::Working,
         }
     }
@@ -125,6 +130,7 @@ impl Receiving {
         }
         self.pieces = pieces.into();
         self.literal = literal;
+        self.notices = Notices::default();
         self.stage = Stage::Working;
     }
 }
@@ -219,11 +225,14 @@ impl Session {
     }
 
     /// Does the part of an APPEND that needs the disk.
-    pub(crate) fn work_on_append(&mut self, mut receiving: Receiving) -> bool {
+    pub(crate) fn work_on_append(&mut self, mut receiving: Receiving, now: Instant) -> bool {
         let stage = mem::replace(&mut receiving.stage, Stage::Waiting);
         receiving.stage = match (stage, &mut receiving.upload) {
             (Stage::Working, _) => match self.carry_out(&mut receiving) {
-                Ok(Worked::More) => Stage::Working,
+                Ok(Worked::More) => {
+                    self.note_progress(&mut receiving, now);
+                    Stage::Working
+                }
                 Ok(Worked::Wants) => {
                     self.framer.accept_message();
                     if receiving.literal == Literal::Sync {
@@ -250,6 +259,14 @@ impl Session {
         };
         self.activity = Activity::Receiving(Box::new(receiving));
         true
+    }
+
+    /// Tells that it goes on, if the client has long been waiting for that.
+    fn note_progress(&mut self, receiving: &mut Receiving, now: Instant) {
+        let Receiving { tag, notices, .. } = receiving;
+        if notices.are_due(self.active, now, self.offered()) {
+            notices.tell(Some(tag), InProgressState::Unknown, now, &mut self.out);
+        }
     }
 
     /// Carries out pieces, at most one that takes time.

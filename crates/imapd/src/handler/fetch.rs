@@ -18,7 +18,7 @@ use crate::encode::Fetch;
 use crate::error::completion;
 use crate::extension::imap_rev2::Revision;
 use crate::extension::qresync::Earlier;
-use crate::extension::{ObjectId, Priority};
+use crate::extension::{InProgressState, ObjectId, Priority};
 use crate::handler::content::{Resume, correct_size};
 use crate::message::{Form, Record, Undecodable};
 use crate::response::{Completion, FetchData};
@@ -51,6 +51,8 @@ const USUAL_RESPONSE: usize = 512;
 pub(crate) struct Fetching {
     /// The messages to answer.
     coming: Coming,
+    /// How many they were at first.
+    goal: usize,
     plan: Plan,
     /// For messages that are quickly answered; `None` if none ever is.
     quick: Option<Quick>,
@@ -90,6 +92,7 @@ impl Fetching {
     ) -> Self {
         let plan = Plan::new(items, by_uid, revision);
         Self {
+            goal: left.len(),
             coming: Coming::new(left),
             quick: plan.quick(),
             plan,
@@ -106,6 +109,14 @@ impl Fetching {
     pub(crate) fn after(mut self, earlier: Earlier) -> Self {
         self.earlier = earlier;
         self
+    }
+
+    /// How many messages it has answered, if it is between two responses.
+    pub(crate) fn progress(&self) -> Option<InProgressState> {
+        let between = self.rest.is_none() && self.pieces.is_empty();
+        let goal = self.goal;
+        let left = self.coming.len().min(goal);
+        between.then(|| InProgressState::of(goal - left, goal))?
     }
 
     /// Answers some messages, or a part of a large one.

@@ -207,12 +207,17 @@ impl Running {
         let (completion, look, own) = match &mut self.stage {
             Stage::Acting(operation) => {
                 let change = asked_change(operation, state);
+                let said = context.out.len();
                 let completion = match operation.step(context, state) {
                     Ok(Step::More) => {
-                        if self.notices.are_due(context, state.offered())
+                        let now = context.now;
+                        if operation.shows_itself() && context.out.len() > said {
+                            self.notices.put_off(now);
+                        } else if self.notices.are_due(context.active, now, state.offered())
                             && let Some(progress) = operation.progress()
                         {
-                            self.notices.tell(self.tag.as_ref(), progress, context);
+                            let tag = self.tag.as_ref();
+                            self.notices.tell(tag, progress, now, context.out);
                         }
                         return Progress::More;
                     }
@@ -359,8 +364,9 @@ impl Operation {
     }
 
     /// How far it is, if a notice of that has a place here (RFC 9585): FETCH may be inside of a
-    /// response, and what is one slice has no time to tell. What others may have to wait for says
-    /// at least that it goes on. A MOVE has only been prepared as long as there is more to do.
+    /// response, and what is one slice has no time to tell. SELECT opens its mailbox in one, and
+    /// then sends what was missed. What others may have to wait for says at least that it goes on.
+    /// A MOVE has only been prepared as long as there is more to do.
     fn progress(&self) -> Option<InProgressState> {
         match self {
             Self::Search(searching) => searching.progress(),
@@ -369,6 +375,7 @@ impl Operation {
                 expunging.progress()
             }
             Self::Query(query) => query.progress(),
+            Self::Fetch(fetching) => fetching.progress(),
             Self::List(_)
             | Self::ListExtended(_)
             | Self::Quota(_)
@@ -381,9 +388,13 @@ impl Operation {
             | Self::Change(_)
             | Self::Look(_)
             | Self::Deselect(Deselect::Close | Deselect::Unselect)
-            | Self::Fetch(_)
             | Self::Copy(_) => None,
         }
+    }
+
+    /// Whether what it sends shows how far it is.
+    fn shows_itself(&self) -> bool {
+        matches!(self, Self::Fetch(_))
     }
 
     /// Where to look for news when the command is done. Commands that poll look at the disk, and

@@ -71,6 +71,11 @@ impl Coming {
         self.batch.is_empty() && self.later.is_empty() && self.left.is_empty()
     }
 
+    /// How many messages are left.
+    pub(super) fn len(&self) -> usize {
+        self.batch.len() + self.later.len() + self.left.len()
+    }
+
     /// Takes one message.
     pub(super) fn pop(&mut self) -> Option<usize> {
         self.batch.pop_front()

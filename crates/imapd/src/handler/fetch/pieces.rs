@@ -67,6 +67,11 @@ impl Pieces {
         &mut self.tail
     }
 
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty() && self.tail.is_empty()
+    }
+
     /// Whether these should leave before more are added.
     pub(super) fn are_large(&self) -> bool {
         !self.queue.is_empty() || self.tail.len() >= Responses::SLICE
