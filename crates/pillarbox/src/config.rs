@@ -6,7 +6,7 @@
 
 mod finding;
 mod parts;
-mod quota;
+pub(crate) mod quota;
 mod raw;
 mod reader;
 mod settings;

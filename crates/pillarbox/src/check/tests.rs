@@ -301,6 +301,30 @@ fn every_line_of_the_users_file_is_looked_at() {
 }
 
 #[test]
+fn quotas_in_the_users_file_are_understood() {
+    let world = World::new();
+    let old = fs::read_to_string(world.0.path().join("users")).unwrap();
+    let line = old.lines().count() + 1;
+    let found = |rule: &str| {
+        let eve = "eve@example.org:{ARGON2ID}$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$\
+                   IoEsn7QSdSfONEAlnzlkmh0bqHNcMoTSgCaVm7P8OwA";
+        world.write(
+            "users",
+            &format!("{old}{eve}::::::userdb_quota_rule={rule}\n"),
+        );
+        world.found()
+    };
+    assert_eq!(found("*:storage=1G"), "");
+    assert_eq!(
+        found("*:storage=1X"),
+        format!(
+            "warning: DIR/users:{line}: the quota of eve@example.org is not understood: \
+             \"storage=1X\"\n  fix: write for example userdb_quota_rule=*:storage=1G:messages=1000"
+        )
+    );
+}
+
+#[test]
 fn users_in_the_configuration_have_accounts() {
     let world = World::new();
     let old = fs::read_to_string(world.0.path().join("p.toml")).unwrap();

@@ -1,15 +1,17 @@
 //! The users file: readable, well-formed, for few eyes, and not empty.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use auth::Name;
-use auth::users::{About, Users};
+use auth::users::{About, Users, extra_fields};
 
 use super::{Check, is_world_readable, probe};
 use crate::config::Finding;
+use crate::config::quota::not_understood;
 
 /// Checks the users file, and gives the accounts of its sound lines.
 pub(super) fn check(check: &mut Check<'_>) -> Users {
@@ -104,6 +106,18 @@ fn look_at(check: &mut Check<'_>, text: &[u8]) -> Users {
         };
         let problem = note.about.to_string();
         findings.push(Finding::warning(path, Some(note.line), problem, fix));
+    }
+    let lines: HashMap<&str, usize> = users
+        .lines()
+        .map(|(line, name)| (name.as_str(), line))
+        .collect();
+    for (name, fields) in extra_fields(text, settings.auth.default_domain.as_deref()) {
+        if let Some(rule) = not_understood(&fields) {
+            let problem = format!("the quota of {name} is not understood: {rule:?}");
+            let fix = "write for example userdb_quota_rule=*:storage=1G:messages=1000";
+            let line = lines.get(name.as_str()).copied();
+            findings.push(Finding::warning(path, line, problem, fix));
+        }
     }
     for (line, name) in users.lines() {
         if settings.mail.expand(name).is_some() {

@@ -18,6 +18,7 @@ use super::unit::{GIB, HOUR, parse_size};
 use super::value::{Refused, duration, number, size, text};
 
 pub(super) use rule::limits as limits_of_rule;
+pub(crate) use rule::not_understood;
 
 /// `[quota]`, without the tables below it.
 #[derive(Deserialize)]

@@ -6,17 +6,27 @@ use mailstore::quota::Limits;
 /// mailboxes (`*`). What it does not name is as in `otherwise`. `None` without such a rule, and with
 /// one that is not understood.
 pub(in crate::config) fn limits(fields: &[String], otherwise: Limits) -> Option<Limits> {
-    let rule = |field: &'_ String| {
-        let (key, rule) = field.split_once('=')?;
-        let key = key.strip_prefix("userdb_").unwrap_or(key);
-        (key == "quota_rule").then(|| rule.strip_prefix("*:").map(str::to_owned))?
-    };
-    let rule = fields.iter().find_map(rule)?;
+    let rule = written(fields)?;
     let limits = parse(&rule, otherwise);
     if limits.is_none() {
         tracing::warn!(rule, "quota_rule in the users file is not understood");
     }
     limits
+}
+
+/// The rule for all mailboxes, if there is one that is not understood.
+pub(crate) fn not_understood(fields: &[String]) -> Option<String> {
+    written(fields).filter(|rule| parse(rule, Limits::NONE).is_none())
+}
+
+/// The rule for all mailboxes, without what says so.
+fn written(fields: &[String]) -> Option<String> {
+    let rule = |field: &'_ String| {
+        let (key, rule) = field.split_once('=')?;
+        let key = key.strip_prefix("userdb_").unwrap_or(key);
+        (key == "quota_rule").then(|| rule.strip_prefix("*:").map(str::to_owned))?
+    };
+    fields.iter().find_map(rule)
 }
 
 /// `storage=1G:messages=1000`, or `ignore`.
