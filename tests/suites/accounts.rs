@@ -33,8 +33,14 @@ fn documented(language: &str) -> Vec<String> {
 
 /// A PostgreSQL server with the documented schema, and the documented configuration for it.
 fn database() -> Option<(Postgres, String)> {
+    database_in("UTF8")
+}
+
+/// The same in this encoding.
+fn database_in(encoding: &str) -> Option<(Postgres, String)> {
     let postgres = Postgres::start().unwrap()?;
-    postgres.sql("postgres", "CREATE DATABASE mail").unwrap();
+    let create = format!("CREATE DATABASE mail ENCODING '{encoding}' TEMPLATE template0");
+    postgres.sql("postgres", &create).unwrap();
     let schema = &documented("sql")[0];
     postgres.sql("mail", schema).unwrap();
     postgres
@@ -157,6 +163,23 @@ fn accounts_are_found_in_the_documented_database() {
         said(&broken)
     );
     assert!(!server.log().contains("change me") && !said(&broken).contains("change me"));
+}
+
+#[test]
+fn a_name_that_the_database_cannot_hold_keeps_nobody_out() {
+    let Some((_postgres, tables)) = database_in("LATIN1") else {
+        return;
+    };
+    let server = serve(&tables);
+    assert!(login(&server, "ann", "example").starts_with("OK"));
+    for name in ["мария", "j\u{f6}rg", "\u{1f600}"] {
+        let answer = login(&server, name, "pw");
+        assert!(answer.starts_with(DENIED), "{name}: {answer}");
+        // An account that has not been asked for before, and so is not remembered.
+        let answer = login(&server, "bob", "pw");
+        assert!(answer.starts_with("OK"), "{name}: {answer}");
+    }
+    assert!(!server.log().contains("cannot be looked up"));
 }
 
 #[test]

@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, NoTls, Statement};
 
@@ -169,8 +170,16 @@ impl Session {
             .iter()
             .map(|value| value as &(dyn ToSql + Sync))
             .collect();
-        let asked = self.client.query(&self.statement, &values).await;
-        let found = asked.map_err(|error| problem(&error))?;
+        let found = match self.client.query(&self.statement, &values).await {
+            Ok(found) => found,
+            Err(error) if cannot_hold(&error) => {
+                // Without the text, which quotes the name.
+                let code = error.code().map_or("", SqlState::code);
+                tracing::debug!(code, "no account: the database cannot hold such a name");
+                Vec::new()
+            }
+            Err(error) => return Err(problem(&error)),
+        };
         let columns = self.statement.columns();
         let mut rows = Vec::new();
         // More than one is wrong, however many there are.
@@ -216,6 +225,19 @@ fn is_remote(host: &Host) -> bool {
         }
         Host::Unix(_) => false,
     }
+}
+
+/// Whether the database is there, and cannot take the name for what the query compares it with: it
+/// has a letter that the encoding lacks, or is no number where one is wanted. Anybody can send such a
+/// name, so it must not count as the database being away.
+fn cannot_hold(error: &tokio_postgres::Error) -> bool {
+    let states = [
+        SqlState::UNTRANSLATABLE_CHARACTER,
+        SqlState::CHARACTER_NOT_IN_REPERTOIRE,
+        SqlState::INVALID_TEXT_REPRESENTATION,
+        SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
+    ];
+    error.code().is_some_and(|code| states.contains(code))
 }
 
 fn problem(error: &tokio_postgres::Error) -> Problem {
