@@ -19,6 +19,10 @@ pub(super) enum Cause {
     /// The user wanted to act as another (RFC 4616 §2).
     #[error("acting as another user")]
     ActingAsAnother,
+    /// The password is right, but was proved on another TLS connection: somebody is in between, or
+    /// a proxy ends TLS before us (RFC 5802 §6).
+    #[error("bound to another channel")]
+    AnotherChannel,
     /// Too many attempts wait already: the credential was not looked at.
     #[error("too many attempts")]
     TooManyAttempts,
@@ -31,7 +35,9 @@ impl Cause {
     /// Whether the name is certainly one of an account.
     fn is_of_account(self) -> bool {
         match self {
-            Self::WrongPassword | Self::NoKeys | Self::ActingAsAnother => true,
+            Self::WrongPassword | Self::NoKeys | Self::ActingAsAnother | Self::AnotherChannel => {
+                true
+            }
             Self::UnknownUser | Self::TooManyAttempts | Self::Token(_) => false,
         }
     }

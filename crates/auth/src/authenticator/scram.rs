@@ -103,6 +103,7 @@ impl From<Wrong> for Cause {
             Wrong::NoKeys => Self::NoKeys,
             Wrong::ActingAsAnother => Self::ActingAsAnother,
             Wrong::Proof => Self::WrongPassword,
+            Wrong::AnotherChannel => Self::AnotherChannel,
         }
     }
 }

@@ -151,6 +151,8 @@ pub(crate) enum Wrong {
     ActingAsAnother,
     /// It is the proof of another password, or of another exchange.
     Proof,
+    /// The proof is right, but bound to another channel: somebody is in between.
+    AnotherChannel,
 }
 
 /// An exchange between the two messages of the client.
@@ -214,12 +216,13 @@ impl Final {
         let expected = first.cbind_input.as_bytes();
         let same_channel = bool::from(self.cbind_input.as_bytes().ct_eq(expected));
         let verifier = format!("v={}", keys.server_signature(auth_message.as_bytes()));
-        let right = proved && same_nonce && same_channel;
+        let proved = proved && same_nonce;
         let identity = identity.clone()?;
-        if !right {
-            return Err(Wrong::Proof);
+        match (proved, same_channel) {
+            (true, true) => Ok((identity, verifier)),
+            (true, false) => Err(Wrong::AnotherChannel),
+            (false, _) => Err(Wrong::Proof),
         }
-        Ok((identity, verifier))
     }
 }
 
@@ -532,11 +535,16 @@ mod tests {
             Err(Wrong::NoKeys),
             "nobody is let in as nobody"
         );
-        for wrong in [
-            // Another channel: somebody is in between.
+        for between in [
             said("p=tls-exporter,,exporteD", "clientserver"),
             said("p=tls-server-end-point,,end point", "clientserver"),
             said("n,,", "clientserver"),
+        ] {
+            assert_eq!(verify(Ok(user()), &between), Err(Wrong::AnotherChannel));
+            let told = verify(Err(Wrong::UnknownUser), &between);
+            assert_eq!(told, Err(Wrong::UnknownUser));
+        }
+        for wrong in [
             said("p=tls-exporter,,exported", "client"),
             said("p=tls-exporter,,exported", "clientserver2"),
             right.replace("p=", "p=AAAA"),
