@@ -21,6 +21,7 @@ mod r#move;
 mod notify;
 mod qresync;
 mod recent;
+mod rights;
 mod search;
 mod sharing;
 mod threads;

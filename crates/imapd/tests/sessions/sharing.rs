@@ -100,15 +100,15 @@ const COMMANDS: &[&str] = &[
     "XLIST \"\" ~",
     "LSUB \"\" ~",
     "STATUS ~ (MESSAGES SIZE UIDVALIDITY)",
-    "APPEND ~ {2+}\r\nx\r\n",
-    "APPEND ~ CATENATE (TEXT {2+}\r\nx\r\n)",
-    "APPEND ~ (\\Seen) {2+}\r\nx\r\n {2+}\r\ny\r\n",
+    "APPEND ~ {1+}\r\nx",
+    "APPEND ~ CATENATE (TEXT {1+}\r\nx)",
+    "APPEND ~ (\\Seen) {1+}\r\nx {1+}\r\ny",
     "COPY 1 ~",
     "UID COPY 1:* ~",
     "MOVE 1 ~",
     "UID MOVE 1:* ~",
-    "REPLACE 1 ~ {2+}\r\nx\r\n",
-    "UID REPLACE 1 ~ {2+}\r\nx\r\n",
+    "REPLACE 1 ~ {1+}\r\nx",
+    "UID REPLACE 1 ~ {1+}\r\nx",
     "GETMETADATA ~ /shared/comment",
     "SETMETADATA ~ (/shared/comment \"x\")",
     "GETQUOTAROOT ~",
@@ -303,7 +303,7 @@ fn limits_of_owners_hold_who_have_not_logged_in() {
     let mut owner = world.log_in("user");
     owner.expect("a CREATE Work\r\n", &["a OK …"]);
     owner.expect("a SETACL Work bob lrswit\r\n", &["a OK …"]);
-    owner.expect("a APPEND Work {2+}\r\nx\r\n", &["a OK …"]);
+    owner.expect("a APPEND Work {1+}\r\nx\r\n", &["a OK …"]);
     drop(owner);
     world.0.restart();
     let mut bob = world.bob();
@@ -311,7 +311,7 @@ fn limits_of_owners_hold_who_have_not_logged_in() {
     for command in ["COPY 1", "MOVE 1"] {
         bob.expect(format!("a {command} {work}\r\n"), &["a NO [OVERQUOTA] …"]);
     }
-    let refused = bob.send(format!("a APPEND {work} {{2+}}\r\nx\r\n"));
+    let refused = bob.send(format!("a APPEND {work} {{1+}}\r\nx\r\n"));
     assert!(refused.contains("a NO [OVERQUOTA] "), "{refused}");
     let told = bob.send(format!("a GETQUOTAROOT {work}\r\n"));
     assert!(
