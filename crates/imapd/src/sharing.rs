@@ -128,6 +128,14 @@ impl Authenticated {
         text.starts_with(&sharing.prefix).then(|| levels(&text))
     }
 
+    /// The same levels with the name of the owner as it is told, if it was written otherwise.
+    pub(crate) fn canonical_levels(&self, levels: &[String]) -> Option<Vec<String>> {
+        let owner = Name::parse(levels.get(1)?, self.default_domain.as_deref()).ok()?;
+        let mut canonical = levels.to_vec();
+        owner.as_str().clone_into(canonical.get_mut(1)?);
+        (canonical != levels).then_some(canonical)
+    }
+
     /// A text as a part of a name, as this client is told of it.
     fn shown_text(&self, text: &str) -> String {
         if self.enabled.speaks_utf8() {

@@ -103,6 +103,9 @@ pub(crate) fn subscribe(account: &Authenticated, name: &[u8]) -> Done {
 pub(crate) fn unsubscribe(account: &Authenticated, typed: &[u8]) -> Done {
     if let Some(levels) = account.levels_of_other(typed) {
         account.account.unsubscribe_levels(&levels)?;
+        if let Some(canonical) = account.canonical_levels(&levels) {
+            account.account.unsubscribe_levels(&canonical)?;
+        }
         return Ok("UNSUBSCRIBE completed");
     }
     let name = account.name(typed)?;

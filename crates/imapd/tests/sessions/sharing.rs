@@ -246,6 +246,11 @@ fn names_of_users_lead_nowhere_else() {
         let asked = format!("a MYRIGHTS \"Other Users/{owner}/Work\"\r\n");
         let told = "* MYRIGHTS \"Other Users/user@test/Work\" lrswipkxtecda";
         bob.expect(asked, &[told, "a OK …"]);
+        let work = format!("\"Other Users/{owner}/Work\"");
+        bob.expect(format!("a SUBSCRIBE {work}\r\n"), &["a OK …"]);
+        bob.expect("a LSUB \"\" *\r\n", &["* LSUB …", "a OK …"]);
+        bob.expect(format!("a UNSUBSCRIBE {work}\r\n"), &["a OK …"]);
+        bob.expect("a LSUB \"\" *\r\n", &["a OK …"]);
     }
 }
 
