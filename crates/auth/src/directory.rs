@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::application::ApplicationPassword;
 use crate::password::Stored;
 use crate::sasl::Mechanisms;
 use crate::scram::{Hash, Keys};
@@ -69,6 +70,8 @@ pub struct Secrets {
     pub password: Option<Stored>,
     /// The keys of its password for SCRAM, for some hash functions.
     pub scram: Vec<Keys>,
+    /// What single programs log in with in the place of the password.
+    pub application: Vec<ApplicationPassword>,
     /// Where its mail is, if not where all mail is.
     pub mail: Option<PathBuf>,
 }

@@ -4,6 +4,7 @@
 //! client claims) and [`Verdict`] (what we think of it); the driver runs [`Authenticator::verify`]
 //! off the async threads.
 
+pub mod application;
 mod authenticator;
 mod budget;
 mod cache;

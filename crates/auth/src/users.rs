@@ -2,7 +2,7 @@
 //!
 //! Blank lines and lines that begin with `#` are comments. What follows the hash (uid, gid, gecos,
 //! home, shell and extra fields) belongs to Dovecot and is kept but not used, except for the extra
-//! fields with keys of SCRAM; whoever wants other ones can have them ([`extra_fields`]).
+//! fields with keys of SCRAM and application passwords; whoever wants other ones can have them ([`extra_fields`]).
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
+use crate::application::ApplicationError;
 use crate::name::NameError;
 use crate::password::{Stored, StoredError};
 use crate::sasl::Mechanisms;
@@ -216,6 +217,9 @@ pub enum Problem {
     /// The keys of SCRAM among the extra fields can never verify a proof.
     #[error(transparent)]
     Keys(#[from] KeysError),
+    /// An application password among the extra fields can never be given, or there are too many.
+    #[error(transparent)]
+    Application(#[from] ApplicationError),
     /// The name was already there.
     #[error("name is already on line {0}")]
     Duplicate(usize),
@@ -319,6 +323,7 @@ impl<'a> Account<'a> {
             secrets: Secrets {
                 password: Some(stored),
                 scram,
+                application: extra::application(rest)?,
                 mail: None,
             },
             space_at_end,

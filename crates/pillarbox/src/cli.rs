@@ -105,8 +105,33 @@ pub enum UserCommand {
     List(UsersArgs),
     /// Remove an account; its mail stays
     Remove(UserNameArgs),
+    /// Passwords of single programs, beside the password of an account
+    #[command(subcommand)]
+    AppPassword(AppPasswordCommand),
     /// Print the hash of a password, for other tools
     Hash(HashArgs),
+}
+
+/// `pillarbox user app-password …`
+#[derive(Debug, Subcommand)]
+pub enum AppPasswordCommand {
+    /// Make an application password, and print it this once
+    Add(AppPasswordArgs),
+    /// List the application passwords of an account, with the day each was made (UTC)
+    List(UserNameArgs),
+    /// Revoke an application password; it is refused from the next login on
+    Revoke(AppPasswordArgs),
+}
+
+/// An application password of an account.
+#[derive(Args, Clone, Debug)]
+pub struct AppPasswordArgs {
+    /// The account.
+    #[command(flatten)]
+    pub user: UserNameArgs,
+    /// What the application password is called: 1 to 64 printable characters
+    #[arg(value_name = "LABEL")]
+    pub label: String,
 }
 
 /// Which users file is meant.

@@ -1,5 +1,7 @@
 //! `pillarbox user …`: the accounts in the users file.
 
+mod application;
+
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -24,6 +26,7 @@ pub fn run(command: UserCommand) -> Result<()> {
         UserCommand::Passwd(args) => set(&args, Change::Password, &mut stdin, &mut stdout),
         UserCommand::List(args) => list(&args, &mut stdout),
         UserCommand::Remove(args) => remove(&args, &mut stdout),
+        UserCommand::AppPassword(command) => application::run(&command, &mut stdout),
         UserCommand::Hash(args) => hash(&args, &mut stdin, &mut stdout),
     }
 }
@@ -191,10 +194,13 @@ fn described(secrets: &Secrets) -> String {
     });
     let keys = secrets.scram.iter();
     let keys = keys.map(|keys| keys.hash().scheme().to_ascii_lowercase());
+    let count = secrets.application.len();
+    let application = (count > 0).then(|| format!("app-passwords={count}"));
     let words: Vec<String> = hash
         .into_iter()
         .filter(|it| !it.is_empty())
         .chain(keys)
+        .chain(application)
         .collect();
     words.join(" ")
 }

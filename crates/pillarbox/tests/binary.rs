@@ -271,3 +271,86 @@ fn dev_keeps_the_mail_of_a_named_directory() {
         assert_eq!(count, 11, "round {round}");
     }
 }
+
+/// Runs `pillarbox user app-password ACTION ann …` and gives what it prints.
+fn app_password(action: &str, more: &[&str], directory: &Path) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_pillarbox"))
+        .args(["user", "app-password", action, "ann"])
+        .args(more)
+        .args(["--config", "pillarbox.toml"])
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Whether the servers at these addresses, IMAP and POP3, let `ann` in with this password.
+fn let_in(imap: SocketAddr, pop3: SocketAddr, password: &str) -> (bool, bool) {
+    let mut client = BufReader::new(TcpStream::connect(imap).unwrap());
+    assert!(line(&mut client).starts_with("* OK "));
+    let login = format!("a LOGIN ann {password}\r\n");
+    client.get_mut().write_all(login.as_bytes()).unwrap();
+    let by_imap = line(&mut client).starts_with("a OK ");
+    let mut client = connect(pop3);
+    let login = format!("USER ann\r\nPASS {password}\r\n");
+    client.get_mut().write_all(login.as_bytes()).unwrap();
+    assert!(line(&mut client).starts_with("+OK"));
+    let answer = line(&mut client);
+    let by_pop3 = answer.starts_with("+OK");
+    assert!(by_pop3 || answer.starts_with("-ERR [AUTH]"), "{answer}");
+    // The maildrop is free for the next session once this one has ended.
+    client.get_mut().write_all(b"QUIT\r\n").unwrap();
+    client.read_to_string(&mut String::new()).unwrap();
+    (by_imap, by_pop3)
+}
+
+#[test]
+fn an_application_password_lets_in_until_it_is_revoked() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    fs::create_dir(path.join("mail")).unwrap();
+    fs::write(path.join("users"), "ann:{PLAIN}secret\n").unwrap();
+    let listener = |protocol: &str| {
+        format!(
+            "[[listeners]]\nprotocol = \"{protocol}\"\naddress = \"127.0.0.1:0\"\n\
+             tls = \"none\"\nplaintext_auth = true\n"
+        )
+    };
+    let config = format!(
+        "hostname = \"mail.example.org\"\nmail = \"{}/mail/{{user}}\"\nusers = \"users\"\n\
+         state_dir = \"\"\n{}{}",
+        path.display(),
+        listener("imap"),
+        listener("pop3")
+    );
+    fs::write(path.join("pillarbox.toml"), config).unwrap();
+    let mut server = Running::start(&["serve", "--config", "pillarbox.toml"], path);
+    let (imap, pop3) = (
+        address(&server.logged("listening")),
+        address(&server.logged("listening")),
+    );
+
+    let secret = app_password("add", &["my phone"], path);
+    let secret = secret.strip_suffix('\n').unwrap();
+    let groups: Vec<usize> = secret.split('-').map(str::len).collect();
+    assert_eq!(groups, [5; 4], "four groups of letters");
+    assert!(
+        !fs::read_to_string(path.join("users"))
+            .unwrap()
+            .contains(secret)
+    );
+    assert_eq!(let_in(imap, pop3, secret), (true, true));
+    let used = server.logged("application password used");
+    assert!(used.contains("my phone") && !used.contains(secret));
+    assert_eq!(let_in(imap, pop3, "secret"), (true, true));
+    let listed = app_password("list", &[], path);
+    assert!(listed.starts_with("my phone\t") && listed.lines().count() == 1);
+
+    let revoked = app_password("revoke", &["my phone"], path);
+    assert_eq!(revoked, "revoked my phone of ann\n");
+    assert_eq!(let_in(imap, pop3, secret), (false, false));
+    assert_eq!(let_in(imap, pop3, "secret"), (true, true));
+    assert_eq!(app_password("list", &[], path), "");
+}

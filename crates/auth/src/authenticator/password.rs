@@ -4,6 +4,7 @@ use std::hash::BuildHasher;
 use std::time::Instant;
 
 use super::{Authenticator, Cause, Unable};
+use crate::application;
 use crate::password::Stored;
 use crate::{Identity, Name, Secret, Secrets, UserPassword, Verdict, prepare};
 
@@ -71,6 +72,9 @@ impl Authenticator {
         let decoy = decoy.as_ref().and_then(|decoy| decoy.password.as_ref());
         let stored = known.map_or(decoy.unwrap_or(&self.decoy), |(_, stored)| stored);
         let known = known.filter(|_| forms.may_match).map(|(name, _)| name);
+        if self.is_application(name, account, forms) {
+            return Ok(true);
+        }
         for form in forms.all() {
             if self.check_form(id, known, stored, form, now)? {
                 if let Some((name, account)) = known.zip(account) {
@@ -80,6 +84,24 @@ impl Authenticator {
             }
         }
         Ok(false)
+    }
+
+    /// Whether the password is one of the account's application passwords. They are neither
+    /// remembered nor upgraded, so that a revoked one is refused at once.
+    fn is_application(
+        &self,
+        name: Option<&Name>,
+        account: Option<&Secrets>,
+        forms: &Forms<'_>,
+    ) -> bool {
+        let all = account.map_or(&[][..], |account| &account.application);
+        let found = application::find(all, forms.first()).filter(|_| forms.may_match);
+        let Some((name, one)) = name.zip(found) else {
+            return false;
+        };
+        let (user, application) = (name.as_str(), one.label());
+        tracing::info!(user, application, "application password used");
+        true
     }
 
     /// Whether this form of the password is the one that was `stored` for `known`, or for nobody.

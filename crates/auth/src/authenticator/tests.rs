@@ -10,11 +10,12 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::UserPassword;
+use crate::application::{ApplicationPassword, Label};
 use crate::password::Work;
 use crate::password::tests::work_done;
 use crate::sasl::{Channel, Exchange, Mechanism, Step};
 use crate::scram::{Iterations, Keys};
-use crate::users::Users;
+use crate::users::{Editor, Users};
 
 const BOB: &str = "{BLF-CRYPT}$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
 const SECOND: Duration = Duration::from_secs(1);
@@ -395,6 +396,36 @@ fn a_changed_users_file_counts_at_the_next_login() {
 }
 
 #[test]
+fn an_application_password_counts_until_it_is_revoked() {
+    let world = World::with(|options| {
+        options.cache = 60 * SECOND;
+        options.upgrade_hashes = true;
+    });
+    let path = world.dir.path().join("users");
+    let name = Name::parse("bob", None).unwrap();
+    let label = Label::new("my phone").unwrap();
+    let one = ApplicationPassword::new(label, 1, [5; 16], &Secret::new("abcde-fghjk"));
+    let mut editor = Editor::open(&path, None).unwrap();
+    editor.add_application(&name, &one).unwrap();
+    editor.save().unwrap();
+    let before = world.users();
+    for _ in 0..2 {
+        assert!(world.who("bob", "abcde-fghjk").is_some());
+    }
+    assert_eq!(world.users(), before, "it is nothing to make a hash of");
+    assert_eq!(world.who("ann", "abcde-fghjk"), None);
+    assert_eq!(world.who("bob", "abcde-fghjx"), None);
+    assert!(world.who("bob", "U*U").is_some(), "the account's own");
+    assert_ne!(world.users(), before, "upgraded");
+    assert!(world.who("bob", "abcde-fghjk").is_some(), "kept");
+    let mut editor = Editor::open(&path, None).unwrap();
+    editor.revoke_application(&name, "my phone").unwrap();
+    editor.save().unwrap();
+    assert_eq!(world.who("bob", "abcde-fghjk"), None);
+    assert!(world.who("bob", "U*U").is_some());
+}
+
+#[test]
 fn a_broken_users_file_changes_nothing() {
     let world = World::plain();
     world.write_users("ann:nonsense\nbob\n");
@@ -459,7 +490,7 @@ fn an_upgrade_never_undoes_a_change_of_the_password() {
     assert_eq!(world.users(), changed);
     // Nor does it wait for whoever is changing it now, or make a file that was taken away.
     world.write_users(&format!("bob:{BOB}\n"));
-    let editor = crate::users::Editor::open(&path, None).unwrap();
+    let editor = Editor::open(&path, None).unwrap();
     world.auth.upgrade(&name, old, &Secret::new("U*U"));
     assert_eq!(world.users(), format!("bob:{BOB}\n"));
     drop(editor);

@@ -57,7 +57,7 @@ impl OpenHouse {
         Some(Secrets {
             password: Some(Stored::plain(password)?),
             scram,
-            mail: None,
+            ..Secrets::default()
         })
     }
 }

@@ -11,6 +11,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 
 use super::{Account, extra, is_comment};
+use crate::application::{ApplicationPassword, MOST};
 use crate::password::Stored;
 use crate::scram::Keys;
 use crate::{Name, Secrets};
@@ -34,6 +35,15 @@ pub enum EditError {
     /// The account is not there.
     #[error("{0} is not in the users file")]
     NotFound(Name),
+    /// The account has such an application password already.
+    #[error("{0} has an application password of that name already; revoke it first")]
+    ApplicationExists(Name),
+    /// The account has no such application password.
+    #[error("{0} has no application password of that name")]
+    ApplicationNotFound(Name),
+    /// The account has as many as it can have.
+    #[error("{0} has {MOST} application passwords already; revoke one first")]
+    ApplicationsFull(Name),
     /// The file could not be read or written.
     #[error("users file {path} could not be {action}: {source}")]
     Io {
@@ -146,6 +156,63 @@ impl Editor {
             let mut fields = text.splitn(3, |&octet| octet == b':');
             let name = fields.next().unwrap_or_default();
             let mut new = line_of(name, fields.nth(1), secrets);
+            new.extend_from_slice(if end.is_empty() { b"\n" } else { end });
+            new
+        })
+    }
+
+    /// Gives an account another application password.
+    ///
+    /// # Errors
+    /// If there is no such account, or it has one of this label or as many as it can have.
+    pub fn add_application(
+        &mut self,
+        name: &Name,
+        one: &ApplicationPassword,
+    ) -> Result<(), EditError> {
+        let known = self.applications(name)?;
+        if known.iter().any(|other| other.label() == one.label()) {
+            return Err(EditError::ApplicationExists(name.clone()));
+        }
+        if known.len() >= MOST {
+            return Err(EditError::ApplicationsFull(name.clone()));
+        }
+        self.rewrite_rest(name, |rest| extra::with_application(rest, one))
+    }
+
+    /// Takes the application password of this label from an account.
+    ///
+    /// # Errors
+    /// If there is no such account, or it has none of this label.
+    pub fn revoke_application(&mut self, name: &Name, label: &str) -> Result<(), EditError> {
+        let known = self.applications(name)?;
+        if known.iter().all(|other| other.label() != label) {
+            return Err(EditError::ApplicationNotFound(name.clone()));
+        }
+        self.rewrite_rest(name, |rest| extra::without_application(rest, label))
+    }
+
+    /// The application passwords of an account, as far as its line is sound.
+    fn applications(&self, name: &Name) -> Result<Vec<ApplicationPassword>, EditError> {
+        let line = self.lines().find(|line| self.is_account(line, name));
+        let line = line.ok_or_else(|| EditError::NotFound(name.clone()))?;
+        let rest = split_end(line).0.splitn(3, |&octet| octet == b':').nth(2);
+        Ok(extra::application(rest.unwrap_or_default()).unwrap_or_default())
+    }
+
+    /// Changes what follows the hash and its colon on the line of an account.
+    fn rewrite_rest(
+        &mut self,
+        name: &Name,
+        change: impl Fn(&[u8]) -> Vec<u8>,
+    ) -> Result<(), EditError> {
+        self.rewrite(name, |line| {
+            let (text, end) = split_end(line);
+            let mut fields = text.splitn(3, |&octet| octet == b':');
+            let name = fields.next().unwrap_or_default();
+            let hash = fields.next().unwrap_or_default();
+            let rest = change(fields.next().unwrap_or_default());
+            let mut new = [name, hash, &rest].join(&b':');
             new.extend_from_slice(if end.is_empty() { b"\n" } else { end });
             new
         })

@@ -1,9 +1,11 @@
-//! The extra fields of an account's line, of which two are ours: `scram_sha_256=` and
-//! `scram_sha_1=`, with keys for SCRAM beside the hash of the password.
+//! The extra fields of an account's line, of which three are ours: `scram_sha_256=` and
+//! `scram_sha_1=`, with keys for SCRAM beside the hash of the password, and `pillarbox_app=`, with an
+//! application password, as often as there are such.
 //!
 //! They are what passwd-file calls `extra_fields`, after six more colons and separated by blanks.
 //! Dovecot carries fields that it does not know along and does nothing with them.
 
+use crate::application::{self, ApplicationError, ApplicationPassword};
 use crate::scram::{Hash, Keys, KeysError};
 
 /// The keys among the extra fields; `rest` is all of a line behind the hash and its colon.
@@ -49,6 +51,50 @@ pub(super) fn with_keys(rest: &[u8], keys: &[Keys]) -> Vec<u8> {
     new
 }
 
+/// The application passwords among the extra fields.
+pub(super) fn application(rest: &[u8]) -> Result<Vec<ApplicationPassword>, ApplicationError> {
+    let texts = tokens(extra_fields(rest)).filter_map(|token| token.strip_prefix(APPLICATION));
+    // One more than there may be is enough to refuse them.
+    let texts = texts.take(application::MOST + 1);
+    let all: Vec<_> = texts
+        .map(ApplicationPassword::parse)
+        .collect::<Result<_, _>>()?;
+    application::check(&all)?;
+    Ok(all)
+}
+
+/// `rest` with another application password.
+pub(super) fn with_application(rest: &[u8], one: &ApplicationPassword) -> Vec<u8> {
+    let mut new = rest.to_vec();
+    let colons = new.iter().filter(|&&octet| octet == b':').count();
+    new.extend(std::iter::repeat_n(
+        b':',
+        FIELDS_BEFORE.saturating_sub(colons),
+    ));
+    if !extra_fields(&new).is_empty() {
+        new.push(b' ');
+    }
+    new.extend_from_slice(APPLICATION);
+    new.extend_from_slice(one.text().as_bytes());
+    new
+}
+
+/// `rest` without the application password of this label.
+pub(super) fn without_application(rest: &[u8], label: &str) -> Vec<u8> {
+    let extra = extra_fields(rest);
+    let before = rest.len() - extra.len();
+    let mut new = rest.get(..before).unwrap_or_default().to_vec();
+    let is_it = |token: &[u8]| {
+        token
+            .strip_prefix(APPLICATION)
+            .and_then(|text| ApplicationPassword::parse(text).ok())
+            .is_some_and(|found| found.label() == label)
+    };
+    let others: Vec<&[u8]> = tokens(extra).filter(|token| !is_it(token)).collect();
+    new.extend(others.join(&b' '));
+    new
+}
+
 /// The extra fields, empty if there are none.
 fn extra_fields(rest: &[u8]) -> &[u8] {
     let mut fields = rest.splitn(FIELDS_BEFORE + 1, |&octet| octet == b':');
@@ -70,6 +116,9 @@ const fn name(hash: Hash) -> &'static [u8] {
         Hash::Sha1 => b"scram_sha_1=",
     }
 }
+
+/// The name of a field with an application password, with its equals sign.
+const APPLICATION: &[u8] = b"pillarbox_app=";
 
 /// Between the hash and the extra fields: uid, gid, gecos, home and shell.
 const FIELDS_BEFORE: usize = 5;
@@ -140,6 +189,29 @@ mod tests {
             Ok(Vec::new()),
             "a gecos field"
         );
+    }
+
+    #[test]
+    fn application_passwords_come_and_go() {
+        let named = |label| {
+            let label = application::Label::new(label).unwrap();
+            ApplicationPassword::new(label, 5, [1; 16], &Secret::new("x"))
+        };
+        let (phone, laptop) = (named("my phone"), named("laptop"));
+        for rest in ["", ":::::", "1000:1000::/home/a:", ":::::a=b:c nologin"] {
+            let one = with_application(rest.as_bytes(), &phone);
+            let both = with_application(&one, &laptop);
+            assert!(both.starts_with(rest.as_bytes()), "{rest}");
+            assert_eq!(application(&both), Ok(vec![phone.clone(), laptop.clone()]));
+            // A new password keeps them.
+            let keys = with_keys(&both, &[made(Hash::Sha256, "y")]);
+            assert_eq!(application(&keys).map(|all| all.len()), Ok(2), "{rest}");
+            assert_eq!(without_application(&both, "laptop"), one, "{rest}");
+            let none = without_application(&one, "my phone");
+            assert_eq!(application(&none), Ok(Vec::new()));
+            assert!(none.starts_with(rest.as_bytes()), "{rest}");
+        }
+        assert!(application(b":::::pillarbox_app=x").is_err());
     }
 
     proptest! {

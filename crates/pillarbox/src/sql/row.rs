@@ -66,6 +66,7 @@ impl Row {
             scram: scram.map_err(|error| Problem(error.to_string()))?,
             password: password.map_err(|error| Problem(format!("password: {error}")))?,
             mail: mail.map(|mail| place(mail, root)).transpose()?,
+            application: Vec::new(),
         })
     }
 }

@@ -41,6 +41,7 @@ impl World {
             UserCommand::Passwd(args) => set(&args, Change::Password, &mut stdin, &mut out),
             UserCommand::List(args) => list(&args, &mut out),
             UserCommand::Remove(args) => remove(&args, &mut out),
+            UserCommand::AppPassword(command) => application::run(&command, &mut out),
             UserCommand::Hash(args) => hash(&args, &mut stdin, &mut out),
         }?;
         let shown = String::from_utf8(out)?;
@@ -173,6 +174,54 @@ fn a_malformed_line_does_not_stop_work_on_others_but_a_listing() {
         world.fails("list", ""),
         "users file DIR/users is malformed: line 1: no ':' between name and password hash"
     );
+}
+
+#[test]
+fn application_passwords_belong_to_an_account() {
+    let world = World::new();
+    world.run("add ann --stdin", "secret\n").unwrap();
+    for label in ["phone", "laptop"] {
+        world
+            .run(&format!("app-password add ann {label}"), "")
+            .unwrap();
+    }
+    let listed = world.run("list", "").unwrap();
+    assert!(listed.ends_with(" app-passwords=2\n"), "{listed}");
+    world.run("passwd ann --stdin", "other\n").unwrap();
+    let listed = world.run("app-password list ann", "").unwrap();
+    let labels: Vec<_> = listed.lines().map(|line| line.split('\t').next()).collect();
+    assert_eq!(labels, [Some("phone"), Some("laptop")]);
+    for (line, problem) in [
+        (
+            "app-password add ann phone",
+            "ann@example.org has an application password of that name already; revoke it first",
+        ),
+        (
+            "app-password revoke ann car",
+            "ann@example.org has no application password of that name",
+        ),
+        (
+            "app-password add bob phone",
+            "bob@example.org is not in the users file",
+        ),
+        (
+            "app-password list bob",
+            "bob@example.org is not in DIR/users",
+        ),
+    ] {
+        assert_eq!(world.fails(line, ""), problem);
+    }
+    for number in 2..16 {
+        world
+            .run(&format!("app-password add ann p{number}"), "")
+            .unwrap();
+    }
+    assert_eq!(
+        world.fails("app-password add ann more", ""),
+        "ann@example.org has 16 application passwords already; revoke one first"
+    );
+    world.run("remove ann", "").unwrap();
+    assert_eq!(world.users(), "");
 }
 
 #[test]
