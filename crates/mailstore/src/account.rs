@@ -51,6 +51,8 @@ impl Account {
     pub(crate) fn new(store: Arc<Store>, root: &Path) -> Result<Self> {
         Tree::new(root, store.options()).make_inbox()?;
         let ledger = store.ledger(root);
+        // Who logs in is told what is there now, whoever had the tree before.
+        ledger.doubt();
         Ok(Self {
             store,
             root: root.into(),
