@@ -145,7 +145,11 @@ fn s7_flags_that_cannot_be_forced_later() {
     let tried = failing(&server, "fdatasync", None, || {
         client.ok("STORE 2 +FLAGS (word)");
         // The last session's end forces what is left, or the next second does.
-        assert!(server.logs("flags not forced", 1), "{}", server.log());
+        assert!(
+            server.logs("flags not forced to disk mailbox=INBOX", 1),
+            "{}",
+            server.log()
+        );
     });
     if !tried {
         return;
