@@ -1,3 +1,5 @@
+//! Tests of accounts: names, mailboxes, subscriptions and who may do what.
+
 use super::Account;
 use crate::acl::{Acl, Combine, Identifier, Rights, Sign, Who};
 use crate::error::Error;
